@@ -1,0 +1,1 @@
+"""threatloop: attacks on data and models, chained in the closed loop and measured together."""
