@@ -1,0 +1,1 @@
+"""What several attacks or defences share: fitting, ensembles, distillation, watermarks, inversion."""

@@ -1,0 +1,1 @@
+"""Effects, verdicts and two-stage inference: pure, no torch, no engine."""

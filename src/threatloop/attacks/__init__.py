@@ -1,0 +1,1 @@
+"""The attack catalogue; each folder carries its direction."""

@@ -1,0 +1,1 @@
+"""Data to data: protected data in, unprotected data out."""

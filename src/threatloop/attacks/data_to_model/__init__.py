@@ -1,0 +1,1 @@
+"""Data to model: what the attacker puts into training."""

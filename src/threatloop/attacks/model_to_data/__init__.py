@@ -1,0 +1,1 @@
+"""Model to data: training records, or facts about them, from a model."""

@@ -1,0 +1,1 @@
+"""Model to model: an equivalent model from queries."""

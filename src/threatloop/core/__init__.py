@@ -1,0 +1,1 @@
+"""The vocabulary: assets, access, attacks, defences, metrics, measurements, errors, digests and random streams."""

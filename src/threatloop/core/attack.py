@@ -1,0 +1,188 @@
+"""Attacks: frozen, validated configurations. Two type parameters type composition; four bases fix the call."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from threatloop.core.access import Capability
+from threatloop.core.assets import Dataset, Evidence
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.errors import BudgetExhausted, NotAssessable
+from threatloop.core.service import Service
+
+S = TypeVar("S")
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Direction(StrEnum):
+    """What an attack uses, and what it obtains or harms."""
+
+    DATA_TO_DATA = "D→D"
+    DATA_TO_MODEL = "D→M"
+    MODEL_TO_DATA = "M→D"
+    MODEL_TO_MODEL = "M→M"
+
+    @property
+    def source(self) -> str:
+        return self.value[0]
+
+    @property
+    def target(self) -> str:
+        return self.value[-1]
+
+
+@dataclass(frozen=True)
+class AttackInfo:
+    """What is true of every configuration of one attack class.
+
+    Attributes:
+        title: the field's standard name.
+        direction: data on the class; no code branches on it.
+        knowledge: what the attacker is assumed to know, in a sentence.
+        modalities: schema kinds that it works on.
+        metrics: catalogue names of the metrics that grade it, the headline figure first.
+        paper: authors, year, title, arXiv id, section.
+        baseline: catalogue name of the best that the attacker gets with everything he holds, minus this attack.
+        needs: capabilities on the service it attacks; empty for attacks on data.
+        resources: what it holds beside its source.
+        atlas: MITRE ATLAS technique ids.
+    """
+
+    title: str
+    direction: Direction
+    knowledge: str
+    modalities: frozenset[str]
+    metrics: tuple[str, ...]
+    paper: str
+    baseline: str
+    needs: frozenset[Capability] = frozenset()
+    resources: frozenset[Resource] = frozenset()
+    atlas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What an attack returned, and why it stopped: ``finished`` or ``query budget spent``."""
+
+    result: T
+    stop_reason: str
+
+
+class Step(BaseModel, Generic[S]):
+    """What attacks and probes share: a frozen configuration and the guarded call."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    info: ClassVar[AttackInfo]
+
+    @abstractmethod
+    def _act(self, source: Any, bench: Bench) -> Any:
+        """Call the base's method; bases override this, attacks do not."""
+
+    def run(self, source: Any, bench: Bench) -> Outcome[Any]:
+        """Run with just the declared access; a spent budget ends it with its best result so far.
+
+        Raises:
+            AccessError: the attack uses what it did not declare or was not granted.
+            NotAssessable: the budget ended it before any usable result.
+        """
+        if isinstance(source, Service):
+            source = source.narrowed(self.info.needs)
+        try:
+            return Outcome(self._act(source, bench), "finished")
+        except BudgetExhausted as spent:
+            if bench.progress.best is None:
+                raise NotAssessable(f"the query budget ended it before any usable result: {spent}") from None
+            return Outcome(bench.progress.best, "query budget spent")
+
+
+class Attack(Step[S], Generic[S, T]):
+    """An arrow from S to T. ``a >> b`` composes where a's target is b's source; mypy rejects the rest."""
+
+    def __rshift__(self, then: Attack[T, U]) -> Chain[S, U]:
+        return Chain((self, then))
+
+
+class DataToData(Attack[Dataset, Dataset]):
+    """Protected data in, unprotected data out."""
+
+    @abstractmethod
+    def transform(self, data: Dataset, bench: Bench) -> Dataset: ...
+
+    def _act(self, source: Any, bench: Bench) -> Dataset:
+        return self.transform(source, bench)
+
+
+class DataToModel(Attack[Dataset, Service]):
+    """Crafts data; the victim's own lifecycle turns it into a Service."""
+
+    @abstractmethod
+    def craft(self, data: Dataset, bench: Bench) -> Dataset: ...
+
+    def _act(self, source: Any, bench: Bench) -> Dataset:
+        return self.craft(source, bench)
+
+
+class ModelToData(Attack[Service, Dataset]):
+    """Recovers training data, or likenesses of it, from a model."""
+
+    @abstractmethod
+    def recover(self, service: Service, bench: Bench) -> Dataset: ...
+
+    def _act(self, source: Any, bench: Bench) -> Dataset:
+        return self.recover(source, bench)
+
+
+class ModelToModel(Attack[Service, Service]):
+    """Makes an equivalent model that the attacker owns with full access."""
+
+    @abstractmethod
+    def steal(self, service: Service, bench: Bench) -> Service: ...
+
+    def _act(self, source: Any, bench: Bench) -> Service:
+        return self.steal(source, bench)
+
+
+class Probe(Step[S], Generic[S]):
+    """Answers a question about its source, such as membership. It ends a chain and cannot be composed."""
+
+    @abstractmethod
+    def examine(self, source: S, bench: Bench) -> Evidence: ...
+
+    def _act(self, source: Any, bench: Bench) -> Evidence:
+        return self.examine(source, bench)
+
+
+@dataclass(frozen=True)
+class Chain(Generic[S, T]):
+    """Attacks in sequence, checked to compose when they are written with ``>>``."""
+
+    steps: tuple[Attack[Any, Any], ...]
+
+    def __rshift__(self, then: Attack[T, U]) -> Chain[S, U]:
+        return Chain((*self.steps, then))
+
+
+def composition_problems(steps: tuple[Step[Any], ...]) -> list[str]:
+    """Every place where a sequence of steps does not compose; empty when it does. For chains that come from a file."""
+    problems = []
+    for i, (first, then) in enumerate(zip(steps, steps[1:], strict=False), start=1):
+        name, after = type(first).__name__, type(then).__name__
+        if isinstance(first, Probe):
+            problems.append(f"step {i} ({name}) is a probe: it ends a chain and nothing can follow it")
+        elif first.info.direction.target != then.info.direction.source:
+            ends, begins = first.info.direction, then.info.direction
+            problems.append(
+                f"step {i} ({name}, {ends}) yields {_asset(ends.target)}, but step {i + 1} ({after}, {begins}) starts "
+                f"from {_asset(begins.source)}"
+            )
+    return problems
+
+
+def _asset(letter: str) -> str:
+    return {"D": "data", "M": "a model"}[letter]

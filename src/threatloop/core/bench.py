@@ -1,0 +1,72 @@
+"""Bench: what an attack may use beside its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from threatloop.core.assets import Dataset
+from threatloop.core.errors import AccessError
+from threatloop.core.seeds import Streams
+
+
+class Resource(StrEnum):
+    """What an attack can declare that it holds; the plan provides each once per seed and shares it."""
+
+    QUERY_POOL = "query_pool"
+    """Records of the same kind as the victim's, with the attacker's own labels; no member is among them."""
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    """Records of another kind that fit the victim's input; their labels mean nothing."""
+    SHADOWS = "shadows"
+    """Shadow models trained like the victim on random halves of the candidates."""
+    CANDIDATES = "candidates"
+    """Records of which half are the victim's members; the attack is not told which."""
+    LIFECYCLE = "lifecycle"
+    """The victim's recipe and architecture, so that the attacker can train like the victim."""
+
+
+@dataclass
+class Progress:
+    """The best result so far and where to report progress; what survives when a budget ends an attack."""
+
+    best: Any = None
+    report: Callable[[float], None] = field(default=lambda _: None, repr=False)
+
+    def keep(self, result: Any) -> None:
+        """Remember a complete, usable result; a later one replaces it."""
+        self.best = result
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Named random streams, declared resources, a place for the best result so far.
+
+    Attributes:
+        streams: the attack's own random streams.
+        resources: the declared resources only, by name.
+        progress: keeps the best result for the case that the budget ends the attack.
+    """
+
+    streams: Streams
+    resources: Mapping[Resource, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    def resource(self, name: Resource) -> Any:
+        """A declared resource.
+
+        Raises:
+            AccessError: the attack class does not declare it in ``info.resources``.
+        """
+        if name not in self.resources:
+            held = ", ".join(sorted(self.resources)) or "none"
+            raise AccessError(f"used the resource {name} without declaring it (declared: {held})")
+        return self.resources[name]
+
+    def data(self, name: Resource) -> Dataset:
+        """A declared resource that is a Dataset."""
+        found = self.resource(name)
+        if not isinstance(found, Dataset):
+            raise AccessError(f"the resource {name} is not a data set")
+        return found

@@ -1,0 +1,122 @@
+"""Metrics: the engine judges, the attack does not. They grade artefacts with truth that the attacker did not have."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from threatloop.core.assets import Dataset, Evidence, Model
+from threatloop.core.seeds import Streams
+
+A = TypeVar("A", Dataset, Model, Evidence)
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is true of a metric whatever it grades.
+
+    Attributes:
+        title: name for tables.
+        unit: ``rate``, ``auc``, ``dB``, ``z`` or another short word.
+        worst: the value at which the attack has won completely (m* of the risk formula); None for figures that only
+            describe, such as clean accuracy.
+        margin: the equivalence margin δ of verdicts, in the metric's unit.
+        needs: names of the truths that the plan must provide, beside ``outcome``.
+        meaning: one sentence for the report.
+    """
+
+    title: str
+    unit: str
+    worst: float | None
+    margin: float
+    needs: frozenset[str]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One figure for one seed. ``value`` None means not computed, and ``undefined`` says why."""
+
+    metric: str
+    value: float | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    undefined: str = ""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Everything a metric says about one outcome.
+
+    Attributes:
+        readings: figures; the first is the metric's own, others carry a suffix, such as ``fidelity.where_victim_errs``.
+        curves: named curves, each a mapping of equally long columns.
+        records: per-record columns, all of one length.
+        gallery: named batches of images, float in [0, 1], NCHW; index-aligned batches are shown side by side.
+    """
+
+    readings: tuple[Reading, ...]
+    curves: Mapping[str, Mapping[str, npt.NDArray[Any]]] = field(default_factory=dict)
+    records: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    gallery: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What lies before the judge: the outcome and the truths that the metric declared.
+
+    Attributes:
+        truths: artefacts by name, ``outcome`` among them.
+        attack: the attack whose effect is graded; for a baseline arm this is still the attack, not its baseline.
+        streams: the judge's own random streams.
+        keys: secrets that the engine holds, such as the data owner's watermark key.
+        facts: JSON-able facts about how the outcome came to be.
+    """
+
+    truths: Mapping[str, Dataset | Model | Evidence]
+    attack: BaseModel
+    streams: Streams
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, name: str, kind: type[A]) -> A:
+        """The truth of this name.
+
+        Raises:
+            TypeError: it is another kind of artefact (a mistake in a metric or in the plan).
+        """
+        found = self.truths[name]
+        if not isinstance(found, kind):
+            raise TypeError(f"truth {name!r} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+
+class Metric(BaseModel):
+    """A frozen, validated configuration of a metric."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    info: ClassVar[MetricInfo]
+
+    @abstractmethod
+    def grade(self, case: Case) -> Graded: ...
+
+
+Unit = Literal["rate", "auc", "dB", "z", "ratio"]
+
+
+def merge(parts: Iterable[Graded]) -> Graded:
+    """All the parts in one; later names win where they clash."""
+    parts = tuple(parts)
+    return Graded(
+        tuple(reading for part in parts for reading in part.readings),
+        {name: curve for part in parts for name, curve in part.curves.items()},
+        {name: column for part in parts for name, column in part.records.items()},
+        {name: batch for part in parts for name, batch in part.gallery.items()},
+    )

@@ -1,0 +1,108 @@
+"""Service: a Model as one party may query it. Every attack on a model receives one, never a bare network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.access import ALL_CAPABILITIES, Capability, Ledger
+from threatloop.core.assets import Architecture, Model
+from threatloop.core.errors import AccessError
+from threatloop.core.schema import Schema
+
+
+class Responder(Protocol):
+    """What answers behind a service: a local network, or a remote endpoint."""
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Log-probabilities for records of the schema: (n, classes), or (n, context, vocabulary) for tokens."""
+
+    def differentiable(self) -> Any:
+        """A function from encoded inputs (a tensor that may need gradients) to logits."""
+
+    def model(self) -> Model:
+        """The weights themselves."""
+
+
+class ServingDefence(Protocol):
+    """A defence in front of the service: it changes answers."""
+
+    def answer(self, log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Service:
+    """A model behind access control: capabilities, serving defences in front, a query ledger.
+
+    Attributes:
+        responder: what computes the answers.
+        schema: records that it reads and classes that it answers.
+        grants: the capabilities that this party has.
+        ledger: counts every record; shared by all narrower views of this service.
+        defences: serving defences, applied in order to every answer.
+        architecture: the architecture where the party is told it, else None.
+    """
+
+    responder: Responder = field(repr=False)
+    schema: Schema
+    grants: frozenset[Capability] = ALL_CAPABILITIES
+    ledger: Ledger = field(default_factory=Ledger)
+    defences: tuple[ServingDefence, ...] = ()
+    architecture: Architecture | None = None
+
+    def narrowed(self, capabilities: Iterable[Capability]) -> Service:
+        """The same service and ledger with just these capabilities.
+
+        Raises:
+            AccessError: a capability is asked for that this service does not grant.
+        """
+        wanted = frozenset(capabilities)
+        if missing := sorted(wanted - self.grants):
+            granted = ", ".join(sorted(self.grants)) or "nothing"
+            raise AccessError(f"needs {', '.join(missing)}; the service grants {granted}")
+        return Service(self.responder, self.schema, wanted, self.ledger, self.defences, self.architecture)
+
+    def labels(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The most likely class of each record; (n,) int64, or (n, context) for tokens. Charges n queries."""
+        self._need(Capability.LABELS)
+        return np.argmax(self._answer(x), axis=-1).astype(np.int64)
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Log-probabilities of each record, after serving defences. Charges n queries."""
+        self._need(Capability.SCORES)
+        return self._answer(x)
+
+    def differentiable(self) -> Any:
+        """A function from an encoded input tensor to logits, through which gradients flow. Charges n per call.
+
+        Serving defences do not act here: a party with gradients holds the network.
+        """
+        self._need(Capability.GRADIENTS)
+        forward, ledger = self.responder.differentiable(), self.ledger
+
+        def counted(x: Any) -> Any:
+            ledger.charge(len(x))
+            return forward(x)
+
+        return counted
+
+    def model(self) -> Model:
+        """The weights. Charges nothing: who holds them asks nobody."""
+        self._need(Capability.WEIGHTS)
+        return self.responder.model()
+
+    def _answer(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self.ledger.charge(len(x))
+        answers = self.responder.log_probs(x)
+        for defence in self.defences:
+            answers = defence.answer(answers)
+        return answers
+
+    def _need(self, capability: Capability) -> None:
+        if capability not in self.grants:
+            held = ", ".join(sorted(self.grants)) or "nothing"
+            raise AccessError(f"used {capability} without having declared or been granted it (holds {held})")

@@ -1,0 +1,1 @@
+"""Readers: from what a user has to a Dataset."""

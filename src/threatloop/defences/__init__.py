@@ -1,0 +1,1 @@
+"""The defence catalogue; each folder carries its lifecycle stage."""

@@ -1,0 +1,1 @@
+"""Defences that act on data before training."""

@@ -1,0 +1,1 @@
+"""From tasks to artefacts: keys, store, backends, run folder."""

@@ -1,0 +1,251 @@
+"""Where a store's files live: a local directory, or any fsspec file system. Both raise nothing but OSError."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from threatloop.core.errors import InputError, StoreError
+from threatloop.engine.payload import Buffer
+
+TEMPORARY: Final = ".tmp-"
+_CHUNK: Final = 1 << 20
+_LOCAL_SCHEMES: Final = ("file://", "local://")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: path relative to the root with forward slashes, bytes, and seconds since the epoch (None: unknown)."""
+
+    path: str
+    size: int
+    modified: float | None
+
+
+class Files(Protocol):
+    """The few things a store asks of a file system. Paths are relative to the root, with forward slashes."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def is_local(self) -> bool: ...
+    def read(self, path: str) -> bytearray: ...
+    def hashed_map(self, path: str) -> tuple[Any, str]:
+        """A buffer over the file (memory-mapped where possible) and its blake2b-256."""
+        ...
+
+    def write(self, path: str, chunks: Iterable[Buffer]) -> None:
+        """Writes a file that nobody looks for yet; parents are made as needed."""
+        ...
+
+    def commit(self, path: str, data: bytes) -> None:
+        """Puts a whole file in place at once: readers see the old one, none, or all of the new one."""
+        ...
+
+    def exists(self, path: str) -> bool: ...
+    def remove(self, path: str) -> None:
+        """Removes a file; no error if it isn't there."""
+        ...
+
+    def names(self) -> list[str]:
+        """What lies directly in the root; empty if the root doesn't exist."""
+        ...
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        """Every file below a folder; nothing if it doesn't exist."""
+        ...
+
+
+def open_files(url: str) -> Files:
+    """The file system of a directory path, a ``file://`` URL, or any URL that fsspec knows (``s3://bucket/prefix``).
+
+    Raises:
+        InputError: empty, or a scheme that fsspec doesn't know.
+        StoreError: the package that serves the scheme isn't installed, or it can't be set up.
+    """
+    if not url.strip():
+        raise InputError("the store needs a place: give a directory or a URL such as s3://bucket/prefix")
+    for scheme in _LOCAL_SCHEMES:
+        if url.startswith(scheme):
+            return LocalFiles(url.removeprefix(scheme))
+    return RemoteFiles(url) if "://" in url else LocalFiles(url)
+
+
+class LocalFiles:
+    """A directory. Nothing is flushed to the disk by force: after a power cut the checksums tell what was lost."""
+
+    is_local = True
+
+    def __init__(self, root: str) -> None:
+        self.url = os.path.abspath(os.path.expanduser(root))
+
+    def read(self, path: str) -> bytearray:
+        with open(self._full(path), "rb", buffering=0) as file:
+            data = bytearray(os.fstat(file.fileno()).st_size)
+            view, got = memoryview(data), 0
+            while got < len(data) and (count := file.readinto(view[got:])):
+                got += count
+        return data if got == len(data) else data[:got]
+
+    def hashed_map(self, path: str) -> tuple[Any, str]:
+        """Hashes through a small buffer first: hashing the mapping would make all of it resident."""
+        state, piece = hashlib.blake2b(digest_size=32), memoryview(bytearray(_CHUNK))
+        with open(self._full(path), "rb", buffering=0) as file:
+            while count := file.readinto(piece):
+                state.update(piece[:count])
+            if not os.fstat(file.fileno()).st_size:
+                return b"", state.hexdigest()
+            # Copy-on-write: callers get writable arrays, the file never changes.
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), state.hexdigest()
+
+    def write(self, path: str, chunks: Iterable[Buffer]) -> None:
+        full = self._full(path)
+        try:
+            file = open(full, "xb")  # noqa: SIM115
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            file = open(full, "xb")  # noqa: SIM115
+        with file:
+            for chunk in chunks:
+                file.write(chunk)
+
+    def commit(self, path: str, data: bytes) -> None:
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/{TEMPORARY}{os.urandom(6).hex()}-{name}".lstrip("/")
+        try:
+            self.write(temporary, [data])
+            os.replace(self._full(temporary), self._full(path))
+        except BaseException:
+            with suppress(OSError):
+                self.remove(temporary)
+            raise
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self._full(path))
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.remove(self._full(path))
+
+    def names(self) -> list[str]:
+        try:
+            return os.listdir(self.url)
+        except FileNotFoundError:
+            return []
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        try:
+            found = list(os.scandir(self._full(path)))
+        except FileNotFoundError:
+            return
+        for item in found:
+            if item.is_dir(follow_symlinks=False):
+                yield from self.walk(f"{path}/{item.name}")
+                continue
+            with suppress(FileNotFoundError):
+                stat = item.stat(follow_symlinks=False)
+                yield Entry(f"{path}/{item.name}", stat.st_size, stat.st_mtime)
+
+    def _full(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
+
+class RemoteFiles:
+    """Any fsspec file system. A single upload is the commit: object stores have no rename."""
+
+    is_local = False
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/") if not url.endswith("://") else url
+        try:
+            self._fs, root = url_to_fs(url)
+        except ImportError as error:
+            raise StoreError(f"store {url}: {str(error).splitlines()[0]}") from error
+        except ValueError as error:
+            raise InputError(f"store {url}: {error}; use a directory or a URL that fsspec knows") from error
+        except Exception as error:
+            raise StoreError(f"store {url} cannot be opened: {_line(error)}") from error
+        self._root = root.rstrip("/")
+
+    def read(self, path: str) -> bytearray:
+        with _only_os_errors():
+            return bytearray(self._fs.cat_file(self._full(path)))
+
+    def hashed_map(self, path: str) -> tuple[Any, str]:
+        data = self.read(path)
+        return data, hashlib.blake2b(data, digest_size=32).hexdigest()
+
+    def write(self, path: str, chunks: Iterable[Buffer]) -> None:
+        full = self._full(path)
+        with _only_os_errors():
+            try:
+                file = self._fs.open(full, "wb")
+            except FileNotFoundError:
+                self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+                file = self._fs.open(full, "wb")
+            with file:
+                for chunk in chunks:
+                    file.write(chunk)
+
+    def commit(self, path: str, data: bytes) -> None:
+        with _only_os_errors():
+            self._fs.pipe_file(self._full(path), data)
+
+    def exists(self, path: str) -> bool:
+        with _only_os_errors():
+            self._fs.invalidate_cache()
+            return bool(self._fs.exists(self._full(path)))
+
+    def remove(self, path: str) -> None:
+        with _only_os_errors(), suppress(FileNotFoundError):
+            self._fs.rm_file(self._full(path))
+
+    def names(self) -> list[str]:
+        with _only_os_errors():
+            self._fs.invalidate_cache()
+            try:
+                return [
+                    str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(self._root, detail=False)
+                ]
+            except FileNotFoundError:
+                return []
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        with _only_os_errors():
+            self._fs.invalidate_cache()
+            found = self._fs.find(self._full(path), detail=True)
+        start = len(self._full(path))
+        for name, info in found.items():
+            yield Entry(path + name[start:], int(info.get("size") or 0), self._modified(name))
+
+    def _modified(self, name: str) -> float | None:
+        try:
+            return float(self._fs.modified(name).timestamp())
+        except (NotImplementedError, AttributeError, FileNotFoundError):
+            return None
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+@contextmanager
+def _only_os_errors() -> Iterator[None]:
+    """Clients of object stores raise errors of their own; callers handle OSError only."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EIO, _line(error)) from error
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

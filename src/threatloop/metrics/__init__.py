@@ -1,0 +1,1 @@
+"""How the engine grades what attacks return."""

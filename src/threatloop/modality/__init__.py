@@ -1,0 +1,1 @@
+"""What records of one kind can do: bounds, encode, perturb, distance, triggers."""

@@ -1,0 +1,1 @@
+"""Networks, their encoders and their weights."""

@@ -1,0 +1,1 @@
+"""From a run folder to report.html, report.json and JUnit XML."""

@@ -1,0 +1,1 @@
+"""The spec file, its checks, and its expansion into tasks."""
