@@ -1,17 +1,16 @@
-"""Where a store's files live: a local directory, or any fsspec file system. Both raise nothing but OSError."""
+"""Where a store's files live: what it asks of a file system, and the local directory. Only OSError is raised."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import mmap
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from threatloop.core.errors import InputError, StoreError
+from threatloop.core.errors import InputError
 from threatloop.engine.payload import Buffer
 
 TEMPORARY: Final = ".tmp-"
@@ -74,7 +73,11 @@ def open_files(url: str) -> Files:
     for scheme in _LOCAL_SCHEMES:
         if url.startswith(scheme):
             return LocalFiles(url.removeprefix(scheme))
-    return RemoteFiles(url) if "://" in url else LocalFiles(url)
+    if "://" not in url:
+        return LocalFiles(url)
+    from threatloop.engine.remote import RemoteFiles  # loads fsspec, which a local store does without
+
+    return RemoteFiles(url)
 
 
 class LocalFiles:
@@ -101,8 +104,8 @@ class LocalFiles:
                 state.update(piece[:count])
             if not os.fstat(file.fileno()).st_size:
                 return b"", state.hexdigest()
-            # Copy-on-write: callers get writable arrays, the file never changes.
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), state.hexdigest()
+            # Read-only: the kernel refuses private writable mappings larger than memory.
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), state.hexdigest()
 
     def write(self, path: str, chunks: Iterable[Buffer]) -> None:
         full = self._full(path)
@@ -154,98 +157,3 @@ class LocalFiles:
 
     def _full(self, path: str) -> str:
         return f"{self.url}/{path}"
-
-
-class RemoteFiles:
-    """Any fsspec file system. A single upload is the commit: object stores have no rename."""
-
-    is_local = False
-
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
-        self.url = url.rstrip("/") if not url.endswith("://") else url
-        try:
-            self._fs, root = url_to_fs(url)
-        except ImportError as error:
-            raise StoreError(f"store {url}: {str(error).splitlines()[0]}") from error
-        except ValueError as error:
-            raise InputError(f"store {url}: {error}; use a directory or a URL that fsspec knows") from error
-        except Exception as error:
-            raise StoreError(f"store {url} cannot be opened: {_line(error)}") from error
-        self._root = root.rstrip("/")
-
-    def read(self, path: str) -> bytearray:
-        with _only_os_errors():
-            return bytearray(self._fs.cat_file(self._full(path)))
-
-    def hashed_map(self, path: str) -> tuple[Any, str]:
-        data = self.read(path)
-        return data, hashlib.blake2b(data, digest_size=32).hexdigest()
-
-    def write(self, path: str, chunks: Iterable[Buffer]) -> None:
-        full = self._full(path)
-        with _only_os_errors():
-            try:
-                file = self._fs.open(full, "wb")
-            except FileNotFoundError:
-                self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
-                file = self._fs.open(full, "wb")
-            with file:
-                for chunk in chunks:
-                    file.write(chunk)
-
-    def commit(self, path: str, data: bytes) -> None:
-        with _only_os_errors():
-            self._fs.pipe_file(self._full(path), data)
-
-    def exists(self, path: str) -> bool:
-        with _only_os_errors():
-            self._fs.invalidate_cache()
-            return bool(self._fs.exists(self._full(path)))
-
-    def remove(self, path: str) -> None:
-        with _only_os_errors(), suppress(FileNotFoundError):
-            self._fs.rm_file(self._full(path))
-
-    def names(self) -> list[str]:
-        with _only_os_errors():
-            self._fs.invalidate_cache()
-            try:
-                return [
-                    str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(self._root, detail=False)
-                ]
-            except FileNotFoundError:
-                return []
-
-    def walk(self, path: str) -> Iterator[Entry]:
-        with _only_os_errors():
-            self._fs.invalidate_cache()
-            found = self._fs.find(self._full(path), detail=True)
-        start = len(self._full(path))
-        for name, info in found.items():
-            yield Entry(path + name[start:], int(info.get("size") or 0), self._modified(name))
-
-    def _modified(self, name: str) -> float | None:
-        try:
-            return float(self._fs.modified(name).timestamp())
-        except (NotImplementedError, AttributeError, FileNotFoundError):
-            return None
-
-    def _full(self, path: str) -> str:
-        return f"{self._root}/{path}"
-
-
-@contextmanager
-def _only_os_errors() -> Iterator[None]:
-    """Clients of object stores raise errors of their own; callers handle OSError only."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(errno.EIO, _line(error)) from error
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

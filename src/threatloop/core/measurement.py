@@ -1,0 +1,179 @@
+"""Measurement: one tidy row, and the versioned layout of a run folder that holds them.
+
+A run folder holds ``run.json`` (what was run, where, and the three lists), ``measurements.parquet`` (one row per figure
+and seed), ``curves.parquet`` and ``records.parquet`` (long tables that refer to rows by ``outcome``), ``gallery/`` (PNG
+files named in ``run.json``) and ``spec.yaml`` (rebuilds the run). Analyses and the report read this and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+RUN_FOLDER_VERSION = 1
+
+ATTACK = "attack"
+"""The arm in which every step is the attack itself."""
+BASELINE = "baseline"
+"""The arm in which the only step of a scenario is replaced by its baseline."""
+ORACLE = "oracle"
+"""The arm in which protection is lifted by the engine: an upper bound for a chain that its gate stops."""
+WITHOUT = "without:"
+"""Prefix of the arms in which one step of a chain, numbered from 1, is replaced by its baseline: ``without:2``."""
+REFERENCE = "reference:"
+"""Prefix of arms that only set a scale, such as ``reference:victim`` (inversion of the victim itself)."""
+
+
+class Measurement(BaseModel):
+    """One figure of one outcome in one seed.
+
+    Attributes:
+        run: the run's identifier.
+        target: the name of the audited data and model.
+        scenario: the scenario's name in the spec.
+        step: 1-based position in the chain; 1 for a single attack.
+        steps: how many steps the scenario has.
+        lap: 1, or 2 for the second lap of a fed-back chain.
+        arm: ``attack``, ``baseline``, ``oracle``, ``without:N``, ``reference:NAME``; in lap 2 ``feedback`` or the name
+            of the control (``restart``, ``double``, ``prior``).
+        attack: catalogue name of the attack graded at this step (also in baseline arms).
+        direction: ``D→D``, ``D→M``, ``M→D`` or ``M→M``.
+        defences: catalogue names of the victim's defences, comma-separated.
+        by_proxy: the model was retrained by the recipe though the user brought trained weights.
+        seed: number of the seed within the run.
+        metric: catalogue name, with a suffix for secondary figures (``fidelity.where_victim_errs``).
+        value: the figure; None when not computed, and ``undefined`` then says why.
+        low: lower end of the within-seed 95 % interval, where there is one.
+        high: upper end of the same.
+        n: records behind the figure.
+        baseline: the same metric on the step's baseline in the same seed; None where there is none.
+        queries: records asked of the service that the step attacked.
+        stop_reason: why the attack stopped.
+        seconds: seconds that the step's own task took.
+        gate: ``accepted``, ``refused`` or empty: what the ingest gate said of the data on which this figure rests.
+        dataset: digest of the data that the step started from.
+        model: digest of the victim, or empty.
+        outcome: key of the graded artefact in the store.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    target: str
+    scenario: str
+    step: int
+    steps: int
+    lap: int = 1
+    arm: str
+    attack: str
+    direction: str
+    defences: str = ""
+    by_proxy: bool = False
+    seed: int
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    baseline: float | None = None
+    undefined: str = ""
+    queries: int = 0
+    stop_reason: str = "finished"
+    seconds: float = 0.0
+    gate: str = ""
+    dataset: str = ""
+    model: str = ""
+    outcome: str = ""
+
+
+TIMING_COLUMNS = frozenset({"run", "seconds"})
+"""Columns in which two runs of the same spec may differ."""
+
+
+class Notice(BaseModel):
+    """An entry of the *errors*, *not assessed* or *self-checks* list.
+
+    Attributes:
+        target: the audited data and model, or empty.
+        scenario: the scenario's name, or empty for the whole run.
+        seed: the seed, or None for all.
+        what: the attack, step or check.
+        why: one line.
+        passed: for self-checks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str = ""
+    scenario: str = ""
+    seed: int | None = None
+    what: str
+    why: str
+    passed: bool | None = None
+
+
+class GalleryItem(BaseModel):
+    """One batch of images shown side by side with the others of its group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    scenario: str
+    arm: str
+    step: int
+    lap: int = 1
+    seed: int
+    name: str
+    file: str
+    private: bool = False
+
+
+class MetricNote(BaseModel):
+    """What the report needs to know about a metric, copied from the catalogue at the time of the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    unit: str
+    worst: float | None
+    margin: float
+    meaning: str
+
+
+class RunRecord(BaseModel):
+    """``run.json``: everything about a run that is not a table.
+
+    Attributes:
+        version: of the run folder's layout.
+        attacks: catalogue facts (title, direction, knowledge, paper, atlas, metrics) of every attack in the run, by name.
+        targets: facts per target: source, records, classes, architecture, parameters, victim's train and test accuracy.
+        scenarios: per scenario: the attacks' names in order and the laps.
+        tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
+        environment: versions, processor, cores, device, dtype.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = RUN_FOLDER_VERSION
+    run: str
+    name: str
+    threatloop: str
+    started: str
+    seconds: float
+    peak_memory_mib: float
+    run_seed: int
+    seeds: int
+    command: str
+    spec: dict[str, Any]
+    targets: dict[str, dict[str, Any]]
+    scenarios: dict[str, dict[str, Any]]
+    attacks: dict[str, dict[str, Any]]
+    metrics: dict[str, MetricNote]
+    tasks: dict[str, int]
+    environment: dict[str, Any]
+    errors: tuple[Notice, ...] = ()
+    not_assessed: tuple[Notice, ...] = ()
+    self_checks: tuple[Notice, ...] = ()
+    notes: tuple[str, ...] = ()
+    gallery: tuple[GalleryItem, ...] = ()
