@@ -142,3 +142,22 @@ class Evidence:
 
     arrays: Mapping[str, npt.NDArray[Any]]
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """Shadow models of one seed, shared by every attack of that seed that declares them.
+
+    Attributes:
+        models: K models trained by the victim's recipe on random halves of the candidates.
+        masks: bool (K, n); whether candidate j was in the training set of model k. Each column has K/2 true.
+        log_probs: float32 (K, n, ...): every model's answers on every candidate.
+    """
+
+    models: tuple[Model, ...] = field(repr=False)
+    masks: npt.NDArray[np.bool_] = field(repr=False)
+    log_probs: npt.NDArray[np.float32] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.models) == len(self.masks) == len(self.log_probs):
+            raise InputError("shadow models, masks and answers must be equally many")

@@ -84,6 +84,35 @@ class Step(BaseModel, Generic[S]):
     def _act(self, source: Any, bench: Bench) -> Any:
         """Call the base's method; bases override this, attacks do not."""
 
+    def required(self) -> frozenset[Capability]:
+        """The capabilities that this configuration uses: ``info.needs``, or fewer."""
+        return self.info.needs
+
+    def work(self, records: int, epochs: int) -> dict[str, float]:  # noqa: ARG002
+        """What the plan's estimate counts: ``training_passes`` and ``scoring_passes`` over single records.
+
+        Args:
+            records: of the target.
+            epochs: of the victim's recipe.
+        """
+        return {"scoring_passes": float(records)}
+
+    def with_budget(self, factor: int) -> Step[Any]:
+        """The same attack with its query budget multiplied, where it states one."""
+        queries = getattr(self, "queries", None)
+        return self if queries is None else self.model_copy(update={"queries": queries * factor})
+
+    def as_baseline(self) -> Step[Any]:
+        """The baseline of this very configuration: the catalogue's row ``info.baseline`` with the fields both have.
+
+        The catalogue is passed over by attacks that build their baseline themselves.
+        """
+        from threatloop.core.catalogue import ATTACKS
+
+        baseline = ATTACKS.load(self.info.baseline)
+        shared = {name: value for name, value in self if name in baseline.model_fields}
+        return baseline(**shared)
+
     def run(self, source: Any, bench: Bench) -> Outcome[Any]:
         """Run with just the declared access; a spent budget ends it with its best result so far.
 
@@ -92,7 +121,7 @@ class Step(BaseModel, Generic[S]):
             NotAssessable: the budget ended it before any usable result.
         """
         if isinstance(source, Service):
-            source = source.narrowed(self.info.needs)
+            source = source.narrowed(self.required())
         try:
             return Outcome(self._act(source, bench), "finished")
         except BudgetExhausted as spent:

@@ -23,6 +23,10 @@ class Resource(StrEnum):
     """Shadow models trained like the victim on random halves of the candidates."""
     CANDIDATES = "candidates"
     """Records of which half are the victim's members; the attack is not told which."""
+    FEEDBACK = "feedback"
+    """In lap 2 only: records recovered in the lap before, or a control's stand-in for them."""
+    PREVIOUS = "previous"
+    """In lap 2 only: the clone (a Model) stolen in the lap before."""
     LIFECYCLE = "lifecycle"
     """The victim's recipe and architecture, so that the attacker can train like the victim."""
 
@@ -32,11 +36,16 @@ class Progress:
     """The best result so far and where to report progress; what survives when a budget ends an attack."""
 
     best: Any = None
+    notes: dict[str, float] = field(default_factory=dict)
     report: Callable[[float], None] = field(default=lambda _: None, repr=False)
 
     def keep(self, result: Any) -> None:
         """Remember a complete, usable result; a later one replaces it."""
         self.best = result
+
+    def note(self, name: str, value: float) -> None:
+        """Record a figure for the self-checks, such as the loss before and after optimisation."""
+        self.notes[name] = float(value)
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,10 @@ class Bench:
             held = ", ".join(sorted(self.resources)) or "none"
             raise AccessError(f"used the resource {name} without declaring it (declared: {held})")
         return self.resources[name]
+
+    def has(self, name: Resource) -> bool:
+        """Whether the plan provided this resource; for those that exist only in later laps."""
+        return name in self.resources
 
     def data(self, name: Resource) -> Dataset:
         """A declared resource that is a Dataset."""

@@ -44,4 +44,13 @@ class StoreError(ThreatloopError):
 
 
 class CorruptArtefact(StoreError):
-    """A stored payload does not match its manifest. The engine recomputes it and reports it."""
+    """A stored payload does not match its manifest. The engine recomputes it and reports it.
+
+    Args:
+        message: names the key and the file.
+        key: of the artefact.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key

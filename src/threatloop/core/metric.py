@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,7 @@ class Case:
     Attributes:
         truths: artefacts by name, ``outcome`` among them.
         attack: the attack whose effect is graded; for a baseline arm this is still the attack, not its baseline.
+        upstream: the attacks of the chain before it, in order; likewise never their baselines.
         streams: the judge's own random streams.
         keys: secrets that the engine holds, such as the data owner's watermark key.
         facts: JSON-able facts about how the outcome came to be.
@@ -83,6 +84,7 @@ class Case:
     truths: Mapping[str, Dataset | Model | Evidence]
     attack: BaseModel
     streams: Streams
+    upstream: tuple[BaseModel, ...] = ()
     keys: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,9 +108,6 @@ class Metric(BaseModel):
 
     @abstractmethod
     def grade(self, case: Case) -> Graded: ...
-
-
-Unit = Literal["rate", "auc", "dB", "z", "ratio"]
 
 
 def merge(parts: Iterable[Graded]) -> Graded:

@@ -1,1 +1,1 @@
-"""From tasks to artefacts: keys, store, backends, run folder."""
+"""From tasks to artefacts: keys, store, operations, backends, run folder."""

@@ -51,9 +51,7 @@ class Modality(Generic[SchemaT]):
         self, auxiliary: Dataset, labels: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> npt.NDArray[Any]:
         """Encoded starting records for inversion, one per label, drawn from a wide prior."""
-        raise NotAssessable(
-            f"inversion needs records that can be changed by small steps; {self.kind} records cannot"
-        )
+        raise NotAssessable(f"inversion needs records that can be changed by small steps; {self.kind} records cannot")
 
     def noise_records(self, schema: SchemaT, n: int, rng: np.random.Generator) -> npt.NDArray[Any]:
         """``n`` valid records that look like none of the data: out-of-distribution queries."""

@@ -1,4 +1,4 @@
-"""Where a store's files live: what it asks of a file system, and the local directory. Only OSError is raised."""
+"""Where a store's files live: what it asks of a file system, and the local directory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from threatloop.core.errors import InputError
-from threatloop.engine.payload import Buffer
+from threatloop.engine.storage.payload import Buffer
 
+OBJECTS: Final = "objects"
 TEMPORARY: Final = ".tmp-"
 _CHUNK: Final = 1 << 20
 _LOCAL_SCHEMES: Final = ("file://", "local://")
@@ -20,7 +21,7 @@ _LOCAL_SCHEMES: Final = ("file://", "local://")
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: path relative to the root with forward slashes, bytes, and seconds since the epoch (None: unknown)."""
+    """One file: path below the root with forward slashes, bytes, seconds since the epoch (None: unknown)."""
 
     path: str
     size: int
@@ -28,7 +29,7 @@ class Entry:
 
 
 class Files(Protocol):
-    """The few things a store asks of a file system. Paths are relative to the root, with forward slashes."""
+    """The few things a store asks of a file system. Paths are relative to the root; only OSError is raised."""
 
     @property
     def url(self) -> str: ...
@@ -75,13 +76,13 @@ def open_files(url: str) -> Files:
             return LocalFiles(url.removeprefix(scheme))
     if "://" not in url:
         return LocalFiles(url)
-    from threatloop.engine.remote import RemoteFiles  # loads fsspec, which a local store does without
+    from threatloop.engine.storage.remote import RemoteFiles  # loads fsspec, which a local store does without
 
     return RemoteFiles(url)
 
 
 class LocalFiles:
-    """A directory. Nothing is flushed to the disk by force: after a power cut the checksums tell what was lost."""
+    """A directory. Nothing is forced to the disk: after a power cut the checksums tell what was lost."""
 
     is_local = True
 
@@ -120,7 +121,7 @@ class LocalFiles:
 
     def commit(self, path: str, data: bytes) -> None:
         folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/{TEMPORARY}{os.urandom(6).hex()}-{name}".lstrip("/")
+        temporary = f"{folder or OBJECTS}/{TEMPORARY}{os.urandom(6).hex()}-{name}"
         try:
             self.write(temporary, [data])
             os.replace(self._full(temporary), self._full(path))

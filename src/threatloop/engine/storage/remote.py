@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from fsspec.core import url_to_fs
 
 from threatloop.core.errors import InputError, StoreError
-from threatloop.engine.files import Entry
-from threatloop.engine.payload import Buffer
+from threatloop.engine.storage.files import Entry
+from threatloop.engine.storage.payload import Buffer
 
 
 class RemoteFiles:
@@ -42,19 +42,14 @@ class RemoteFiles:
 
     def write(self, path: str, chunks: Iterable[Buffer]) -> None:
         full = self._full(path)
-        with _only_os_errors():
-            try:
-                file = self._fs.open(full, "wb")
-            except FileNotFoundError:
-                self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
-                file = self._fs.open(full, "wb")
-            with file:
-                for chunk in chunks:
-                    file.write(chunk)
+        with _only_os_errors(), self._with_parents(full, lambda: self._fs.open(full, "wb")) as file:
+            for chunk in chunks:
+                file.write(chunk)
 
     def commit(self, path: str, data: bytes) -> None:
+        full = self._full(path)
         with _only_os_errors():
-            self._fs.pipe_file(self._full(path), data)
+            self._with_parents(full, lambda: self._fs.pipe_file(full, data))
 
     def exists(self, path: str) -> bool:
         with _only_os_errors():
@@ -69,9 +64,7 @@ class RemoteFiles:
         with _only_os_errors():
             self._fs.invalidate_cache()
             try:
-                return [
-                    str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(self._root, detail=False)
-                ]
+                return [str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(self._root, detail=False)]
             except FileNotFoundError:
                 return []
 
@@ -88,6 +81,14 @@ class RemoteFiles:
             return float(self._fs.modified(name).timestamp())
         except (NotImplementedError, AttributeError, FileNotFoundError):
             return None
+
+    def _with_parents(self, full: str, act: Callable[[], Any]) -> Any:
+        """Object stores have no folders, so they are made only where the lack of one is reported."""
+        try:
+            return act()
+        except FileNotFoundError:
+            self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+            return act()
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

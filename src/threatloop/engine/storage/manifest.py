@@ -1,7 +1,7 @@
 """The manifest: the one small file whose presence says that an artefact is complete.
 
-It holds the meta data, names every payload file with its size and checksum, and carries a checksum of itself, so that
-a flipped byte anywhere is noticed. The file is plain JSON: ``{"blake2b":"<64 hex>","manifest":{...}}``; the inner
+It holds the meta data, names every payload file with its size and checksum, and carries a checksum of itself, so
+that a flipped byte anywhere is noticed. The file is plain JSON, ``{"blake2b":"<64 hex>","manifest":{...}}``, and its
 checksum is over the exact bytes of the manifest object.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from threatloop.core.errors import CorruptArtefact, InputError, StoreError
-from threatloop.engine.payload import SUFFIXES, Kind, blake2b
+from threatloop.engine.storage.payload import SUFFIXES, Kind, blake2b
 
 KEY: Final = re.compile(r"[0-9a-f]{16,64}")
 PAYLOAD: Final = re.compile(r"([0-9a-f]{16,64})\.[0-9a-f]{16}-[0-9a-f]{12}\.(safetensors|parquet)")
@@ -28,7 +28,7 @@ class MissingArtefact(StoreError):
 
 @dataclass(frozen=True)
 class FileRef:
-    """One payload file: what it holds (the table's name, or "" for the arrays), where, its bytes and blake2b-256."""
+    """One payload file: what it holds (name is the table's, or "" for arrays), where, bytes, blake2b-256."""
 
     kind: Kind
     name: str
@@ -43,8 +43,8 @@ class Manifest:
 
     Attributes:
         key: the key it was put under.
-        digest: blake2b-256 of the content (payload checksums and meta), 64 hex characters. It doesn't depend on key,
-            task, time or file names.
+        digest: blake2b-256 of the content (payload checksums and meta), 64 hex characters. It doesn't depend on
+            key, task, time or file names.
         task: the task that made it, as JSON.
         meta: the artefact's meta data.
         files: its payload files.
@@ -79,7 +79,7 @@ def json_text(what: str, value: Any) -> bytes:
     """Canonical JSON (sorted keys, no spaces, ASCII).
 
     Raises:
-        StoreError: not an object, keys that aren't strings, numbers that aren't finite, or values that JSON lacks.
+        StoreError: not an object, keys that aren't strings, numbers that aren't finite, values JSON lacks.
     """
     try:
         if not isinstance(value, Mapping):
@@ -134,7 +134,7 @@ def from_bytes(key: str, file: str, raw: bytes) -> Manifest:
 
 def corrupt(key: str, file: str, why: str) -> CorruptArtefact:
     """The error for a damaged artefact, naming key and file."""
-    return CorruptArtefact(f"artefact {key} is corrupt: {file}: {why}; delete it or let it be recomputed")
+    return CorruptArtefact(f"artefact {key} is corrupt: {file}: {why}; delete it or let it be recomputed", key)
 
 
 def payload_file(key: str, ref_digest: str, kind: Kind, nonce: str) -> str:

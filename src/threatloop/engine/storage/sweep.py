@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from threatloop.core.errors import CorruptArtefact
-from threatloop.engine.files import TEMPORARY, Entry, Files
-from threatloop.engine.manifest import KEY, PAYLOAD, from_bytes
+from threatloop.engine.storage.files import OBJECTS, TEMPORARY, Entry, Files
+from threatloop.engine.storage.manifest import KEY, PAYLOAD, from_bytes
 
-OBJECTS: Final = "objects"
 ORPHAN_SECONDS: Final = 3600.0
 _DAY: Final = 86400.0
 
 
 @dataclass(frozen=True)
 class StoreStats:
-    """How much a store holds: artefacts (manifests), all files below `objects`, and the bytes of those files."""
+    """How much a store holds: artefacts, all their files (orphans included), and the bytes of these."""
 
     artefacts: int
     files: int
@@ -29,7 +26,7 @@ class StoreStats:
 
 @dataclass(frozen=True)
 class GcReport:
-    """What was removed (or, in a dry run, would be): artefacts, single left-over files, and the bytes of both."""
+    """What was removed, or would be in a dry run: artefacts, left-over files, and the bytes of both."""
 
     artefacts: int
     orphans: int
@@ -65,11 +62,11 @@ def stats(files: Files) -> StoreStats:
 
 
 def collect(files: Files, keep: set[str] | None, older_than_days: float | None, dry_run: bool) -> GcReport:
-    """Removes what `Store.gc` promises: for each key the manifest first, so that readers never miss a payload."""
+    """Removes what `Store.gc` promises, manifests first, so that none ever names a file that is gone."""
     now = time.time()
     manifests: dict[str, Entry] = {}
     payloads: defaultdict[str, list[Entry]] = defaultdict(list)
-    strays: list[Entry] = [entry for entry in _root_temporaries(files) if _age(entry, now) > ORPHAN_SECONDS]
+    strays: list[Entry] = []
     for entry in files.walk(OBJECTS):
         if key := _manifest_key(entry):
             manifests[key] = entry
@@ -91,7 +88,7 @@ def collect(files: Files, keep: set[str] | None, older_than_days: float | None, 
 
 
 def _used(files: Files, key: str, entries: list[Entry]) -> set[str]:
-    """Payload paths that the manifest of this moment names; all of them where it can't be read (nothing is risked)."""
+    """Payload paths that the manifest names at this moment; all of them where it is corrupt, to risk nothing."""
     path = manifest_path(key)
     try:
         return {folder(key) + ref.file for ref in from_bytes(key, path, bytes(files.read(path))).files}
@@ -105,13 +102,6 @@ def _unwanted(key: str, entry: Entry, keep: set[str] | None, days: float | None,
     if keep is None and days is None:
         return False
     return (keep is None or key not in keep) and (days is None or _age(entry, now) > days * _DAY)
-
-
-def _root_temporaries(files: Files) -> Iterator[Entry]:
-    for name in files.names():
-        if name.startswith(TEMPORARY):
-            with suppress(FileNotFoundError):
-                yield from files.walk(name)
 
 
 def _manifest_key(entry: Entry) -> str | None:

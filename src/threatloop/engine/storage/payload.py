@@ -1,8 +1,8 @@
-"""Artefacts and the bytes they are stored as: arrays as safetensors, tables as Parquet, nothing that can hold code.
+"""Artefacts and the bytes they are stored as: arrays as safetensors, tables as Parquet, no format that holds code.
 
-The safetensors layout is written and read here rather than through its library, for two reasons: the writer streams
-straight from the arrays' own memory, and the reader can hand out memory-mapped arrays. The tests hold both directions
-against the library.
+The safetensors layout is written and read here rather than through its library, for two reasons: the writer
+streams straight from the arrays' own memory, and the reader can hand out memory-mapped arrays. The tests hold both
+directions against the library.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Artefact:
     """What a task yields and the store keeps.
 
     Attributes:
-        arrays: name -> array of any shape (0-d and empty included); bool, integers, float16/32/64 or complex64.
+        arrays: name -> array of any shape (0-d and empty included): bool, integers, float16/32/64, complex64.
         meta: JSON values with string keys and finite numbers; tuples come back as lists.
         tables: name -> `pyarrow.Table`.
     """
@@ -81,9 +81,7 @@ def encode(artefact: Artefact) -> tuple[Payload, ...]:
     parts: list[tuple[Kind, str, tuple[Buffer, ...]]] = []
     if artefact.arrays:
         parts.append(("arrays", "", encode_arrays(artefact.arrays)))
-    parts += [
-        ("table", name, (_encode_table(name, table),)) for name, table in sorted(artefact.tables.items())
-    ]
+    parts += [("table", name, (_encode_table(name, table),)) for name, table in sorted(artefact.tables.items())]
     return tuple(
         Payload(kind, name, chunks, sum(len(chunk) for chunk in chunks), blake2b(*chunks))
         for kind, name, chunks in parts
@@ -93,7 +91,7 @@ def encode(artefact: Artefact) -> tuple[Payload, ...]:
 def encode_arrays(arrays: Mapping[str, Array]) -> tuple[Buffer, ...]:
     """Arrays in the safetensors layout: an 8-byte length, a JSON header, then the raw values, little-endian.
 
-    Wide types come first so that every array starts on a multiple of its item size. Contiguous arrays aren't copied.
+    Wide types come first, so every array starts on a multiple of its item size. Contiguous arrays aren't copied.
 
     Raises:
         StoreError: a dtype outside the supported ones, or the reserved name ``__metadata__``.
@@ -144,11 +142,11 @@ def decode_table(buffer: Any) -> pa.Table:
 def _array_at(view: memoryview, base: int, entry: Any) -> Array:
     try:
         dtype, shape, (start, end) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+        inside = 0 <= start <= end <= len(view) - base and all(size >= 0 for size in shape)
+        fits = inside and end - start == math.prod(shape) * dtype.itemsize
     except (KeyError, TypeError) as error:
-        raise ValueError(f"a header entry is malformed ({error})") from error
-    count = math.prod(shape)
-    inside = 0 <= start <= end <= len(view) - base and all(size >= 0 for size in shape)
-    if not inside or end - start != count * dtype.itemsize:
+        raise ValueError(f"a header entry is malformed ({type(error).__name__}: {error})") from error
+    if not fits:
         raise ValueError("an array's place does not fit its shape or the file")
     return np.frombuffer(view[base + start : base + end], dtype=dtype).reshape(shape)
 
@@ -156,13 +154,11 @@ def _array_at(view: memoryview, base: int, entry: Any) -> Array:
 def _little_endian(name: str, array: Array) -> Array:
     given = np.asarray(array)
     if name == _RESERVED:
-        raise StoreError(
-            f"array name '{_RESERVED}' is reserved by the safetensors format: choose another name"
-        )
+        raise StoreError(f"array name '{_RESERVED}' is reserved by the safetensors format: choose another name")
     if given.dtype.name not in _CODES:
         raise StoreError(
-            f"array '{name}' has dtype {given.dtype}, which cannot be stored: use one of {', '.join(_CODES)}, "
-            "or put text into a table"
+            f"array '{name}' has dtype {given.dtype}, which cannot be stored: "
+            f"use one of {', '.join(_CODES)}, or put text into a table"
         )
     return np.asarray(given, dtype=given.dtype.newbyteorder("<"), order="C")
 

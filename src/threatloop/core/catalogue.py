@@ -1,0 +1,133 @@
+"""Explicit catalogues: a name, and the dotted path of the class behind it. Nothing is imported until it is asked for.
+
+Third parties add rows through the entry-point groups ``threatloop.attacks``, ``threatloop.defences`` and
+``threatloop.metrics``. Such a row is used only after the user enabled its distribution (``plugins:`` in the spec).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Generic, TypeVar, cast
+
+from threatloop.core.attack import Step
+from threatloop.core.defence import Defence
+from threatloop.core.errors import InputError
+from threatloop.core.metric import Metric
+
+
+K = TypeVar("K")
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)``, or nothing where no allowed name is close."""
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+@dataclass
+class Catalogue(Generic[K]):
+    """Names of one kind of thing.
+
+    Attributes:
+        kind: ``attack``, ``defence`` or ``metric``.
+        rows: name → ``package.module:Class``.
+        enabled: rows from distributions that the user enabled.
+    """
+
+    kind: str
+    rows: dict[str, str]
+    enabled: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({**self.rows, **self.enabled}))
+
+    def path(self, name: str) -> str:
+        """The dotted path of a row.
+
+        Raises:
+            InputError: no such row; names the nearest one and all that are allowed.
+        """
+        found = self.rows.get(name) or self.enabled.get(name)
+        if found is None:
+            allowed = ", ".join(self.names())
+            raise InputError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}; allowed: {allowed}")
+        return found
+
+    def load(self, name: str) -> type[K]:
+        """The class of a row, imported now."""
+        module, _, attribute = self.path(name).partition(":")
+        return cast("type[K]", getattr(importlib.import_module(module), attribute))
+
+    def name_of(self, cls: type[Any]) -> str:
+        """The row's name for a class of this catalogue."""
+        path = f"{cls.__module__}:{cls.__qualname__}"
+        for name, row in {**self.rows, **self.enabled}.items():
+            if row == path:
+                return name
+        raise InputError(f"{path} is no {self.kind} of the catalogue")
+
+    def enable(self, distributions: Iterable[str]) -> None:
+        """Add the entry points of these installed distributions.
+
+        Raises:
+            InputError: a distribution is not installed, or takes a name that exists.
+        """
+        for distribution in distributions:
+            for name, path in _entry_points(f"threatloop.{self.kind}s", distribution).items():
+                if name in self.rows or self.enabled.get(name, path) != path:
+                    raise InputError(f"plugin {distribution}: the {self.kind} name {name!r} is taken; rename it there")
+                self.enabled[name] = path
+
+
+def _entry_points(group: str, distribution: str) -> dict[str, str]:
+    try:
+        found = metadata.distribution(distribution).entry_points
+    except metadata.PackageNotFoundError:
+        raise InputError(f"plugin {distribution!r} is not installed; install it or take it out of `plugins`") from None
+    return {point.name: point.value for point in found if point.group == group}
+
+
+_A, _D, _M = "threatloop.attacks", "threatloop.defences", "threatloop.metrics"
+
+ATTACKS: Catalogue[Step[Any]] = Catalogue(
+    "attack",
+    {
+        "watermark_removal": f"{_A}.data_to_data.watermark_removal:WatermarkRemoval",
+        "identity": f"{_A}.data_to_data.identity:Identity",
+        "badnets": f"{_A}.data_to_model.badnets:BadNets",
+        "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",
+        "honest_contribution": f"{_A}.data_to_model.honest:HonestContribution",
+        "knockoff": f"{_A}.model_to_model.knockoff:Knockoff",
+        "surrogate": f"{_A}.model_to_model.surrogate:Surrogate",
+        "loss_threshold": f"{_A}.model_to_data.loss_threshold:LossThreshold",
+        "lira": f"{_A}.model_to_data.lira:Lira",
+        "prior_membership": f"{_A}.model_to_data.prior_membership:PriorMembership",
+        "gradient_inversion": f"{_A}.model_to_data.inversion:GradientInversion",
+        "prior_guess": f"{_A}.model_to_data.prior_guess:PriorGuess",
+    },
+)
+
+DEFENCES: Catalogue[Defence] = Catalogue(
+    "defence",
+    {"watermark_gate": f"{_D}.data.watermark_gate:WatermarkGate"},
+)
+
+METRICS: Catalogue[Metric] = Catalogue(
+    "metric",
+    {
+        "watermark_detected": f"{_M}.watermark:WatermarkDetected",
+        "image_quality": f"{_M}.image_quality:ImageQuality",
+        "trained_accuracy": f"{_M}.accuracy:TrainedAccuracy",
+    },
+)
+
+
+def enable_plugins(distributions: Iterable[str]) -> None:
+    """Enable installed distributions in all catalogues."""
+    names = tuple(distributions)
+    for catalogue in (ATTACKS, DEFENCES, METRICS):
+        catalogue.enable(names)

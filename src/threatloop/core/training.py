@@ -1,0 +1,46 @@
+"""Training as an attack or the engine may ask for it, without knowing how it is done."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.recipe import Recipe
+from threatloop.core.seeds import Streams
+from threatloop.core.service import Service
+
+
+class Training(Protocol):
+    """How the victim is trained: the resource ``lifecycle`` of a Bench.
+
+    Attributes:
+        architecture: the victim's architecture.
+        recipe: the victim's recipe.
+    """
+
+    @property
+    def architecture(self) -> Architecture: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def fit(
+        self,
+        data: Dataset,
+        streams: Streams,
+        *,
+        soft_targets: npt.NDArray[np.float32] | None = None,
+        architecture: Architecture | None = None,
+        recipe: Recipe | None = None,
+        init: Model | None = None,
+    ) -> Model:
+        """A model trained on the data; ``soft_targets`` (n, classes), rows sum to 1, replace the labels."""
+
+    def serve(self, model: Model) -> Service:
+        """The model as a service that the caller owns with full access."""
+
+    def module(self, model: Model) -> Any:
+        """The network itself, in eval mode, for its owner."""

@@ -1,0 +1,220 @@
+"""From a scenario in one seed to tasks: every arm walks the chain once, and every step of it is graded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from threatloop.core.attack import Direction, Step
+from threatloop.core.bench import Resource
+from threatloop.core.catalogue import ATTACKS, METRICS
+from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT
+from threatloop.engine.seed_tasks import SeedTasks
+from threatloop.engine.task import Ref
+from threatloop.scenario.build import Scenario
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A graded step: where its readings go in the table, and the task that holds them."""
+
+    grade: Ref
+    outcome: Ref
+    source: Ref
+    victim: Ref | None
+    scenario: str
+    seed: int
+    step: int
+    steps: int
+    lap: int
+    arm: str
+    attack: str
+    direction: str
+    by_proxy: bool
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way through a chain.
+
+    Attributes:
+        name: as in the measurement table.
+        steps: what is run; baselines stand where the arm replaces a step.
+        graded_from: 1-based; earlier steps are the same as in the ``attack`` arm.
+        lap: 1 or 2.
+        start: what the chain starts from, or None for its natural start.
+        offers: contributions that the victim accepted in the lap before.
+        extra: feedback and the clone of the lap before.
+        lift: the first step is replaced by the engine's own lifting of the protection.
+    """
+
+    name: str
+    steps: tuple[Step[Any], ...]
+    graded_from: int = 1
+    lap: int = 1
+    start: Ref | None = None
+    offers: tuple[Ref, ...] = ()
+    extra: tuple[tuple[str, Ref], ...] = ()
+    lift: bool = False
+
+
+@dataclass(frozen=True)
+class _Walked:
+    """What an arm left behind: the outcome of every step, and the data it contributed."""
+
+    outcomes: tuple[Ref, ...]
+    crafted: tuple[Ref, ...]
+    figures: tuple[Figure, ...]
+
+
+def expand(scenario: Scenario, seed_tasks: SeedTasks) -> list[Figure]:
+    """All figures of a scenario in one seed; their tasks are added to the plan."""
+    whole = _walk(Arm(ATTACK, scenario.steps), scenario, seed_tasks)
+    figures = [*whole.figures]
+    for arm in _other_arms(scenario):
+        figures += _walk(arm, scenario, seed_tasks).figures
+    if len(scenario.steps) > 1:
+        figures += _victim_reference(scenario, seed_tasks, whole)
+    if scenario.laps == 2:
+        for arm in _second_lap(scenario, seed_tasks, whole):
+            figures += _walk(arm, scenario, seed_tasks).figures
+    return figures
+
+
+def _other_arms(scenario: Scenario) -> Iterable[Arm]:
+    single = len(scenario.steps) == 1
+    for i, step in enumerate(scenario.steps, start=1):
+        steps = (*scenario.steps[: i - 1], step.as_baseline(), *scenario.steps[i:])
+        yield Arm(BASELINE if single else f"{WITHOUT}{i}", steps, graded_from=i)
+    if not single and scenario.steps[0].info.direction is Direction.DATA_TO_DATA:
+        yield Arm(ORACLE, scenario.steps, graded_from=2, lift=True)
+
+
+def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterable[Arm]:
+    """Feedback and every use of the same knowledge without feedback, at the same total budget."""
+    recovered, clones = first.outcomes[-1], _models_stolen(scenario, first)
+    previous = tuple((Resource.PREVIOUS.value, clone) for clone in clones[-1:])
+    natural = _start(scenario, tasks)
+    prior = tasks.prior(recovered)
+    again = tasks.like(natural, recovered)
+
+    def lap(name: str, start: Ref, fed: Ref | None) -> Arm:
+        feedback = ((Resource.FEEDBACK.value, fed),) if fed else ()
+        return Arm(name, scenario.steps, lap=2, start=start, offers=first.crafted, extra=(*previous, *feedback))
+
+    yield lap("feedback", recovered, recovered)
+    yield lap("restart", again, None)
+    yield lap("prior", prior, prior)
+    doubled = tuple(step.with_budget(2) for step in scenario.steps)
+    yield Arm("double", doubled, lap=2, start=again, offers=first.crafted)
+
+
+def _models_stolen(scenario: Scenario, walked: _Walked) -> list[Ref]:
+    pairs = zip(scenario.steps, walked.outcomes, strict=True)
+    return [ref for step, ref in pairs if step.info.direction is Direction.MODEL_TO_MODEL]
+
+
+def _start(scenario: Scenario, tasks: SeedTasks) -> Ref:
+    direction = scenario.steps[0].info.direction
+    if direction is Direction.DATA_TO_DATA:
+        return tasks.marked()
+    return tasks.role("contribution") if direction.source == "D" else tasks.honest()
+
+
+def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
+    source = arm.start or _start(scenario, tasks)
+    victim = tasks.honest() if scenario.steps[0].info.direction.source == "M" else None
+    owned, outcomes, crafted, figures = False, [], [], []
+    for i, (step, meant) in enumerate(zip(arm.steps, scenario.steps, strict=True), start=1):
+        direction = meant.info.direction
+        if arm.lift and i == 1:
+            outcome = tasks.original()
+        else:
+            outcome = tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm))
+        truths = {"source": source, "outcome": outcome}
+        if direction is Direction.DATA_TO_MODEL:
+            crafted.append(outcome)
+            victim = tasks.victim([*arm.offers, outcome])
+            truths |= {"crafted": outcome, "outcome": victim, "clean_contribution": source}
+            outcome = victim
+        if i >= arm.graded_from:
+            upstream = scenario.steps[: i - 1]
+            figures.append(_figure(arm, i, meant, scenario, tasks, truths, victim, upstream))
+        owned = owned or direction is Direction.MODEL_TO_MODEL
+        source = outcome
+        outcomes.append(outcome)
+    return _Walked(tuple(outcomes), tuple(crafted), tuple(figures))
+
+
+def _extra(step: Step[Any], arm: Arm) -> Mapping[str, Ref]:
+    """Feedback reaches the steps that query a model; others start from it anyway."""
+    return dict(arm.extra) if step.info.direction is Direction.MODEL_TO_MODEL else {}
+
+
+def _figure(
+    arm: Arm,
+    i: int,
+    meant: Step[Any],
+    scenario: Scenario,
+    tasks: SeedTasks,
+    truths: dict[str, Ref],
+    victim: Ref | None,
+    upstream: Sequence[Step[Any]],
+) -> Figure:
+    wanted = {need for name in meant.info.metrics for need in METRICS.load(name).info.needs}
+    found = {name: ref for name, ref in truths.items() if name in wanted or name == "outcome"}
+    for name in sorted(wanted - set(found)):
+        if (ref := _truth(name, tasks, truths)) is not None:
+            found[name] = ref
+    if victim is not None:
+        found["victim"] = victim
+    graded = meant.with_budget(2) if arm.name == "double" else meant
+    return Figure(
+        tasks.grade(graded, upstream, found),
+        truths["outcome"],
+        truths["source"],
+        victim,
+        scenario.name,
+        tasks.seed,
+        i,
+        len(scenario.steps),
+        arm.lap,
+        arm.name,
+        ATTACKS.name_of(type(meant)),
+        meant.info.direction.value,
+        tasks.by_proxy and any(step.info.direction is Direction.DATA_TO_MODEL for step in scenario.steps[:i]),
+    )
+
+
+def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref]) -> Ref | None:
+    """A truth by name; None where this scenario has none."""
+    if name in ("test", "members", "nonmembers", "candidates", "own"):
+        return tasks.role(name)
+    if name == "canaries":
+        return tasks.role(name) if tasks.facts.target.spec.canaries else None
+    if name == "held":
+        return tasks.role("pool")
+    if name == "original":
+        return tasks.role("contribution")
+    if name == "marked":
+        return tasks.marked()
+    if name == "evaluator":
+        return tasks.evaluator()
+    if name == "trained_on_outcome":
+        records = int(tasks.facts.target.spec.shares.contribution * tasks.facts.records)
+        return tasks.fit(truths["outcome"], "trained-on-outcome", records)
+    return None
+
+
+def _victim_reference(scenario: Scenario, tasks: SeedTasks, whole: _Walked) -> list[Figure]:
+    """The last step on the victim itself instead of on the clone: how much the theft loses."""
+    *_, before, last = scenario.steps
+    if before.info.direction is not Direction.MODEL_TO_MODEL:
+        return []
+    victim = whole.outcomes[-3] if len(scenario.steps) > 2 else tasks.honest()
+    outcome = tasks.act(last, victim, owned=True)
+    arm = Arm(f"{REFERENCE}victim", scenario.steps)
+    truths = {"source": victim, "outcome": outcome}
+    found = _figure(arm, len(scenario.steps), last, scenario, tasks, truths, victim, scenario.steps[:-1])
+    return [replace(found, arm=arm.name)]

@@ -1,0 +1,150 @@
+"""What the plan must know about a target before it can expand: its schema and size, its architecture and recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threatloop.core.assets import SCHEMA, Architecture
+from threatloop.core.digests import digest_file
+from threatloop.core.errors import InputError
+from threatloop.core.recipe import Recipe
+from threatloop.core.schema import Schema
+from threatloop.core.seeds import Streams
+from threatloop.engine.execute import Workspace, execute
+from threatloop.engine.operations import module_of
+from threatloop.engine.profile import numeric_profile
+from threatloop.engine.task import Task
+from threatloop.models.defaults import default_architecture, default_recipe
+from threatloop.scenario.build import Audit, BuiltTarget
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """A target as the plan sees it.
+
+    Attributes:
+        target: as built from the spec.
+        load: the task that reads its data; its artefact is in the store.
+        schema: of the records.
+        records: how many, after ``limit``.
+        class_counts: records of each class.
+        public: the data set is public, so recovered records may be shown.
+        architecture: of the victim.
+        recipe: of the victim, and of whatever trains like it.
+    """
+
+    target: BuiltTarget
+    load: Task
+    schema: Schema
+    records: int
+    class_counts: tuple[int, ...]
+    public: bool
+    source: str
+    architecture: Architecture
+    recipe: Recipe
+
+    @property
+    def profile(self) -> str:
+        return numeric_profile(self.target.spec.device)
+
+    def training(self, base: Path) -> dict[str, Any]:
+        """The training as the configuration of a task; a user's function is keyed by its module's bytes."""
+        spec = self.target.spec
+        code = {name: _code_digest(name, base) for name in (spec.train, self.architecture.name) if name and ":" in name}
+        return {
+            "architecture": self.architecture.model_dump(mode="json"),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "device": spec.device,
+            "function": spec.train,
+            **({"code": code} if code else {}),
+        }
+
+
+def load_task(target: BuiltTarget, audit: Audit) -> Task:
+    """The task that reads a target's data; its key follows the bytes of the files, not their path.
+
+    Raises:
+        InputError: the data cannot be found or read.
+    """
+    spec = target.spec
+    config: dict[str, Any] = {
+        "source": target.source.model_dump(mode="json"),
+        "fingerprint": target.source.fingerprint(audit.base),
+        "limit": spec.limit,
+    }
+    local: dict[str, Any] = {"base": str(audit.base)}
+    if spec.members:
+        path = audit.base / spec.members
+        if not path.is_file():
+            raise InputError(f"targets.{target.name}.members: no file {path}")
+        config["members"] = digest_file(path)
+        local["members"] = spec.members
+    return Task(
+        "load",
+        config,
+        streams=Streams(audit.spec.seed, ("load",)),
+        sources=(module_of("load"),),
+        local=local,
+        label=f"{target.name}: read data",
+    )
+
+
+def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[TargetFacts, bool]:
+    """The facts of a target, and whether its data had to be read now (it is in the store afterwards).
+
+    Raises:
+        InputError, Problems: what is wrong with the data.
+    """
+    task = load_task(target, audit)
+    executed = not workspace.store.has(task.key)
+    if executed:
+        execute(task, workspace)
+    artefact = workspace.store.get(task.key, mmap=True)
+    schema = SCHEMA.validate_python(artefact.meta["schema"])
+    counts = _class_counts(artefact.arrays["y"], len(schema.classes))
+    found = artefact.meta["facts"]
+    n = int(sum(counts))
+    architecture = target.spec.model or default_architecture(schema)
+    recipe = target.spec.recipe or default_recipe(schema, architecture, n)
+    return (
+        TargetFacts(target, task, schema, n, counts, bool(found["public"]), str(found["source"]), architecture, recipe),
+        executed,
+    )
+
+
+def _class_counts(y: Any, classes: int) -> tuple[int, ...]:
+    import numpy as np
+
+    return tuple(int(count) for count in np.bincount(y, minlength=classes))
+
+
+def _code_digest(path: str, base: Path) -> str:
+    from threatloop.engine.sources import source_digest
+
+    module = path.partition(":")[0]
+    try:
+        return source_digest(module)
+    except ModuleNotFoundError:
+        raise InputError(f"{path}: no module {module!r} can be imported from here ({base})") from None
+
+
+def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
+    """Facts per target for ``run.json``."""
+    return {
+        name: {
+            "source": fact.source,
+            "kind": fact.schema.kind,
+            "records": fact.records,
+            "classes": len(fact.schema.classes),
+            "class_counts": list(fact.class_counts),
+            "architecture": fact.architecture.model_dump(mode="json"),
+            "recipe": fact.recipe.model_dump(mode="json"),
+            "public": fact.public,
+            "access": [str(capability) for capability in fact.target.spec.access],
+            "defences": [type(defence).__name__ for defence in fact.target.defences],
+        }
+        for name, fact in facts.items()
+    }

@@ -1,0 +1,89 @@
+"""Run one attack with the access, resources and budget that the plan gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from threatloop import modality
+from threatloop.algorithms.training import training_of
+from threatloop.core.access import Capability, Ledger
+from threatloop.core.assets import Dataset, Evidence, Model
+from threatloop.core.attack import Step
+from threatloop.core.bench import Bench, Progress, Resource
+from threatloop.core.catalogue import ATTACKS, DEFENCES
+from threatloop.core.errors import AccessError, NotAssessable
+from threatloop.core.service import Service
+from threatloop.engine.operations.shadows import gather
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+from threatloop.models.responder import local_service
+
+ARTEFACT_MARK = "attack_artefact"
+
+
+def act(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """What the attack returns. Facts: queries, stop reason, notes for the self-checks."""
+    attack = attack_of(task.config["attack"])
+    source = inputs["source"].value
+    ledger = Ledger(task.config.get("limit"))
+    if isinstance(source, Model):
+        source = _service(source, task, ledger)
+    bench = Bench(task.streams, _resources(attack, task, inputs), Progress())
+    try:
+        outcome = attack.run(source, bench)
+    except AccessError as refused:
+        raise NotAssessable(str(refused)) from None
+    facts = {"queries": ledger.spent, "stop_reason": outcome.stop_reason, "notes": dict(bench.progress.notes)}
+    return Product(_artefact(outcome.result, attack), facts)
+
+
+def attack_of(written: Mapping[str, Any]) -> Step[Any]:
+    """An attack object from its catalogue name and parameters."""
+    return ATTACKS.load(written["name"]).model_validate(written["parameters"])
+
+
+def _service(model: Model, task: Task, ledger: Ledger) -> Service:
+    grants = frozenset(Capability(name) for name in task.config["grants"])
+    serving = [DEFENCES.load(d["name"]).model_validate(d["parameters"]) for d in task.config.get("serving", ())]
+    whole = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
+    return Service(whole.responder, whole.schema, grants, ledger, tuple(serving), model.architecture)  # type: ignore[arg-type]
+
+
+def _resources(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
+    """The declared resources among the inputs; shadow chunks as one, the lifecycle as something that trains."""
+    found: dict[Resource, Any] = {}
+    for name in attack.info.resources | {Resource.FEEDBACK, Resource.PREVIOUS}:
+        chunks = [inputs[key].value for key in sorted(inputs, key=_numbered) if key.partition("-")[0] == name.value]
+        if name is Resource.LIFECYCLE:
+            found[name] = training_of(task.config["training"], task.local)
+        elif name is Resource.OUT_OF_DISTRIBUTION:
+            found[name] = _noise(inputs["query_pool"].value, task)
+        elif name is Resource.SHADOWS and chunks:
+            found[name] = gather(chunks)
+        elif chunks:
+            found[name] = chunks[0]
+    return found
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    head, _, tail = name.partition("-")
+    return head, int(tail) if tail.isdigit() else 0
+
+
+def _noise(pool: Dataset, task: Task) -> Dataset:
+    import numpy as np
+
+    rng = task.streams.numpy("out-of-distribution")
+    n = task.config["out_of_distribution"]
+    x = modality.of(pool.schema).noise_records(pool.schema, n, rng)
+    return Dataset(x, np.zeros(n, np.int64), pool.schema, np.full(n, -1, np.int64))
+
+
+def _artefact(result: Any, attack: Step[Any]) -> Dataset | Model | Evidence:
+    """What is stored: a stolen service becomes its model, marked as an attack's artefact."""
+    if isinstance(result, Service):
+        model = result.responder.model()
+        return Model(model.architecture, model.schema, model.weights, {**model.notes, ARTEFACT_MARK: ATTACKS.name_of(type(attack))})
+    found: Dataset | Evidence = result
+    return found

@@ -1,0 +1,53 @@
+"""The engine judges: metrics over an outcome, with truths that the attacker did not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from threatloop.core.catalogue import METRICS
+from threatloop.core.errors import NotAssessable
+from threatloop.core.metric import Case, Graded, Reading, merge
+from threatloop.engine.operations.act import attack_of
+from threatloop.engine.operations.mark import OWNER
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+
+COPIED_FACTS = ("queries", "stop_reason", "notes", "seconds")
+
+
+def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """Every metric of the attack on the outcome. Facts: the outcome's own, the gate's, and the victim's notes."""
+    case = Case(
+        {name: product.value for name, product in inputs.items()},
+        attack_of(task.config["attack"]),
+        task.streams,
+        tuple(attack_of(one) for one in task.config["upstream"]),
+        {OWNER: task.streams.child("mark").key(OWNER)},
+        {"touched": task.config.get("touched", False)},
+    )
+    graded = merge(_by(name, case) for name in task.config["metrics"])
+    facts = {name: inputs["outcome"].facts[name] for name in COPIED_FACTS if name in inputs["outcome"].facts}
+    return Product(graded, {**facts, **_victim_facts(inputs)})
+
+
+def _by(name: str, case: Case) -> Graded:
+    metric = METRICS.load(name)()
+    missing = sorted(metric.info.needs - set(case.truths))
+    if missing:
+        return _undefined(name, f"this scenario has no {', '.join(missing)}")
+    try:
+        return metric.grade(case)
+    except NotAssessable as reason:
+        return _undefined(name, str(reason))
+
+
+def _undefined(name: str, reason: str) -> Graded:
+    return Graded((Reading(name, None, 0, undefined=reason),))
+
+
+def _victim_facts(inputs: Mapping[str, Product]) -> dict[str, Any]:
+    if "victim" not in inputs:
+        return {}
+    found = inputs["victim"]
+    return {"gate": found.facts.get("gate", ""), "decisions": found.facts.get("decisions", [])}

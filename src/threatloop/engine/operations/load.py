@@ -1,0 +1,70 @@
+"""Read a target's data into the store, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop import modality
+from threatloop.core.assets import Dataset
+from threatloop.core.errors import InputError, Problems
+from threatloop.core.seeds import Streams
+from threatloop.data.sources import parse_source
+from threatloop.engine.operations.split import stratified
+from threatloop.engine.products import Loaded, Product
+from threatloop.engine.task import Task
+
+
+def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
+    """The records of the target's source, at most ``limit`` of them, with the partition of the source.
+
+    Raises:
+        InputError, Problems: what is wrong with the data.
+    """
+    base = Path(task.local["base"])
+    found = parse_source(task.config["source"]).read(base)
+    data, partition = found.dataset, _partition(found.partition, len(found.dataset))
+    if task.local.get("members"):
+        partition = _named_members(base / task.local["members"], len(data))
+    if problems := modality.of(data.schema).problems(data):
+        raise Problems(found.source, problems)
+    limit = task.config.get("limit")
+    if limit is not None and limit < len(data):
+        rows = limited(data.y, limit, task.streams)
+        data, partition = data.take(rows), partition[rows]
+    return Product(Loaded(data, partition), {"source": found.source, "public": found.public})
+
+
+def limited(y: npt.NDArray[np.int64], limit: int, streams: Streams) -> npt.NDArray[np.int64]:
+    """Positions of ``limit`` records, every class in proportion, in the order of the data."""
+    rows = stratified(y, (limit / len(y),), streams.numpy("limit"))[0]
+    return np.sort(rows[:limit])
+
+
+def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int8]:
+    return np.full(n, -1, np.int8) if found is None else np.asarray(found, np.int8)
+
+
+def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
+    """0 for the listed record numbers and 2 for the others."""
+    try:
+        if path.suffix == ".npy":
+            rows = np.load(path, allow_pickle=False)
+        else:
+            rows = np.loadtxt(path, dtype=np.int64, ndmin=1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: record numbers cannot be read ({error}); give one number a line, or a .npy") from None
+    rows = np.asarray(rows).reshape(-1)
+    if not np.issubdtype(rows.dtype, np.integer) or not len(rows) or rows.min() < 0 or rows.max() >= n:
+        raise InputError(f"{path}: members must be record numbers between 0 and {n - 1}")
+    partition = np.full(n, 2, np.int8)
+    partition[rows] = 0
+    return partition
+
+
+def records_of(data: Dataset) -> dict[str, object]:
+    """Facts about a data set for the report."""
+    return {"records": len(data), "classes": data.n_classes, "schema": data.schema.model_dump(mode="json")}

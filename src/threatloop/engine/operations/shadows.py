@@ -1,0 +1,41 @@
+"""One chunk of the shadow models of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.algorithms.training import training_of
+from threatloop.core.assets import Dataset, Shadows
+from threatloop.core.seeds import Streams
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+
+
+def shadows(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """Models ``first`` … ``first + count - 1`` of ``total``, with their answers on all candidates."""
+    candidates: Dataset = inputs["candidates"].value
+    first, count, total = (task.config[name] for name in ("first", "count", "total"))
+    masks = balanced_masks(total, len(candidates), task.streams)[first : first + count]
+    training = training_of(task.config["training"], task.local)
+    streams = [task.streams.child(f"shadow-{first + k}") for k in range(count)]
+    models = training.fit_many(candidates, masks, streams)
+    return Product(Shadows(tuple(models), masks, training.answers(models, candidates)))
+
+
+def balanced_masks(total: int, n: int, streams: Streams) -> npt.NDArray[np.bool_]:
+    """bool (total, n): each candidate is in exactly half of the training sets, chosen at random (Carlini et al. 2022)."""
+    keys = streams.numpy("shadow-masks").random((total, n))
+    ranks = np.argsort(np.argsort(keys, axis=0), axis=0)
+    return ranks < total // 2
+
+
+def gather(chunks: list[Shadows]) -> Shadows:
+    """All chunks of a seed as one."""
+    return Shadows(
+        tuple(model for chunk in chunks for model in chunk.models),
+        np.concatenate([chunk.masks for chunk in chunks]),
+        np.concatenate([chunk.log_probs for chunk in chunks]),
+    )

@@ -1,0 +1,69 @@
+"""Divide the records of one seed into roles. Roles never overlap, except that `candidates` and `all` gather others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.errors import InputError
+from threatloop.engine.products import Loaded, Product, Split
+from threatloop.engine.task import Task
+
+Rows = npt.NDArray[np.int64]
+SMALLEST_ROLE = 10
+
+
+def split(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """Roles of this seed, each class in proportion.
+
+    ``own``: the victim's own members. ``contribution``: third-party records that it is offered. ``pool``: what the
+    attacker holds. ``test``: what nobody trains on. ``nonmembers``: as many of pool and test as there are members.
+    ``candidates``: own, contribution and nonmembers, in random order. ``all``: everything.
+
+    Where the victim came with trained weights, ``own`` are its members as named, whatever the seed.
+
+    Raises:
+        InputError: too few records for a role.
+    """
+    loaded: Loaded = inputs["data"].value
+    y, shares, rng = loaded.data.y, task.config["shares"], task.streams.numpy("split")
+    if task.config["fixed_members"]:
+        own = np.flatnonzero(loaded.partition == 0)
+        rest = np.flatnonzero(loaded.partition != 0)
+        if not len(own) or not len(rest):
+            raise InputError("a target with `weights` needs members and non-members: name the members with `members:`")
+        left = 1 - shares["own"]
+        parts = stratified(y[rest], (shares["contribution"] / left, shares["pool"] / left), rng)
+        contribution, pool, test = (rest[part] for part in parts)
+        members = own
+    else:
+        own, contribution, pool, test = stratified(y, (shares["own"], shares["contribution"], shares["pool"]), rng)
+        members = np.concatenate([own, contribution])
+    roles = {"own": own, "contribution": contribution, "pool": pool, "test": test}
+    for name, rows in roles.items():
+        if len(rows) < SMALLEST_ROLE:
+            raise InputError(f"{len(y)} records leave {len(rows)} for {name}; every role needs {SMALLEST_ROLE}: bring more data")
+    outside = rng.permutation(np.concatenate([pool, test]))
+    size = min(len(members), len(outside))
+    nonmembers, held_in = outside[:size], rng.permutation(members)[:size]
+    candidates = rng.permutation(np.concatenate([held_in, nonmembers]))
+    everything = np.arange(len(y), dtype=np.int64)
+    roles |= {"nonmembers": nonmembers, "members": members, "candidates": candidates, "all": everything}
+    return Product(Split(roles, task.inputs["data"].key))
+
+
+def stratified(y: Rows, shares: Sequence[float], rng: np.random.Generator) -> list[Rows]:
+    """Positions in random order for each share, every class in proportion; the rest comes last.
+
+    Counts are rounded over all classes together, so that small classes do not all round the same way.
+    """
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    # Systematic sampling: neighbours in class order go to the parts in turn, so each class is divided in proportion.
+    position = (np.arange(len(y)) + rng.random()) * 0.6180339887498949 % 1.0
+    edges = np.cumsum([0.0, *shares])
+    parts = [order[(position >= low) & (position < high)] for low, high in zip(edges, edges[1:], strict=False)]
+    parts.append(order[position >= edges[-1]])
+    return [rng.permutation(part).astype(np.int64) for part in parts]

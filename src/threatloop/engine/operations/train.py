@@ -1,0 +1,55 @@
+"""Models that the victim's lifecycle makes, that the user brought, and that the engine trains as a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from threatloop.algorithms.training import training_of
+from threatloop.core.assets import Architecture, Dataset
+from threatloop.core.catalogue import DEFENCES
+from threatloop.engine.operations.mark import OWNER
+from threatloop.engine.products import Loaded, Product
+from threatloop.engine.task import Task
+from threatloop.scenario.lifecycle import Lifecycle
+
+
+def train(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The victim's lifecycle over its own records and every contribution: gate, then train.
+
+    Inputs: ``own``, ``contribution-1`` … in order of arrival. Facts: ``gate`` and the decision on each.
+    """
+    lifecycle = Lifecycle(
+        training_of(task.config["training"], task.local),
+        tuple(DEFENCES.load(item["name"]).model_validate(item["parameters"]) for item in task.config["defences"]),
+        (task.streams.child("mark").key(OWNER),),
+    )
+    own: Dataset = inputs["own"].value
+    offers = [inputs[name].value for name in sorted(inputs) if name.startswith("contribution")]
+    model, decisions = lifecycle.run(own, offers, task.streams)
+    facts: dict[str, Any] = {
+        "gate": "refused" if any(not d.accepted for d in decisions) else ("accepted" if decisions else ""),
+        "decisions": [[d.accepted, d.p_value, d.reason] for d in decisions],
+    }
+    return Product(model, facts)
+
+
+def given(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The model that the user brought: their architecture with their weights.
+
+    Raises:
+        InputError, Problems: the weights cannot be read, or do not fit the architecture or the data.
+    """
+    from threatloop.models.weights import read_model
+
+    loaded: Loaded = inputs["data"].value
+    architecture = Architecture.model_validate(task.config["architecture"])
+    path = Path(task.local["weights"])
+    return Product(read_model(path, architecture, loaded.data.schema, allow_code=bool(task.local.get("allow_code"))))
+
+
+def fit(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """A model that the engine trains for its own use, such as the independent evaluator."""
+    training = training_of(task.config["training"], task.local)
+    return Product(training.fit(inputs["data"].value, task.streams.child("fit")))

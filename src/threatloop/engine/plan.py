@@ -1,0 +1,128 @@
+"""Plan: targets × scenarios × seeds as a graph of tasks. Nothing is spent before the whole plan is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from threatloop.core.catalogue import ATTACKS
+from threatloop.core.errors import Problems
+from threatloop.core.measurement import Notice
+from threatloop.engine.arms import Figure, expand
+from threatloop.engine.estimate import Estimate, Estimator
+from threatloop.engine.execute import Workspace
+from threatloop.engine.facts import TargetFacts, facts_of
+from threatloop.engine.seed_tasks import SeedTasks
+from threatloop.engine.task import Ref, Task
+from threatloop.scenario.build import Audit, Scenario
+
+
+@dataclass
+class Plan:
+    """What will be run.
+
+    Attributes:
+        audit: the checked spec.
+        facts: per target.
+        tasks: by key, in an order in which every task comes after its inputs.
+        figures: graded steps, with the name of their target.
+        victims: per target and seed, the victim that nobody attacked.
+        not_assessed: pairings that cannot be assessed or do not fit the budget, with the reason.
+        loaded: data sets that had to be read to make the plan.
+    """
+
+    audit: Audit
+    facts: Mapping[str, TargetFacts]
+    tasks: dict[str, Task] = field(default_factory=dict)
+    figures: list[tuple[str, Figure]] = field(default_factory=list)
+    victims: dict[tuple[str, int], tuple[Ref, Ref, Ref]] = field(default_factory=dict)
+    not_assessed: list[Notice] = field(default_factory=list)
+    loaded: int = 0
+
+    def wanted(self) -> set[str]:
+        """Keys that the run folder needs; other tasks run only where these need them."""
+        return {figure.grade.key for _, figure in self.figures} | {ref.key for ref, _, _ in self.victims.values()}
+
+
+def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = None) -> Plan:
+    """Expand a checked spec. Reads data that is not in the store yet, since sizes and schemas decide the plan.
+
+    Raises:
+        InputError, Problems: bad data; a scenario that asks for more than the service grants.
+    """
+    found = {name: facts_of(target, audit, workspace) for name, target in audit.targets.items()}
+    plan = Plan(audit, {name: facts for name, (facts, _) in found.items()})
+    plan.loaded = sum(executed for _, executed in found.values())
+    _check_access(plan)
+    cost = Estimate()
+    for scenario in audit.scenarios:
+        for name in scenario.targets:
+            cost = _add(plan, scenario, plan.facts[name], estimator, cost, workspace)
+    for name, facts in plan.facts.items():
+        for seed in range(audit.spec.seeds):
+            tasks = SeedTasks(audit, facts, seed, plan.tasks)
+            plan.victims[name, seed] = (tasks.honest(), tasks.role("members"), tasks.role("test"))
+    return plan
+
+
+def _add(
+    plan: Plan,
+    scenario: Scenario,
+    facts: TargetFacts,
+    estimator: Estimator | None,
+    spent: Estimate,
+    workspace: Workspace,
+) -> Estimate:
+    """Expand one scenario on one target, unless it cannot be assessed or does not fit ``max_cost``."""
+    target = facts.target.name
+    if reason := _unsupported(scenario, facts):
+        plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=reason))
+        return spent
+    tasks: dict[str, Task] = dict(plan.tasks)
+    figures = []
+    for seed in range(plan.audit.spec.seeds):
+        figures += expand(scenario, SeedTasks(plan.audit, facts, seed, tasks))
+    limits = plan.audit.spec.max_cost
+    if limits is not None and estimator is not None:
+        new = {key: task for key, task in tasks.items() if key not in plan.tasks and not workspace.store.has(key)}
+        total = spent.plus(estimator.estimate(new.values(), plan.facts))
+        if reason := total.over(limits):
+            why = f"over budget: {reason}"
+            plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=why))
+            return spent
+        spent = total
+    plan.tasks.update(tasks)
+    plan.figures += [(target, figure) for figure in figures]
+    return spent
+
+
+def _unsupported(scenario: Scenario, facts: TargetFacts) -> str:
+    for step in scenario.steps:
+        if facts.schema.kind not in step.info.modalities:
+            kinds = ", ".join(sorted(step.info.modalities))
+            return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
+    return ""
+
+
+def _label(scenario: Scenario) -> str:
+    return " >> ".join(ATTACKS.name_of(type(step)) for step in scenario.steps)
+
+
+def _check_access(plan: Plan) -> None:
+    """A scenario that asks for more than the service grants is a mistake in the spec, not a finding."""
+    problems = []
+    for scenario in plan.audit.scenarios:
+        for name in scenario.targets:
+            facts = plan.facts[name]
+            owned = False
+            for step in () if _unsupported(scenario, facts) else scenario.steps:
+                missing = sorted(step.required() - frozenset(facts.target.spec.access))
+                if step.info.direction.source == "M" and not owned and missing:
+                    granted = ", ".join(facts.target.spec.access) or "nothing"
+                    problems.append(
+                        f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
+                        f"targets.{name}.access grants {granted}: grant it, or leave the target out"
+                    )
+                owned = owned or step.info.direction.value == "M→M"
+    if problems:
+        raise Problems("spec", problems)

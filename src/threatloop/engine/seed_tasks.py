@@ -1,0 +1,219 @@
+"""The tasks of one target in one seed: each is made once and shared by every scenario and arm that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from threatloop.core.access import ALL_CAPABILITIES
+from threatloop.core.attack import Direction, Step
+from threatloop.core.bench import Resource
+from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
+from threatloop.core.seeds import Streams
+from threatloop.engine.facts import TargetFacts
+from threatloop.engine.operations import module_of
+from threatloop.engine.task import Ref, Task
+from threatloop.scenario.build import Audit
+
+SHADOW_CHUNK = {"mlp": 32}
+"""Shadow models per task; an architecture that is trained one at a time gets small chunks, which resume better."""
+OTHER_CHUNK = 4
+
+
+@dataclass
+class SeedTasks:
+    """Makes tasks. Asking twice for the same thing gives the same reference.
+
+    Attributes:
+        audit: the checked spec.
+        facts: of the target.
+        seed: number of the seed.
+        tasks: all tasks of the plan by key; shared between seeds and targets.
+    """
+
+    audit: Audit
+    facts: TargetFacts
+    seed: int
+    tasks: dict[str, Task]
+    streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = Streams(self.audit.spec.seed, (f"seed-{self.seed}",))
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether whatever must retrain stands in for a model that the user brought."""
+        return self.facts.target.spec.weights is not None
+
+    def role(self, name: str) -> Ref:
+        """The records of a role of this seed's split; with canaries planted where the spec asks for them."""
+        canaries = self.facts.target.spec.canaries
+        if canaries is None or name not in ("own", "members", "candidates", "canaries"):
+            return Ref(self._split().key, name)
+        inputs = {"data": Ref(self._split().key, "own" if name == "canaries" else name)}
+        config = {**canaries.model_dump(), "part": name}
+        return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
+
+    def marked(self) -> Ref:
+        """The contribution with its owner's watermark."""
+        config = {"psnr_db": self.facts.target.spec.mark_psnr}
+        return self._add("mark", config, {"data": self.role("contribution")}, self.streams.child("mark"), "mark data")
+
+    def original(self) -> Ref:
+        """The contribution before it was marked, as a perfect removal would return it."""
+        return self._add("original", {}, {"data": self.role("contribution")}, self.streams, "lift the mark")
+
+    def victim(self, offers: Sequence[Ref]) -> Ref:
+        """The model that the victim's lifecycle makes of its own records and these offers."""
+        inputs = {"own": self.role("own"), **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)}}
+        config = {"training": self._training(), "defences": [written(d, DEFENCES) for d in self.facts.target.defences]}
+        modules = [type(defence).__module__ for defence in self.facts.target.defences]
+        records = self._share("own") + sum(self._share("contribution") for _ in offers)
+        return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+
+    def honest(self) -> Ref:
+        """The victim that nobody attacked: the user's own weights where they brought them."""
+        spec = self.facts.target.spec
+        if spec.weights is None:
+            return self.victim([self.role("contribution")])
+        from threatloop.core.digests import digest_file
+
+        path = self.audit.base / spec.weights
+        config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": digest_file(path)}
+        return self._add(
+            "given", config, {"data": Ref(self.facts.load.key)}, self.streams.child("given"), "read weights",
+            local={"weights": str(path)},
+        )
+
+    def fit(self, data: Ref, role: str, records: int) -> Ref:
+        """A model that the engine trains for its own use."""
+        config = {"training": self._training()}
+        streams = self.streams.child(role)
+        return self._add("fit", config, {"data": data}, streams, f"train {role}", (), self._passes(records))
+
+    def evaluator(self) -> Ref:
+        """An independent judge: trained on everything, by its own streams."""
+        return self.fit(self.role("all"), "evaluator", self.facts.records)
+
+    def shadows(self) -> dict[str, Ref]:
+        """The shadow ensemble, in chunks."""
+        total = self.facts.target.spec.shadows
+        size = min(total, SHADOW_CHUNK.get(self.facts.architecture.name, OTHER_CHUNK))
+        found = {}
+        for i, first in enumerate(range(0, total, size)):
+            count = min(size, total - first)
+            config = {"training": self._training(), "first": first, "count": count, "total": total}
+            label = f"train shadows {first + 1}-{first + count}"
+            work = self._passes(self._share("members") * count)
+            inputs = {"candidates": self.role("candidates")}
+            found[f"{Resource.SHADOWS.value}-{i}"] = self._add(
+                "shadows", config, inputs, self.streams.child("shadows"), label, (), work
+            )
+        return found
+
+    def act(
+        self, attack: Step[Any], source: Ref, *, owned: bool, lap: int = 1, extra: Mapping[str, Ref] | None = None
+    ) -> Ref:
+        """One attack on one source. ``owned``: the source is the attacker's own clone, with full access."""
+        info, spec = attack.info, self.facts.target.spec
+        config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
+        if info.direction.source == "M":
+            config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.access)
+            config["limit"] = query_limit(attack, spec.query_cap)
+        inputs = {"source": source, **(extra or {})}
+        if info.resources & {Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION}:
+            inputs[Resource.QUERY_POOL.value] = self.role("pool")
+        if Resource.OUT_OF_DISTRIBUTION in info.resources:
+            config["out_of_distribution"] = max(int(getattr(attack, "queries", 0)), 1000)
+        if Resource.CANDIDATES in info.resources:
+            inputs[Resource.CANDIDATES.value] = self.role("candidates")
+        if Resource.SHADOWS in info.resources:
+            inputs |= self.shadows()
+        if Resource.LIFECYCLE in info.resources:
+            config["training"] = self._training()
+        streams = self.streams.child(info.direction.value, f"lap-{lap}")
+        name = ATTACKS.name_of(type(attack))
+        return self._add("act", config, inputs, streams, name, (type(attack).__module__,), self._attack_work(attack))
+
+    def like(self, data: Ref, like: Ref) -> Ref:
+        """As many records of ``data`` as ``like`` has."""
+        return self._add("like", {}, {"data": data, "like": like}, self.streams.child("lap-2"), "draw records")
+
+    def prior(self, like: Ref) -> Ref:
+        """Samples from the attacker's prior, as many as ``like`` has."""
+        inputs = {"held": self.role("pool"), "like": like}
+        return self._add("prior", {}, inputs, self.streams.child("lap-2"), "sample the prior")
+
+    def grade(self, attack: Step[Any], upstream: Sequence[Step[Any]], truths: Mapping[str, Ref]) -> Ref:
+        """Every metric of an attack on an outcome."""
+        metrics = attack.info.metrics
+        config = {
+            "attack": written(attack, ATTACKS),
+            "upstream": [written(one, ATTACKS) for one in upstream],
+            "metrics": list(metrics),
+        }
+        modules = [type(one).__module__ for one in (attack, *upstream)]
+        modules += [METRICS.path(name).partition(":")[0] for name in metrics]
+        return self._add("grade", config, truths, self.streams, f"grade {ATTACKS.name_of(type(attack))}", modules)
+
+    def _split(self) -> Ref:
+        spec = self.facts.target.spec
+        config = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}
+        return self._add("split", config, {"data": Ref(self.facts.load.key)}, self.streams, "split records")
+
+    def _training(self) -> dict[str, Any]:
+        return self.facts.training(self.audit.base)
+
+    def _share(self, role: str) -> int:
+        shares = self.facts.target.spec.shares
+        share = {"own": shares.own, "contribution": shares.contribution, "members": shares.own + shares.contribution}
+        return int(share[role] * self.facts.records)
+
+    def _passes(self, records: int) -> dict[str, float]:
+        """Work of training on so many records: forward and backward passes over single records."""
+        return {"training_passes": float(records * self.facts.recipe.epochs), "records": float(records)}
+
+    def _attack_work(self, attack: Step[Any]) -> dict[str, float]:
+        return attack.work(self.facts.records, self.facts.recipe.epochs)
+
+    def _add(
+        self,
+        operation: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, Ref],
+        streams: Streams,
+        label: str,
+        modules: Sequence[str] = (),
+        work: Mapping[str, float] | None = None,
+        local: Mapping[str, Any] | None = None,
+    ) -> Ref:
+        numeric = operation not in ("split", "original", "like")
+        task = Task(
+            operation,
+            config,
+            dict(inputs),
+            streams,
+            (module_of(operation), *modules),
+            self.facts.profile if numeric else "",
+            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **(local or {})},
+            f"{self.facts.target.name} seed {self.seed}: {label}",
+            dict(work or {}),
+        )
+        self.tasks.setdefault(task.key, task)
+        return Ref(task.key)
+
+
+def written(thing: BaseModel, catalogue: Catalogue[Any]) -> dict[str, Any]:
+    """An attack or defence as its catalogue name and parameters."""
+    return {"name": catalogue.name_of(type(thing)), "parameters": thing.model_dump(mode="json")}
+
+
+def query_limit(attack: Step[Any], cap: int | None) -> int | None:
+    """The query budget of an attack: its own where it states one, never more than the target's cap."""
+    stated = getattr(attack, "queries", None)
+    limits = [int(limit) for limit in (stated, cap) if limit is not None]
+    black_box = attack.info.direction is Direction.MODEL_TO_MODEL
+    return min(limits) if limits and (black_box or cap is not None) else None

@@ -1,0 +1,1 @@
+"""The content-addressed store: one artefact per key, payload first, manifest last."""

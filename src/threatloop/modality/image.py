@@ -1,0 +1,132 @@
+"""Images: stored as uint8 0-255 or float32 in [0, 1], NCHW; networks read float32 in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.assets import Dataset
+from threatloop.core.errors import InputError
+from threatloop.core.schema import ImageSchema
+from threatloop.modality.base import Floats
+from threatloop.modality.labelled import Labelled, chunks, label_problems
+
+FREQUENCIES = 4
+"""Lowest cosine frequencies per axis in the smooth fields of out-of-distribution images."""
+PRIOR_RECORDS = 4096
+"""Most auxiliary images that the prior of the starting points is estimated from."""
+PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
+"""Starting points spread this many standard deviations, and at least this much in [0, 1] units."""
+
+
+class Image(Labelled[ImageSchema]):
+    """Grey or colour images of one size."""
+
+    kind = "image"
+
+    def problems(self, data: Dataset) -> list[str]:
+        """Wrong shape or dtype, NaN or infinite or out-of-range pixels, labels out of range, no records."""
+        schema, x = data.schema, data.x
+        assert isinstance(schema, ImageSchema)
+        shape = _shape(schema)
+        if x.shape[1:] != shape:
+            return [f"images have shape {x.shape[1:]}; the schema says {shape} (channels, height, width)"]
+        found = label_problems(data)
+        if x.dtype == np.float32:
+            return found + _pixel_problems(x)
+        if x.dtype != np.uint8:
+            found.append(f"images are stored as {x.dtype}; allowed are uint8 0-255 and float32 in [0, 1]")
+        return found
+
+    def encode(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:  # noqa: ARG002
+        """float32 (n, channels, height, width) in [0, 1]."""
+        if x.dtype == np.uint8:
+            return np.asarray(np.divide(x, np.float32(255), dtype=np.float32))
+        return np.asarray(x, dtype=np.float32)
+
+    def decode(self, encoded: npt.NDArray[Any], schema: ImageSchema) -> Floats:
+        """Valid stored records from what a network reads: float32, clipped to [0, 1]."""
+        return np.asarray(self.project(np.asarray(encoded, dtype=np.float32), schema))
+
+    def project(self, x: npt.NDArray[Any], schema: ImageSchema) -> npt.NDArray[Any]:  # noqa: ARG002
+        """uint8 images as they are; others clipped to [0, 1] as float32."""
+        return x if x.dtype == np.uint8 else np.clip(x, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
+        """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.
+
+        The alternation has the highest contrast and spatial frequency that an image can hold, so it stands out
+        from bright and dark surroundings alike; a uniform patch does not.
+
+        Raises:
+            InputError: ``size`` is below 1 or above the image's shorter side.
+        """
+        side = min(schema.height, schema.width)
+        if not 1 <= size <= side:
+            raise InputError(f"trigger size {size}: allowed are 1 to {side} pixels (the image's shorter side)")
+        board = np.indices((size, size)).sum(axis=0) % 2 == 0
+        marked = np.array(x)
+        marked[..., -size:, -size:] = board * (255 if x.dtype == np.uint8 else 1)
+        return marked
+
+    def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
+        """The images themselves, float32 (n, channels, height, width) in [0, 1]."""
+        return self.encode(x, schema)
+
+    def start_points(self, auxiliary: Dataset, labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        """Pixelwise Gaussian draws around the auxiliary images' mean, wider than they spread; clipped to [0, 1]."""
+        if len(auxiliary) == 0:
+            raise InputError("starting points need at least one auxiliary image")
+        schema = auxiliary.schema
+        assert isinstance(schema, ImageSchema)
+        stride = -(-len(auxiliary) // PRIOR_RECORDS)
+        known = self.encode(np.asarray(auxiliary.x[::stride]), schema)
+        spread = np.maximum(PRIOR_WIDTH * known.std(axis=0), PRIOR_FLOOR)
+        draws = rng.standard_normal((len(labels), *_shape(schema)), dtype=np.float32)
+        return np.asarray(np.clip(known.mean(axis=0) + spread * draws, 0, 1), dtype=np.float32)
+
+    def noise_records(self, schema: ImageSchema, n: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """uint8 images that blend uniform pixel noise with smooth random fields in a random proportion each."""
+        images: npt.NDArray[np.uint8] = np.empty((n, *_shape(schema)), dtype=np.uint8)
+        for rows in chunks(images):
+            shape = images[rows].shape
+            share = rng.random((shape[0], 1, 1, 1), dtype=np.float32)
+            blend = share * rng.random(shape, dtype=np.float32) + (1 - share) * _smooth_fields(shape, rng)
+            images[rows] = np.rint(255 * blend)
+        return images
+
+
+def _shape(schema: ImageSchema) -> tuple[int, int, int]:
+    return schema.channels, schema.height, schema.width
+
+
+def _pixel_problems(x: npt.NDArray[np.float32]) -> list[str]:
+    broken = outside = 0
+    first: int | None = None
+    for rows in chunks(x):
+        part = np.asarray(x[rows])
+        finite = np.isfinite(part)
+        wrong = ~finite | (part < 0) | (part > 1)
+        broken += int((~finite).sum())
+        outside += int((finite & wrong).sum())
+        if first is None and wrong.any():
+            first = rows.start + int(np.flatnonzero(wrong.reshape(len(part), -1).any(axis=1))[0])
+    counts = ((broken, "NaN or infinite pixels"), (outside, "pixels outside [0, 1]"))
+    return [f"{n} {what} (first bad image: {first}); allowed are finite values in [0, 1]" for n, what in counts if n]
+
+
+def _smooth_fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Random sums of the lowest cosines, each channel stretched to [0, 1]; float32 of ``shape`` (n, c, h, w)."""
+    vertical, horizontal = _cosines(shape[2]), _cosines(shape[3])
+    weights = rng.standard_normal((*shape[:2], vertical.shape[1], horizontal.shape[1]), dtype=np.float32)
+    fields = vertical @ weights @ horizontal.T
+    low, high = (f(fields, axis=(2, 3), keepdims=True) for f in (np.min, np.max))
+    return np.asarray((fields - low) / np.maximum(high - low, np.float32(1e-6)), dtype=np.float32)
+
+
+def _cosines(side: int) -> Floats:
+    """The lowest cosine frequencies over ``side`` pixels: float32 (side, frequencies)."""
+    at, frequency = np.arange(side) + 0.5, np.arange(min(FREQUENCIES, side))
+    return np.cos(np.pi * np.outer(at, frequency) / side).astype(np.float32)

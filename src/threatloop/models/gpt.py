@@ -1,0 +1,63 @@
+"""A small decoder-only transformer for the text seam."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+LARGEST = 1_000_000
+"""The most parameters that this architecture is meant for."""
+
+
+class Block(nn.Module):
+    """Causal self-attention and a feed-forward layer, both with normalisation in front."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self._attend(self.norm1(x))
+        wide: torch.Tensor = self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+        return x + wide
+
+    def _attend(self, x: torch.Tensor) -> torch.Tensor:
+        n, time, width = x.shape
+        q, k, v = self.qkv(x).view(n, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        answers: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(n, time, width))
+        return answers
+
+
+class GPT(nn.Module):
+    """Decoder-only transformer (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3).
+
+    Reads token ids int64 (n, context), answers logits (n, context, vocabulary) for the token after each position.
+
+    Args:
+        vocabulary: number of tokens.
+        context: longest sequence.
+        layers: blocks.
+        heads: attention heads; divides ``width``.
+        width: numbers per position.
+    """
+
+    def __init__(self, vocabulary: int, context: int, layers: int, heads: int, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(context, width)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
+        answers: torch.Tensor = self.head(self.norm(self.blocks(x)))
+        return answers

@@ -1,0 +1,87 @@
+"""How figures are printed: as many digits as their interval supports, and never a number where there is none."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from threatloop.analysis.effects import Effect
+from threatloop.analysis.estimates import Estimate
+from threatloop.numerics.figures import Interval
+from threatloop.numerics.undefined import Undefined
+
+_MINUS: Final = "−"
+_MOST_DECIMALS: Final = 4
+_LEAST_RATE_DECIMALS: Final = 2
+
+
+def decimals(interval: Interval | Undefined | None, unit: str = "") -> int:
+    """Decimals that show half the interval's width to one digit; rates get at least two, and three unless very wide."""
+    least = _LEAST_RATE_DECIMALS if unit in ("rate", "auc") else 0
+    if interval is None or isinstance(interval, Undefined) or interval.high <= interval.low:
+        return 3 if least else 2
+    needed = math.ceil(-math.log10((interval.high - interval.low) / 2))
+    return min(max(needed, least), 3 if least else _MOST_DECIMALS)
+
+
+def number(value: float | Undefined, places: int = 3, signed: bool = False) -> str:
+    """A plain decimal with a real minus sign; large numbers with three significant digits."""
+    if isinstance(value, Undefined):
+        return str(value)
+    shown = f"{value:.3g}" if abs(value) >= 1e5 else f"{value:.{places}f}"
+    # A rounded zero has no sign.
+    if float(shown) == 0:
+        shown = shown.removeprefix("-")
+    elif signed and value > 0:
+        shown = f"+{shown}"
+    return shown.replace("-", _MINUS)
+
+
+def interval(found: Interval | Undefined, places: int = 3, signed: bool = False) -> str:
+    """``[low, high]``; without an interval, the reason."""
+    if isinstance(found, Undefined):
+        return f"no interval: {found.reason}"
+    return f"[{number(found.low, places, signed)}, {number(found.high, places, signed)}]"
+
+
+def mean(found: Estimate, unit: str = "") -> str:
+    """The mean of an estimate."""
+    return number(found.mean, decimals(found.interval, unit))
+
+
+def span(found: Estimate, unit: str = "") -> str:
+    """The interval of an estimate; empty where there is no mean, which then carries the reason."""
+    if isinstance(found.mean, Undefined):
+        return ""
+    return interval(found.interval, decimals(found.interval, unit))
+
+
+def with_interval(found: Estimate, unit: str = "") -> str:
+    """Mean and interval in one line."""
+    return f"{mean(found, unit)} {span(found, unit)}".rstrip()
+
+
+def difference(effect: Effect | Undefined, unit: str = "") -> str:
+    """A signed mean difference with its interval."""
+    if isinstance(effect, Undefined):
+        return str(effect)
+    places = decimals(effect.interval, unit)
+    if isinstance(effect.mean, Undefined):
+        return str(effect.mean)
+    return f"{number(effect.mean, places, signed=True)} {interval(effect.interval, places, signed=True)}"
+
+
+def probability(value: float | Undefined) -> str:
+    """A p- or q-value."""
+    if isinstance(value, Undefined):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,156 @@
+"""Verdicts and the opening paragraph in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from threatloop.analysis.chains import Gate
+from threatloop.analysis.effects import Effect
+from threatloop.analysis.findings import Figure
+from threatloop.analysis.summary import DIRECTIONS, Summary
+from threatloop.core.measurement import ATTACK, WITHOUT, RunRecord
+from threatloop.numerics.undefined import Undefined
+from threatloop.report import numbers
+
+DIRECTION_WORDS: Final[Mapping[str, str]] = {
+    "D→D": "Data → Data",
+    "D→M": "Data → Model",
+    "M→D": "Model → Data",
+    "M→M": "Model → Model",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A verdict as shown: a mark that needs no colour, a phrase, and a class for the style sheet."""
+
+    mark: str
+    phrase: str
+    style: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence that starts with a bold lead."""
+
+    lead: str
+    text: str
+
+
+_OPEN: Final = {"unresolved": Words("?", "unresolved", "open"), "too few seeds": Words("?", "too few seeds", "open")}
+_AGAINST_BASELINE: Final = {
+    "amplifies": Words("▲", "attacker gains", "gain"),
+    "weakens": Words("▼", "worse than baseline", "none"),
+    "no effect": Words("＝", "no better than baseline", "none"),
+}
+_BETWEEN_ARMS: Final = {
+    "amplifies": Words("▲", "amplifies", "gain"),
+    "weakens": Words("▼", "weakens", "none"),
+    "no effect": Words("＝", "no effect", "none"),
+}
+_DESCRIBING: Final = {
+    "amplifies": Words("↑", "higher", "describe"),
+    "weakens": Words("↓", "lower", "describe"),
+    "no effect": Words("＝", "unchanged", "none"),
+}
+
+
+def against_baseline(figure: Figure) -> Words:
+    """The verdict on an attack against its baseline; a failed self-check overrides it."""
+    if isinstance(figure.value.mean, Undefined):
+        return Words("–", "not computed", "open")
+    if figure.suspect:
+        return Words("⚠", "attack suspect", "suspect")
+    return _words(figure.effect, _AGAINST_BASELINE, figure.paired.harm)
+
+
+def between_arms(effect: Effect | Undefined, harm: int) -> Words:
+    """The verdict on a difference between two arms of a chain, or two second laps."""
+    return _words(effect, _BETWEEN_ARMS, harm)
+
+
+def _words(effect: Effect | Undefined, table: Mapping[str, Words], harm: int) -> Words:
+    if isinstance(effect, Undefined):
+        return Words("–", "not computed", "open")
+    return _OPEN.get(effect.verdict) or (table if harm else _DESCRIBING)[effect.verdict]
+
+
+def opening(record: RunRecord, summary: Summary) -> list[Sentence]:
+    """The paragraph to forward: the worst finding per direction, what the gates did, and what is missing."""
+    sentences = [_direction(record, summary, direction) for direction in DIRECTIONS]
+    sentences += [_gate(record, summary, gate) for gate in summary.gates if gate.arm == ATTACK and gate.lap == 1]
+    if summary.loops:
+        sentences.append(Sentence("Second lap", _loops(summary)))
+    return [*sentences, Sentence("Not covered", _gaps(record, summary))]
+
+
+def _direction(record: RunRecord, summary: Summary, direction: str) -> Sentence:
+    found = [f for target in record.targets if (f := summary.worst(direction, target))]
+    worst = max(found, key=_rank, default=None)
+    lead = DIRECTION_WORDS[direction]
+    if worst is None:
+        return Sentence(lead, "not assessed.")
+    others = sorted(set(record.targets) - {f.target for f in found})
+    gap = f" Not assessed on {', '.join(others)}." if others else ""
+    return Sentence(lead, _finding(record, worst) + gap)
+
+
+def _finding(record: RunRecord, figure: Figure) -> str:
+    note = record.metrics.get(figure.metric)
+    title, unit = (note.title, note.unit) if note else (figure.metric, "")
+    what = f"{record.attacks.get(figure.attack, {}).get('title', figure.attack)} on {figure.target}"
+    if isinstance(figure.value.mean, Undefined):
+        return f"{what}: {title} {figure.value.mean}."
+    reached = f"{what} reaches {title} {numbers.with_interval(figure.value, unit)}"
+    usual = "" if isinstance(figure.baseline.mean, Undefined) else f"; baseline {numbers.mean(figure.baseline, unit)}"
+    gate = " (the gate refused the data: this is the honest victim)" if figure.gate == "refused" else ""
+    risk = "" if isinstance(figure.risk.mean, Undefined) else f", risk {numbers.number(figure.risk.mean, 2)}"
+    return f"{reached}{usual}{gate} – {against_baseline(figure).phrase}{risk}."
+
+
+def _gate(record: RunRecord, summary: Summary, gate: Gate) -> Sentence:
+    lead = f"Chain “{gate.scenario}” on {gate.target}"
+    if gate.status == "stopped":
+        text = f"stopped at gate: {gate.accepted} of {gate.n} seeds pass; what follows is shown with the oracle removal."
+        return Sentence(lead, text)
+    text = f"the ingest gate lets {gate.accepted} of {gate.n} seeds through"
+    names = record.scenarios.get(gate.scenario, {}).get("attacks", [])
+    for other in summary.gates:
+        if (other.target, other.scenario, other.lap) != (gate.target, gate.scenario, 1) or other.status != "stopped":
+            continue
+        step = other.arm.removeprefix(WITHOUT)
+        if step.isdigit() and int(step) <= len(names):
+            text += f"; without {names[int(step) - 1]}, {other.accepted} of {other.n}"
+    return Sentence(lead, f"{text}.")
+
+
+def _loops(summary: Summary) -> str:
+    verdicts = [between_arms(loop.effect, loop.paired.harm).phrase for loop in summary.loops]
+    gains = verdicts.count("amplifies")
+    if not gains:
+        nulls = verdicts.count("no effect")
+        return f"feeding the loot back shows no gain in any of {len(verdicts)} comparisons ({nulls} are shown to be null)."
+    return f"feeding the loot back gains in {gains} of {len(verdicts)} comparisons with a control."
+
+
+def _gaps(record: RunRecord, summary: Summary) -> str:
+    suspects = sum(bool(figure.suspect) and figure.headline for figure in summary.figures)
+    missing = sum(isinstance(figure.value.mean, Undefined) for figure in summary.figures)
+    parts = [
+        f"{_count(len(record.not_assessed), 'pairing')} not assessed",
+        f"{_count(missing, 'figure')} not computed",
+        f"{_count(len(record.errors), 'error')}",
+        f"{_count(suspects, 'finding')} under suspicion because a self-check failed",
+    ]
+    return f"{', '.join(parts)}. What is not covered is not known to be safe."
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def _rank(figure: Figure) -> tuple[bool, float]:
+    risk = figure.risk.mean
+    return figure.gate != "refused", risk if not isinstance(risk, Undefined) else -1.0

@@ -1,0 +1,44 @@
+"""The victim's lifecycle: collect → sanitise → train → repair → serve. Defences act exactly where they would in life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from threatloop.core.assets import Dataset, Model, concatenate
+from threatloop.core.defence import Defence, GateDecision, IngestGate
+from threatloop.core.seeds import Streams
+from threatloop.core.training import Training
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """What the defender does with his own records and what others offer.
+
+    Attributes:
+        training: how the model is trained.
+        defences: in the order in which they were named.
+        registered_keys: watermark keys that data owners registered with the gate.
+    """
+
+    training: Training
+    defences: tuple[Defence, ...] = ()
+    registered_keys: tuple[bytes, ...] = ()
+
+    def run(self, own: Dataset, offers: Sequence[Dataset], streams: Streams) -> tuple[Model, list[GateDecision]]:
+        """The trained model and the gate's decision on each offer; refused offers are left out.
+
+        All arms of a seed use the same streams, so that they differ in their data only.
+        """
+        decisions = [self._decide(offer, own, streams.child(f"gate-{i}")) for i, offer in enumerate(offers)]
+        accepted = [offer for offer, decision in zip(offers, decisions, strict=True) if decision.accepted]
+        return self.training.fit(concatenate([own, *accepted]), streams.child("train")), decisions
+
+    def _decide(self, offer: Dataset, own: Dataset, streams: Streams) -> GateDecision:
+        decision = GateDecision(True, 1.0, "no gate")
+        for gate in self.defences:
+            if isinstance(gate, IngestGate):
+                decision = gate.inspect(offer, own, self.registered_keys, streams)
+                if not decision.accepted:
+                    break
+        return decision

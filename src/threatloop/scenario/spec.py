@@ -1,0 +1,91 @@
+"""The spec file: what to audit, with which scenarios, over how many seeds. JSON Schema by ``threatloop schema``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from threatloop.core.access import Capability
+from threatloop.core.assets import Architecture
+from threatloop.core.recipe import Recipe
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MaxCost(_Strict):
+    """What a run may cost at most; scenarios that do not fit are *not assessed, over budget*."""
+
+    minutes: float | None = Field(default=None, gt=0, description="estimated wall time of the tasks still to execute")
+    memory_gib: float | None = Field(default=None, gt=0, description="estimated peak memory of all workers together")
+
+
+class Shares(_Strict):
+    """How one seed divides the records. What is left over after own, contribution and pool is the test set."""
+
+    own: float = Field(default=0.3, gt=0, lt=1, description="the victim's own training records")
+    contribution: float = Field(default=0.2, gt=0, lt=1, description="third-party records offered to the victim")
+    pool: float = Field(default=0.25, gt=0, lt=1, description="records the attacker holds, with his own labels")
+
+
+class Canaries(_Strict):
+    """Secrets planted into the members, so that memorisation has a known answer."""
+
+    count: int = Field(default=10, ge=1)
+    repetitions: int = Field(default=4, ge=1)
+
+
+class Target(_Strict):
+    """A model and its data.
+
+    Three levels: data and an architecture (trained here by ``recipe``); with ``weights`` the attacks on the model hit
+    exactly that model, and whatever must retrain uses the recipe and is marked *by proxy*; with ``train`` your own
+    function trains (needs ``--allow-code``).
+    """
+
+    data: str | dict[str, Any] = Field(description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet: PATH}")
+    model: Architecture | None = Field(default=None, description="default: an architecture that suits the modality")
+    recipe: Recipe | None = Field(default=None, description="default: a recipe that converges on data of this size")
+    weights: str | None = Field(default=None, description="trained weights: .safetensors, or a state dict (.pt, .pth)")
+    members: str | None = Field(
+        default=None, description="with weights: a .npy or text file of record numbers that the model was trained on"
+    )
+    train: str | None = Field(default=None, description="module:function(data, recipe, seed) that trains; --allow-code")
+    access: tuple[Capability, ...] = Field(
+        default=(Capability.LABELS, Capability.SCORES, Capability.GRADIENTS),
+        description="what the service grants an attacker",
+    )
+    defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
+    shadows: int = Field(default=32, ge=2, multiple_of=2, description="shadow models per seed")
+    shares: Shares = Shares()
+    limit: int | None = Field(default=None, ge=8, description="use at most this many records")
+    canaries: Canaries | None = None
+    query_cap: int | None = Field(default=None, ge=1, description="records that any one attack may ask, at most")
+    mark_psnr: float = Field(default=36.0, ge=30, le=60, description="dB; strength of the data owner's watermark")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class ScenarioSpec(_Strict):
+    """One attack, or a chain of attacks."""
+
+    attack: str | dict[str, Any] | None = Field(default=None, description="catalogue name, or {name: …, parameters}")
+    chain: tuple[str | dict[str, Any], ...] | None = Field(default=None, description="at least two, in order")
+    laps: Literal[1, 2] = Field(default=1, description="2 feeds what the chain recovers into a second lap")
+    targets: tuple[str, ...] | None = Field(default=None, description="default: all")
+
+
+class Spec(_Strict):
+    """A run: targets × scenarios × seeds."""
+
+    version: Literal[1] = 1
+    name: str = "audit"
+    seed: int = Field(default=0, ge=0, description="the one run seed; everything random derives from it")
+    seeds: int = Field(default=12, ge=1, description="independent repetitions; verdicts need at least 12")
+    max_cost: MaxCost | None = None
+    plugins: tuple[str, ...] = Field(default=(), description="installed distributions whose entry points may be used")
+    targets: dict[Name, Target] = Field(min_length=1)
+    scenarios: dict[Name, ScenarioSpec] = Field(min_length=1)
