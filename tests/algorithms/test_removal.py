@@ -97,10 +97,10 @@ def test_denoiser_depends_on_its_generator_only(digits: Images) -> None:
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("shape", [(3, 17, 19), (1, 28, 28), (3, 64, 32)])
+@pytest.mark.parametrize("shape", [(3, 17, 19), (1, 28, 28), (3, 36, 20)])
 def test_convolutional_denoiser_fits_any_size(shape: tuple[int, int, int]) -> None:
     images = np.random.default_rng(0).random((70, *shape), dtype=np.float32) * 0.2 + 0.4
-    trained = train_denoiser(images, np.random.default_rng(0), DenoiserRecipe(steps=25, decoy_keys=1))
+    trained = train_denoiser(images, np.random.default_rng(0), DenoiserRecipe(steps=15, decoy_keys=1))
     assert trained.weights[0].ndim == 4
     assert trained.loss[1] < trained.loss[0]
     assert trained(images).shape == images.shape

@@ -10,8 +10,8 @@ from scipy.fft import dctn
 from scipy.stats import binom, kstest
 from sklearn.datasets import load_digits
 
-from threatloop.algorithms.watermark import detect, embed, host_statistics
-from threatloop.algorithms.watermark_host import Floats, HostStatistics, Images, bands
+from threatloop.algorithms.watermark import _bucket, _evidence, _patterns, detect, embed, host_statistics
+from threatloop.algorithms.watermark_host import Floats, HostStatistics, Images, bands, to_spectrum
 from threatloop.core.errors import InputError
 
 KEY = b"owner"
@@ -40,7 +40,7 @@ def smooth_images(n: int, shape: tuple[int, int, int], seed: int = 0) -> Images:
     u, v = np.mgrid[:h, :w]
     coefficients = rng.normal(size=(n, c, h, w)) * (0.15 * np.sqrt(h * w) / (1 + np.hypot(u, v)) ** 1.5)
     pixels = dctn(coefficients, type=3, axes=(2, 3), norm="ortho")
-    return np.clip(0.5 + pixels, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 + pixels, 0, 1), dtype=np.float32)
 
 
 def psnr(a: Images, b: Images) -> Floats:
@@ -95,12 +95,26 @@ def test_null_holds_where_all_images_share_a_mean_far_from_the_reference(referen
     assert 0.85 < z.std() < 1.15
 
 
-def test_set_statistic_equals_a_slow_sum_over_images(digits: Images, reference: HostStatistics) -> None:
-    # The same images twice: a set of identical copies is no more evidence than one copy, per-image weights aside.
+def test_copies_of_one_image_are_no_more_evidence_than_one(digits: Images, reference: HostStatistics) -> None:
     one = detect(digits[:1], KEY, reference)
     copies = detect(np.repeat(digits[:1], 50, axis=0), KEY, reference)
     assert one.z_set == pytest.approx(float(one.z_per_image[0]), abs=1e-9)
     assert copies.z_set == pytest.approx(one.z_set, abs=1e-6)
+
+
+def test_set_statistic_equals_a_slow_sum_over_images(marked: Images, reference: HostStatistics) -> None:
+    payload = [1, 0, 1]
+    signs, slots = _patterns(KEY, len(reference.variance), 3)
+    spectra = to_spectrum(marked[:90])
+    groups: dict[int, Floats] = {}
+    for bucket, evidence in zip(_bucket(spectra, KEY, reference), _evidence(spectra, reference), strict=True):
+        groups[bucket] = groups.get(bucket, np.zeros(len(evidence))) + evidence / np.linalg.norm(evidence)
+    total = variance = 0.0
+    for bucket, pooled in groups.items():
+        for k, value in enumerate(pooled):
+            total += value * signs[bucket, k] * (1 if payload[slots[bucket, k]] else -1)
+            variance += value**2
+    assert detect(marked[:90], KEY, reference, payload).z_set == pytest.approx(total / variance**0.5)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 17, 23), (3, 224, 224)])

@@ -68,9 +68,7 @@ class Local:
         return self.held
 
 
-def serve(
-    model: Model, limit: int | None = None, grants: frozenset[Capability] = ALL_CAPABILITIES
-) -> Service:
+def serve(model: Model, limit: int | None = None, grants: frozenset[Capability] = ALL_CAPABILITIES) -> Service:
     return Service(Local(network_of(model), model), model.schema, grants, Ledger(limit))
 
 
@@ -119,9 +117,7 @@ def _start(
     return network
 
 
-def _descend(
-    network: Standardised, x: torch.Tensor, y: torch.Tensor, recipe: Recipe, rng: np.random.Generator
-) -> None:
+def _descend(network: Standardised, x: torch.Tensor, y: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> None:
     make = {
         "sgd": lambda p: torch.optim.SGD(
             p, recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay

@@ -76,7 +76,7 @@ def orders(rng: np.random.Generator, n: int, epochs: int) -> Iterator[npt.NDArra
 
 
 def learning_rate(peak: float, step: int, steps: int) -> float:
-    """The cosine from ``peak`` at step 0 towards 0 at ``steps`` (Loshchilov and Hutter 2016, arXiv 1608.03983, eq. 5)."""
+    """The cosine from ``peak`` at step 0 towards 0 at ``steps`` (Loshchilov, Hutter 2016, arXiv 1608.03983, eq. 5)."""
     return peak * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 

@@ -63,7 +63,10 @@ class Classification(Objective):
             raise InputError(f"soft targets have shape {soft.shape}; need {needed}")
         if not np.isfinite(soft).all() or (soft < 0).any():
             raise InputError("soft targets are not probabilities: need finite numbers ≥ 0")
-        return torch.from_numpy(np.array(soft, np.float32))
+        total = soft.sum(axis=1, keepdims=True, dtype=np.float64)
+        if (np.abs(total - 1) > 1e-3).any():
+            raise InputError(f"soft targets of record {int(np.abs(total - 1).argmax())} do not sum to 1")
+        return torch.from_numpy((soft / total).astype(np.float32))
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
         return F.cross_entropy(logits, targets, label_smoothing=smoothing)
@@ -88,9 +91,7 @@ class NextToken(Objective):
         return torch.from_numpy(following)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
-        return F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
-        )
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=smoothing)
 
     def tally(self, logits: torch.Tensor, targets: torch.Tensor, loss: torch.Tensor) -> Tally:
         count = (targets != IGNORED).sum()

@@ -90,7 +90,7 @@ def train_denoiser(
     shape = (clean.shape[1], clean.shape[2], clean.shape[3])
     weights = [w.to(device).requires_grad_() for w in _initial_weights(shape, recipe.width, generator)]
     steps = recipe.steps or (700 if len(weights[0].shape) == 2 else 300)
-    optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
+    optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate, fused=device == "cpu" or None)
     losses = []
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -18,8 +18,9 @@ from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
-from threatloop.models.build import build
-from threatloop.models.network import dump, load
+from threatloop.models.build import build, load
+from threatloop.models.device import resolve
+from threatloop.models.network import dump
 from threatloop.models.responder import local_service
 
 Soft = npt.NDArray[np.float32]
@@ -79,7 +80,7 @@ class RecipeTraining:
 
     def module(self, model: Model) -> Any:
         """The network, in eval mode."""
-        return load(model, self.device, allow_code=self.allow_code)
+        return load(model, resolve(self.device), allow_code=self.allow_code)
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ DEFENCES: Catalogue[Defence] = Catalogue(
 METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     {
-        "watermark_detected": f"{_M}.watermark:WatermarkDetected",
+        "watermark_escapes": f"{_M}.watermark:WatermarkEscapes",
         "image_quality": f"{_M}.image_quality:ImageQuality",
         "trained_accuracy": f"{_M}.accuracy:TrainedAccuracy",
     },

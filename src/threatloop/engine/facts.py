@@ -29,7 +29,7 @@ class TargetFacts:
         target: as built from the spec.
         load: the task that reads its data; its artefact is in the store.
         schema: of the records.
-        records: how many, after ``limit``.
+        records: how many, in the data.
         class_counts: records of each class.
         public: the data set is public, so recovered records may be shown.
         architecture: of the victim.
@@ -73,7 +73,6 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
     config: dict[str, Any] = {
         "source": target.source.model_dump(mode="json"),
         "fingerprint": target.source.fingerprint(audit.base),
-        "limit": spec.limit,
     }
     local: dict[str, Any] = {"base": str(audit.base)}
     if spec.members:

@@ -26,7 +26,7 @@ class Plan:
         facts: per target.
         tasks: by key, in an order in which every task comes after its inputs.
         figures: graded steps, with the name of their target.
-        victims: per target and seed, the victim that nobody attacked.
+        victims: per target and seed, the accuracy of the victim that nobody attacked.
         not_assessed: pairings that cannot be assessed or do not fit the budget, with the reason.
         loaded: data sets that had to be read to make the plan.
     """
@@ -35,13 +35,13 @@ class Plan:
     facts: Mapping[str, TargetFacts]
     tasks: dict[str, Task] = field(default_factory=dict)
     figures: list[tuple[str, Figure]] = field(default_factory=list)
-    victims: dict[tuple[str, int], tuple[Ref, Ref, Ref]] = field(default_factory=dict)
+    victims: dict[tuple[str, int], Ref] = field(default_factory=dict)
     not_assessed: list[Notice] = field(default_factory=list)
     loaded: int = 0
 
     def wanted(self) -> set[str]:
         """Keys that the run folder needs; other tasks run only where these need them."""
-        return {figure.grade.key for _, figure in self.figures} | {ref.key for ref, _, _ in self.victims.values()}
+        return {figure.grade.key for _, figure in self.figures} | {ref.key for ref in self.victims.values()}
 
 
 def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = None) -> Plan:
@@ -61,7 +61,7 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     for name, facts in plan.facts.items():
         for seed in range(audit.spec.seeds):
             tasks = SeedTasks(audit, facts, seed, plan.tasks)
-            plan.victims[name, seed] = (tasks.honest(), tasks.role("members"), tasks.role("test"))
+            plan.victims[name, seed] = tasks.quality()
     return plan
 
 

@@ -147,6 +147,13 @@ class SeedTasks:
         inputs = {"held": self.role("pool"), "like": like}
         return self._add("prior", {}, inputs, self.streams.child("lap-2"), "sample the prior")
 
+    def quality(self) -> Ref:
+        """How well the victim that nobody attacked fits."""
+        inputs = {"victim": self.honest(), "members": self.role("members"), "test": self.role("test")}
+        config = {"device": self.facts.target.spec.device}
+        work = {"scoring_passes": float(self.facts.records)}
+        return self._add("quality", config, inputs, self.streams, "victim's accuracy", (), work)
+
     def grade(self, attack: Step[Any], upstream: Sequence[Step[Any]], truths: Mapping[str, Ref]) -> Ref:
         """Every metric of an attack on an outcome."""
         metrics = attack.info.metrics

@@ -25,7 +25,7 @@ def source_digest(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or name in PLUMBING:
             continue
         path = _source_file(name)
         if path is None:

@@ -12,7 +12,12 @@ _BY_NAME = {
     "mlp": Recipe(epochs=40, batch_size=64, optimiser="sgd", learning_rate=0.05, weight_decay=5e-4),
     "cnn": Recipe(epochs=10, batch_size=64, optimiser="sgd", learning_rate=0.05, weight_decay=5e-4),
     "resnet18": Recipe(
-        epochs=15, batch_size=128, optimiser="sgd", learning_rate=0.05, weight_decay=5e-4, augment="shift_flip"
+        epochs=15,
+        batch_size=128,
+        optimiser="sgd",
+        learning_rate=0.05,
+        weight_decay=5e-4,
+        augment="shift_flip",
     ),
     "gpt": Recipe(epochs=20, batch_size=32, optimiser="adam", learning_rate=3e-3, weight_decay=0.01),
 }

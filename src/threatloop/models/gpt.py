@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Decoder-only transformer (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3).
+    """Decoder-only transformer (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", 2.3).
 
     Reads token ids int64 (n, context), answers logits (n, context, vocabulary) for the token after each position.
 

@@ -23,7 +23,7 @@ SMALLEST_PROBABILITY = 1e-12
 
 
 class Network(nn.Module):
-    """Encoded records to logits: (x - mean) / std, then the body, then a logarithm where the body answers probabilities.
+    """Encoded records to logits: (x - mean) / std, then the body, then a logarithm if that answers probabilities.
 
     Attributes:
         body: the bare network.
@@ -49,11 +49,11 @@ class Network(nn.Module):
         answers: torch.Tensor = self.body(x)
         return answers.clamp_min(SMALLEST_PROBABILITY).log() if self.answers_probabilities else answers
 
-    def normalise_by(self, mean: npt.NDArray[np.float32], std: npt.NDArray[np.float32]) -> None:
-        """Fix the preprocessing; both arrays hold one number per channel or column. Nothing happens for tokens."""
+    def normalise_by(self, mean: npt.NDArray[np.float32] | None, std: npt.NDArray[np.float32] | None) -> None:
+        """Fix the preprocessing: one number per channel or column, or None to keep what is there."""
         for buffer, values in ((self.mean, mean), (self.std, std)):
-            if buffer is not None:
-                buffer.copy_(torch.from_numpy(np.asarray(values, np.float32)).reshape(buffer.shape))
+            if buffer is not None and values is not None:
+                buffer.copy_(torch.from_numpy(values).reshape(buffer.shape))
 
 
 def wrap(body: nn.Module, architecture: Architecture, schema: Schema) -> Network:
@@ -64,20 +64,18 @@ def wrap(body: nn.Module, architecture: Architecture, schema: Schema) -> Network
     """
     shape = statistics_shape(schema)
     network = Network(body, shape, architecture.outputs == "probabilities")
-    for name in ("mean", "std"):
+    needed = 0 if shape is None else shape[0]
+    for name, buffer in (("mean", network.mean), ("std", network.std)):
         values = getattr(architecture, name)
         if values is None:
             continue
-        needed = 0 if shape is None else shape[0]
-        if len(values) != needed:
+        if buffer is None or len(values) != needed:
             raise InputError(f"architecture.{name} has {len(values)} numbers; {schema.kind} records here need {needed}")
-        getattr(network, name).copy_(torch.tensor(values).reshape(shape))
+        buffer.copy_(torch.tensor(values).reshape(buffer.shape))
     return network
 
 
-def dump(
-    network: Network, architecture: Architecture, schema: Schema, notes: Mapping[str, Any] | None = None
-) -> Model:
+def dump(network: Network, architecture: Architecture, schema: Schema, notes: Mapping[str, Any] | None = None) -> Model:
     """The network's weights as a Model: copies on the CPU, floats as float32, counters as they are."""
     weights = {name: _array(tensor) for name, tensor in network.state_dict().items()}
     return Model(architecture, schema, weights, dict(notes or {}))

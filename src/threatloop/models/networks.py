@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -23,7 +24,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], classes: int) -> None:
         super().__init__()
         widths = (inputs, *hidden, classes)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(1)
@@ -34,7 +35,7 @@ class MLP(nn.Module):
 
 
 class CNN(nn.Module):
-    """Blocks of 3×3 convolution, 2×2 max-pooling, BatchNorm and ReLU, then one hidden layer; about 105k parameters at 28×28.
+    """Blocks of 3×3 convolution, 2×2 max-pooling, BatchNorm and ReLU, then one hidden layer; 105k weights at 28×28.
 
     Pooling stands before BatchNorm, so that normalisation and activation touch a quarter of the numbers. Maps that
     are still larger than 8×8 after the blocks are average-pooled to at most 8×8.

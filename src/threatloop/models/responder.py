@@ -66,7 +66,7 @@ class LocalResponder:
         return answers
 
     def differentiable(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Encoded records (a float tensor on the model's device, gradients allowed) to logits; the weights are frozen."""
+        """Encoded records (a tensor on the model's device, gradients allowed) to logits; the weights are frozen."""
         return self._network()
 
     def model(self) -> Model:

@@ -128,4 +128,3 @@ def _check_answers(network: Network, schema: Schema, architecture: Architecture)
             f"architecture {architecture.name} answers {tuple(answers.shape)[1:]} per record; "
             f"this data has {schema.kind} records that need {needed[1:]}"
         )
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -34,9 +35,7 @@ def as_json(record: RunRecord, summary: Summary, opening: Sequence[Sentence], fa
         "findings": [_plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
         **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops")},
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
-        "targets": record.targets,
-        "tasks": record.tasks,
-        "environment": record.environment,
+        **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
     return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
@@ -63,8 +62,11 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    # Figures may be numpy scalars, which the json module refuses or prints by name.
-    return float(value) if isinstance(value, float) else value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"not_computed": f"the value is {value}"}
+    return value
 
 
 def _suite(root: ET.Element, name: str, cases: Sequence[ET.Element]) -> None:

@@ -98,7 +98,7 @@ def plots(curves: pa.Table) -> list[Plot]:
     """One plot per target, scenario, step, metric and curve: attack and baseline arms of the first lap."""
     charts: dict[tuple[Any, ...], dict[str, dict[int, list[tuple[float, float]]]]] = {}
     for row in curves.to_pylist():
-        if row["lap"] == 1 and row["arm"] in _DRAWN_ARMS and None not in (row["x"], row["y"]):
+        if row["lap"] == 1 and row["arm"] in _DRAWN_ARMS and _drawable(row["x"]) and _drawable(row["y"]):
             key = tuple(row[k] for k in ("target", "scenario", "step", "metric", "curve", "x_name", "y_name"))
             seeds = charts.setdefault(key, {}).setdefault(row["arm"], {})
             seeds.setdefault(row["seed"], []).append((row["x"], row["y"]))
@@ -124,10 +124,13 @@ def value_range(found: Estimate, baseline: float | Undefined, unit: str, worst: 
     )
 
 
+def _drawable(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
 def _plot(key: tuple[Any, ...], arms: dict[str, dict[int, list[tuple[float, float]]]]) -> Plot:
     target, scenario, _, metric, curve, x_name, y_name = key
     points = np.array([p for seeds in arms.values() for one in seeds.values() for p in one], dtype=np.float64)
-    points = points[np.isfinite(points).all(axis=1)]
     log = curve in LOGARITHMIC
     x, y = (_axis(points[:, i], log, i) for i in (0, 1))
     drawn = tuple(_line(arm, arms[arm].values(), x, y) for arm in _DRAWN_ARMS if arm in arms)

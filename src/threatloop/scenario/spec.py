@@ -62,7 +62,6 @@ class Target(_Strict):
     defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
     shadows: int = Field(default=32, ge=2, multiple_of=2, description="shadow models per seed")
     shares: Shares = Shares()
-    limit: int | None = Field(default=None, ge=8, description="use at most this many records")
     canaries: Canaries | None = None
     query_cap: int | None = Field(default=None, ge=1, description="records that any one attack may ask, at most")
     mark_psnr: float = Field(default=36.0, ge=30, le=60, description="dB; strength of the data owner's watermark")

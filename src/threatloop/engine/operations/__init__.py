@@ -26,6 +26,7 @@ OPERATIONS: dict[str, str] = {
     "act": f"{_HERE}.act:act",
     "like": f"{_HERE}.laps:like",
     "prior": f"{_HERE}.laps:prior",
+    "quality": f"{_HERE}.quality:quality",
     "grade": f"{_HERE}.grade:grade",
 }
 

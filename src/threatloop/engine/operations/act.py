@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from threatloop import modality
@@ -46,8 +47,8 @@ def attack_of(written: Mapping[str, Any]) -> Step[Any]:
 def _service(model: Model, task: Task, ledger: Ledger) -> Service:
     grants = frozenset(Capability(name) for name in task.config["grants"])
     serving = [DEFENCES.load(d["name"]).model_validate(d["parameters"]) for d in task.config.get("serving", ())]
-    whole = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    return Service(whole.responder, whole.schema, grants, ledger, tuple(serving), model.architecture)  # type: ignore[arg-type]
+    whole = local_service(model, grants, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
+    return replace(whole, grants=grants, ledger=ledger, defences=tuple(serving))  # type: ignore[arg-type]
 
 
 def _resources(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:

@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from threatloop import modality
-from threatloop.core.assets import Dataset
-from threatloop.core.errors import InputError, Problems
-from threatloop.core.seeds import Streams
+from threatloop.core.errors import InputError
 from threatloop.data.sources import parse_source
-from threatloop.engine.operations.split import stratified
 from threatloop.engine.products import Loaded, Product
 from threatloop.engine.task import Task
 
 
 def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
-    """The records of the target's source, at most ``limit`` of them, with the partition of the source.
+    """The records of the target's source, with its partition or the members that the user named.
 
     Raises:
         InputError, Problems: what is wrong with the data.
@@ -29,19 +25,7 @@ def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
     data, partition = found.dataset, _partition(found.partition, len(found.dataset))
     if task.local.get("members"):
         partition = _named_members(base / task.local["members"], len(data))
-    if problems := modality.of(data.schema).problems(data):
-        raise Problems(found.source, problems)
-    limit = task.config.get("limit")
-    if limit is not None and limit < len(data):
-        rows = limited(data.y, limit, task.streams)
-        data, partition = data.take(rows), partition[rows]
-    return Product(Loaded(data, partition), {"source": found.source, "public": found.public})
-
-
-def limited(y: npt.NDArray[np.int64], limit: int, streams: Streams) -> npt.NDArray[np.int64]:
-    """Positions of ``limit`` records, every class in proportion, in the order of the data."""
-    rows = stratified(y, (limit / len(y),), streams.numpy("limit"))[0]
-    return np.sort(rows[:limit])
+    return Product(Loaded(data, partition), {"source": found.source, "public": found.public, "notes": list(found.notes)})
 
 
 def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int8]:
@@ -64,7 +48,3 @@ def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
     partition[rows] = 0
     return partition
 
-
-def records_of(data: Dataset) -> dict[str, object]:
-    """Facts about a data set for the report."""
-    return {"records": len(data), "classes": data.n_classes, "schema": data.schema.model_dump(mode="json")}

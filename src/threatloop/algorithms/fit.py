@@ -1,0 +1,182 @@
+"""The training loop: one for all architectures, and a faster path for multilayer perceptrons with the same result."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from threatloop.algorithms.augment import augmentation
+from threatloop.algorithms.batches import Records, bounds, learning_rate, orders, statistics
+from threatloop.algorithms.fit_mlp import train_stack
+from threatloop.algorithms.mlp_stack import stackable
+from threatloop.algorithms.objectives import Objective, Tally, objective
+from threatloop.algorithms.optimisers import optimiser, set_rate
+from threatloop.algorithms.outcome import Diverged, Report, Trained
+from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.recipe import Recipe
+from threatloop.core.schema import Schema
+from threatloop.core.seeds import Streams
+from threatloop.models.build import build
+from threatloop.models.device import bfloat16_is_fast, resolve
+from threatloop.models.network import Network, dump, restore
+
+Soft = npt.NDArray[np.float32]
+
+
+def fit(
+    architecture: Architecture,
+    data: Dataset,
+    recipe: Recipe,
+    streams: Streams,
+    *,
+    soft_targets: Soft | None = None,
+    init: Model | None = None,
+    device: str = "cpu",
+    progress: Report | None = None,
+    allow_code: bool = False,
+) -> Model:
+    """Train one model. The same arguments give the same weights, bit for bit, on one machine.
+
+    Args:
+        architecture: what to build; where its mean or std is None, that is taken from ``data``.
+        data: the training records.
+        recipe: how to train.
+        streams: roles ``init`` (initial weights), ``order`` (of the records) and ``augment``.
+        soft_targets: probabilities (n, classes), float32, that replace the labels.
+        init: weights and preprocessing to start from, in place of drawn ones; of the same architecture.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        progress: called after every epoch with the share done, in (0, 1].
+        allow_code: whether an architecture that names code may be built.
+
+    Returns:
+        The model; its notes hold train_loss, train_accuracy (both over the last epoch), epochs, steps and seconds.
+
+    Raises:
+        InputError: no records, or parts that do not fit each other.
+        Diverged: the loss is no longer finite.
+    """
+    started = time.perf_counter()
+    place = resolve(device)
+    network = prepare(architecture, data, streams, init=init, allow_code=allow_code)
+    targets = objective(data.schema).targets(data, soft_targets)
+    records = Records.of(data)
+    if stackable(network) and recipe.augment == "none":
+        members = np.arange(len(data))
+        trained = train_stack([network], records, [members], targets, recipe, [streams], place, progress)[0]
+    else:
+        trained = train(network, records, targets, recipe, streams, place, progress, name=architecture.name)
+    return dump(network, architecture, data.schema, trained.notes(recipe, time.perf_counter() - started))
+
+
+def prepare(
+    architecture: Architecture,
+    data: Dataset,
+    streams: Streams,
+    *,
+    init: Model | None = None,
+    allow_code: bool = False,
+) -> Network:
+    """A network ready for its first step: initial weights, and preprocessing from the data where none is stated.
+
+    Raises:
+        InputError: ``init`` is of another architecture; otherwise as `build`.
+    """
+    generator = torch.Generator().manual_seed(streams.integer("init"))
+    network = build(architecture, data.schema, generator, allow_code=allow_code)
+    if init is not None:
+        restore(network, init.weights)
+    elif architecture.mean is None or architecture.std is None:
+        found = statistics(data)
+        network.normalise_by(
+            found.mean if architecture.mean is None else None, found.std if architecture.std is None else None
+        )
+    return network
+
+
+def train(
+    network: Network,
+    records: Records,
+    targets: torch.Tensor,
+    recipe: Recipe,
+    streams: Streams,
+    device: torch.device,
+    report: Report | None = None,
+    *,
+    name: str = "network",
+) -> Trained:
+    """Train any network in place, by autograd. Arguments as `fit` prepares them; ``targets`` one row per record.
+
+    Networks with convolutions run channels-last and, where the processor multiplies it in hardware, in bfloat16
+    with float32 weights.
+
+    Raises:
+        Diverged: the loss is no longer finite.
+    """
+    run = _Run.of(network, recipe, records.data.schema, device)
+    augment = augmentation(recipe, records.data.schema)
+    noise = torch.Generator().manual_seed(streams.integer("augment"))
+    cuts = bounds(len(targets), recipe.batch_size)
+    steps, step, sums = recipe.epochs * len(cuts), 0, _Sums()
+    for number, order in enumerate(orders(streams.numpy("order"), len(targets), recipe.epochs)):
+        sums = _Sums()
+        for start, stop in cuts:
+            rows = order[start:stop]
+            x, y = augment(records.take(rows), noise), targets[torch.from_numpy(rows)]
+            sums.add(run.step(x, y, learning_rate(recipe.learning_rate, step, steps)))
+            step += 1
+        if not math.isfinite(float(sums.loss)):
+            raise Diverged(name, recipe, number)
+        if report is not None:
+            report((number + 1) / recipe.epochs)
+    return Trained(float(sums.loss / sums.count), float(sums.right / sums.count), steps)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A network in training: where it runs, in which format, and what it minimises."""
+
+    network: Network
+    goal: Objective
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    smoothing: float
+    convolutional: bool
+
+    @classmethod
+    def of(cls, network: Network, recipe: Recipe, schema: Schema, device: torch.device) -> _Run:
+        network.train().to(device)
+        convolutional = any(p.dim() == 4 for p in network.parameters())
+        if convolutional:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = optimiser(network.parameters(), recipe, device)
+        return cls(network, objective(schema), optimizer, device, recipe.label_smoothing, convolutional)
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, rate: float) -> Tally:
+        x, y = x.to(self.device), y.to(self.device)
+        if self.convolutional:
+            x = x.contiguous(memory_format=torch.channels_last)
+        half = self.convolutional and bfloat16_is_fast(self.device.type)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            logits = self.network(x)
+        loss = self.goal.loss(logits.float(), y, self.smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        return self.goal.tally(logits, y, loss)
+
+
+class _Sums:
+    """Loss, right answers and answers over one epoch; read once, so that an accelerator need not wait at every step."""
+
+    def __init__(self) -> None:
+        self.loss = self.right = self.count = torch.zeros(())
+
+    def add(self, tally: Tally) -> None:
+        self.loss, self.right = self.loss + tally.loss, self.right + tally.right
+        self.count = self.count + tally.count

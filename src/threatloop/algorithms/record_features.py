@@ -1,0 +1,59 @@
+"""Records as plain vectors on a common scale, for distances, densities and classifiers that never see a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop import modality
+from threatloop.core.assets import Dataset
+
+Floats = npt.NDArray[np.float32]
+
+SMALLEST_SPREAD = 0.1
+"""Of the range: a rare category or a heavy tail must not outweigh everything else."""
+CHUNK = 1 << 22
+"""Array cells that are encoded at once."""
+
+
+def vectors(data: Dataset) -> Floats:
+    """Encoded records as rows, float32 (n, d). Where a network reads codes, such as token ids: how often each occurs."""
+    schema = data.schema
+    kind = modality.of(schema)
+    encoded = kind.encode(np.asarray(data.x), schema)
+    flat = encoded.reshape(len(data), -1)
+    if np.issubdtype(flat.dtype, np.integer):
+        return _frequencies(flat, len(getattr(schema, "vocabulary", ())))
+    return np.ascontiguousarray(flat, dtype=np.float32)
+
+
+def channel_scale(data: Dataset) -> Floats:
+    """The spread of each entry of `vectors`, one value per channel or column, float32 (d,), > 0.
+
+    Images share one scale per channel, so that a pixel which hardly ever varies does not dominate a distance.
+    """
+    rows = vectors(data)
+    shape = modality.of(data.schema).encode(np.asarray(data.x[:1]), data.schema).shape
+    if rows.shape[1] != int(np.prod(shape[1:])):
+        return np.full(rows.shape[1], max(float(rows.std()), 1e-12), np.float32)
+    grouped = rows.reshape(len(rows), shape[1], -1)
+    spread = grouped.std(axis=(0, 2))
+    reach = grouped.max(axis=(0, 2)) - grouped.min(axis=(0, 2))
+    scale = np.maximum(spread, SMALLEST_SPREAD * reach)
+    scale[scale == 0] = 1.0
+    return np.repeat(scale, grouped.shape[2]).astype(np.float32)
+
+
+def distances(a: Floats, b: Floats) -> Floats:
+    """Euclidean distances between rows: float32 (len(a), len(b))."""
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float32)
+
+
+def _frequencies(codes: npt.NDArray[Any], n_codes: int) -> Floats:
+    n_codes = max(n_codes, int(codes.max(initial=0)) + 1)
+    flat = (codes + n_codes * np.arange(len(codes))[:, None]).ravel()
+    counts = np.bincount(flat, minlength=n_codes * len(codes)).reshape(len(codes), n_codes)
+    return (counts / codes.shape[1]).astype(np.float32)

@@ -1,0 +1,75 @@
+"""Label flipping: wrong labels on untouched records."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from threatloop.algorithms.poisoning import chosen, known_class
+from threatloop.core.assets import Dataset
+from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.bench import Bench
+
+
+class LabelFlip(DataToModel):
+    """Changes labels of a share of the contribution: at random, or from one class to another.
+
+    Threat model: the attacker labels part of the training set and cannot change the records.
+
+    Returns the contribution with ``round(rate * n)`` labels changed; records, order and ids as they were.
+
+    Biggio, Nelson, Laskov 2012, "Poisoning Attacks against Support Vector Machines", arXiv 1206.6389 (random flips);
+    class-to-class as in Tolpegin et al. 2020, "Data Poisoning Attacks Against Federated Learning Systems",
+    arXiv 2007.08432, section 3.
+
+    Attributes:
+        rate: share of the whole contribution whose label changes, in (0, 1].
+        source: class index whose records are relabelled; None, with ``target`` None, for any.
+        target: class index they are relabelled to; None for a uniformly random other class.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Label flipping",
+        direction=Direction.DATA_TO_MODEL,
+        knowledge="the labels of the records that the attacker contributes; nothing of the model",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("flip_success", "clean_accuracy"),
+        paper="Biggio, Nelson, Laskov 2012, Poisoning Attacks against Support Vector Machines, arXiv 1206.6389",
+        baseline="honest_contribution",
+        atlas=("AML.T0020",),
+    )
+
+    rate: float = Field(default=0.2, gt=0, le=1)
+    source: int | None = Field(default=None, ge=0)
+    target: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _classes_go_together(self) -> LabelFlip:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("give both source and target for class-to-class flips, or neither for random ones")
+        if self.source is not None and self.source == self.target:
+            raise ValueError(f"source and target are both {self.source}: that flips nothing; use two classes")
+        return self
+
+    def craft(self, data: Dataset, bench: Bench) -> Dataset:
+        """The contribution with flipped labels.
+
+        Raises:
+            InputError: an unknown class, fewer than two classes, or a rate that rounds to no record or exceeds those
+                of the source class.
+        """
+        rng = bench.streams.numpy("flipped")
+        y = np.array(data.y)
+        if self.source is None or self.target is None:
+            known_class(1, data, "a second class, number")
+            rows = chosen(np.arange(len(data)), self.rate, len(data), rng, "records")
+            y[rows] = (y[rows] + rng.integers(1, data.n_classes, size=len(rows))) % data.n_classes
+            return data.with_y(y)
+        known_class(self.source, data, "source")
+        known_class(self.target, data, "target")
+        of_source = np.flatnonzero(y == self.source)
+        rows = chosen(of_source, self.rate, len(data), rng, f"records of class {self.source}")
+        y[rows] = self.target
+        return data.with_y(y)

@@ -1,0 +1,69 @@
+"""Functionality stealing: train a clone on the victim's answers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from threatloop.algorithms.distil import Distillation, Targets
+from threatloop.core.access import Capability
+from threatloop.core.assets import Dataset
+from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.service import Service
+
+BATCH = 512
+"""Records per request."""
+
+
+class Knockoff(Distillation):
+    """Knockoff Nets: ask the victim about a pool of records, train a clone on what it says.
+
+    Threat model: black box. The thief has records of the victim's kind (or of another kind that fits its input), may
+    ask ``queries`` of them, sees class probabilities or only the most likely class, and knows the architecture and
+    recipe unless ``architecture`` says otherwise. He never sees a member.
+
+    Returns a Service that the thief owns with full access. Against the published recipe (random queries, 100 epochs,
+    soft cross-entropy) two things are stronger: steps do not shrink with the number of queries, and soft answers are
+    flattened before training, which raises fidelity at the same number of queries.
+
+    In a second lap (``feedback``) the queries are the recovered records, and training continues from the first clone.
+
+    Orekondy, Schiele, Fritz 2019, "Knockoff Nets: Stealing Functionality of Black-Box Models", arXiv 1812.02766,
+    section 4 (random strategy); Tramèr et al. 2016, "Stealing Machine Learning Models via Prediction APIs",
+    arXiv 1609.02943.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Functionality stealing (Knockoff Nets)",
+        direction=Direction.MODEL_TO_MODEL,
+        knowledge="records of the same or another kind, the victim's architecture and recipe; none of its members",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("fidelity", "clone_accuracy", "backdoor_inherited"),
+        paper="Orekondy, Schiele, Fritz 2019, Knockoff Nets, arXiv 1812.02766, section 4",
+        baseline="surrogate",
+        needs=frozenset({Capability.SCORES, Capability.LABELS}),
+        resources=frozenset(
+            {
+                Resource.QUERY_POOL,
+                Resource.OUT_OF_DISTRIBUTION,
+                Resource.LIFECYCLE,
+                Resource.FEEDBACK,
+                Resource.PREVIOUS,
+            }
+        ),
+        atlas=("AML.T0024.002", "AML.T0005.001"),
+    )
+
+    def required(self) -> frozenset[Capability]:
+        """Scores for soft answers, labels for hard ones; never both."""
+        return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:
+        """The victim's answers, asked for batch by batch."""
+        import numpy as np
+
+        answers = []
+        for start in range(0, len(asked), BATCH):
+            answers.append(self.targets(service, asked.take(slice(start, start + BATCH))))
+            bench.progress.report(min(1.0, (start + BATCH) / len(asked)))
+        return np.concatenate(answers)

@@ -1,0 +1,54 @@
+"""What a thief gets without ever asking the victim."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from threatloop.algorithms.distil import Distillation, Targets, one_hot
+from threatloop.algorithms.queries import draw
+from threatloop.core.access import Capability
+from threatloop.core.assets import Dataset
+from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.service import Service
+from threatloop.core.training import Training
+
+
+class Surrogate(Distillation):
+    """A model on the same inputs, augmentation, order, steps and initial weights as the clone, with other labels.
+
+    The labels are the attacker's own. Records of another kind have none, so a model trained on his own labelled pool
+    (as many records as the clone has queries) answers in the victim's place. The victim is never asked; only what is
+    left of the query budget is read, so that both arms see equally many records.
+
+    Two models trained on the same kind of data agree on most inputs; only agreement beyond this one's is theft.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Surrogate trained on the attacker's own labels",
+        direction=Direction.MODEL_TO_MODEL,
+        knowledge="records of the victim's kind with the attacker's own labels, the victim's architecture and recipe",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("fidelity", "clone_accuracy", "backdoor_inherited"),
+        paper="Jagielski et al. 2020, High Accuracy and High Fidelity Extraction, arXiv 1909.01838, section 4",
+        baseline="surrogate",
+        needs=frozenset[Capability](),
+        resources=frozenset(
+            {
+                Resource.QUERY_POOL,
+                Resource.OUT_OF_DISTRIBUTION,
+                Resource.LIFECYCLE,
+                Resource.FEEDBACK,
+                Resource.PREVIOUS,
+            }
+        ),
+    )
+
+    def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:  # noqa: ARG002
+        """The attacker's own labels, or those of a model trained on them."""
+        if self.pool == "in" or bench.has(Resource.FEEDBACK):
+            return one_hot(asked.y, asked.n_classes)
+        training: Training = bench.resource(Resource.LIFECYCLE)
+        own = draw(bench.data(Resource.QUERY_POOL), len(asked), bench.streams.numpy("own"))
+        teacher = self.train(own, one_hot(own.y, own.n_classes), bench, "teacher")
+        return self.targets(training.serve(teacher), asked)

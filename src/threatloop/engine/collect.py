@@ -1,0 +1,235 @@
+"""From artefacts in the store to the rows, curves, records and pictures of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from threatloop.core.catalogue import DEFENCES
+from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT, GalleryItem, Measurement, Notice
+from threatloop.core.metric import Graded
+from threatloop.engine.arms import Figure
+from threatloop.engine.plan import Plan
+from threatloop.engine.products import NotAssessed, Product, decode
+from threatloop.engine.storage.store import Store
+from threatloop.report.run_folder import CURVES_SCHEMA, RECORDS_SCHEMA
+
+CURVE_POINTS = 200
+"""A curve is thinned to about so many points: more than a plot shows."""
+GALLERY_SEED = 0
+RECORD_ARMS = (ATTACK,)
+
+
+@dataclass
+class Collected:
+    """Everything of a run folder that comes out of the store."""
+
+    rows: list[Measurement] = field(default_factory=list)
+    curves: list[pa.Table] = field(default_factory=list)
+    records: list[pa.Table] = field(default_factory=list)
+    gallery: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    items: list[GalleryItem] = field(default_factory=list)
+    not_assessed: list[Notice] = field(default_factory=list)
+    self_checks: list[Notice] = field(default_factory=list)
+
+
+def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Collected:
+    """Read every graded step that is in the store.
+
+    Raises:
+        CorruptArtefact: one does not match its manifest.
+    """
+    found, products = Collected(), _graded(plan, store, failed)
+    baselines = _baselines(plan, products)
+    for target, figure in plan.figures:
+        product = products.get(figure.grade.key)
+        if product is None:
+            continue
+        if isinstance(product.value, NotAssessed):
+            notice = Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason)
+            found.not_assessed.append(notice)
+            continue
+        _add_rows(found, plan, target, figure, product, baselines, run)
+        _add_tables(found, target, figure, product.value)
+        _add_gallery(found, plan, target, figure, product.value)
+        found.self_checks += self_checks(target, figure, product)
+    return found
+
+
+def _graded(plan: Plan, store: Store, failed: Mapping[str, str]) -> dict[str, Product]:
+    keys = {figure.grade.key for _, figure in plan.figures} - set(failed)
+    return {key: decode(store.get(key)) for key in sorted(store.present(keys))}
+
+
+_BaselineKey = tuple[str, str, int, int, str]
+
+
+def _baselines(plan: Plan, products: Mapping[str, Product]) -> dict[_BaselineKey, float | None]:
+    """(target, scenario, seed, step, metric) → the value where that very step was replaced by its baseline."""
+    found: dict[_BaselineKey, float | None] = {}
+    for target, figure in plan.figures:
+        product = products.get(figure.grade.key)
+        replaced = figure.arm == BASELINE or figure.arm == f"{WITHOUT}{figure.step}"
+        if product is not None and replaced and isinstance(product.value, Graded):
+            for reading in product.value.readings:
+                found[target, figure.scenario, figure.seed, figure.step, reading.metric] = reading.value
+    return found
+
+
+def _add_rows(
+    found: Collected,
+    plan: Plan,
+    target: str,
+    figure: Figure,
+    product: Product,
+    baselines: Mapping[_BaselineKey, float | None],
+    run: str,
+) -> None:
+    facts, graded = product.facts, product.value
+    compared = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
+    defences = ",".join(DEFENCES.name_of(type(d)) for d in plan.facts[target].target.defences)
+    for reading in graded.readings:
+        place = (target, figure.scenario, figure.seed, figure.step, reading.metric)
+        found.rows.append(
+            Measurement(
+                run=run,
+                target=target,
+                scenario=figure.scenario,
+                step=figure.step,
+                steps=figure.steps,
+                lap=figure.lap,
+                arm=figure.arm,
+                attack=figure.attack,
+                direction=figure.direction,
+                defences=defences,
+                by_proxy=figure.by_proxy,
+                seed=figure.seed,
+                metric=reading.metric,
+                value=reading.value,
+                low=reading.low,
+                high=reading.high,
+                n=reading.n,
+                baseline=baselines.get(place) if compared else None,
+                undefined=reading.undefined,
+                queries=int(facts.get("queries", 0)),
+                stop_reason=str(facts.get("stop_reason", "finished")),
+                seconds=float(facts.get("seconds", 0.0)),
+                gate=str(facts.get("gate", "")),
+                dataset=figure.source.key,
+                model=figure.victim.key if figure.victim else "",
+                outcome=figure.outcome.key,
+            )
+        )
+
+
+def _place(target: str, figure: Figure, n: int) -> dict[str, Any]:
+    values = {
+        "target": target,
+        "scenario": figure.scenario,
+        "arm": figure.arm,
+        "step": figure.step,
+        "lap": figure.lap,
+        "seed": figure.seed,
+    }
+    return {name: [value] * n for name, value in values.items()}
+
+
+def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -> None:
+    """Curves of every arm; per-record values of the attack's own arm."""
+    metric = graded.readings[0].metric if graded.readings else ""
+    for name, curve in graded.curves.items():
+        (x_name, x), (y_name, y) = list(curve.items())[:2]
+        keep = thinned(np.asarray(x, np.float64), np.asarray(y, np.float64))
+        n = len(keep)
+        columns = {
+            **_place(target, figure, n),
+            "metric": [metric] * n,
+            "curve": [name] * n,
+            "x_name": [x_name] * n,
+            "y_name": [y_name] * n,
+            "x": np.asarray(x, np.float64)[keep],
+            "y": np.asarray(y, np.float64)[keep],
+        }
+        found.curves.append(pa.table(columns, schema=CURVES_SCHEMA))
+    if figure.arm not in RECORD_ARMS or not graded.records:
+        return
+    ids = graded.records.get("record")
+    for name, column in graded.records.items():
+        if name == "record":
+            continue
+        numbers = np.arange(len(column)) if ids is None else np.asarray(ids)
+        columns = {
+            **_place(target, figure, len(column)),
+            "record": numbers.astype(np.int64),
+            "name": [name] * len(column),
+            "value": np.asarray(column, np.float64),
+        }
+        found.records.append(pa.table(columns, schema=RECORDS_SCHEMA))
+
+
+def thinned(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Positions to keep of a curve: corners first, then evenly in the logarithm of x, where ROC curves are read."""
+    if len(x) <= CURVE_POINTS:
+        return np.arange(len(x))
+    corners = np.flatnonzero((np.diff(x, prepend=x[0] - 1) != 0) & (np.diff(x, append=x[-1] + 1) != 0))
+    positive = x[x > 0]
+    grid = np.geomspace(positive.min(), positive.max(), CURVE_POINTS // 2) if len(positive) else np.array([0.0])
+    steps = np.searchsorted(x, grid).clip(0, len(x) - 1)
+    even = np.linspace(0, len(x) - 1, CURVE_POINTS // 2).astype(np.int64)
+    few = corners if len(corners) <= CURVE_POINTS // 4 else corners[:: max(1, len(corners) // (CURVE_POINTS // 4))]
+    kept: npt.NDArray[np.int64] = np.unique(np.concatenate([[0, len(x) - 1], steps, even, few]))
+    return kept
+
+
+def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, graded: Graded) -> None:
+    """Pictures of the first seed, of the arms in which something is attacked."""
+    if figure.seed != GALLERY_SEED or not (figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)):
+        return
+    for name, batch in graded.gallery.items():
+        arm = figure.arm.replace(":", "-")
+        file = f"{target}-{figure.scenario}-{arm}-{figure.step}-{name}.png".replace(" ", "-")
+        found.gallery[file] = np.asarray(batch, np.float32)
+        private = not plan.facts[target].public
+        found.items.append(
+            GalleryItem(
+                target=target,
+                scenario=figure.scenario,
+                arm=figure.arm,
+                step=figure.step,
+                lap=figure.lap,
+                seed=figure.seed,
+                name=name,
+                file=file,
+                private=private,
+            )
+        )
+
+
+def self_checks(target: str, figure: Figure, product: Product) -> list[Notice]:
+    """Checks that the attack itself worked, from the notes it left; a failed one makes its finding *suspect*."""
+    if figure.arm != ATTACK:
+        return []
+    notes = product.facts.get("notes", {})
+    found = []
+    if "loss_first" in notes and "loss_last" in notes:
+        fell = notes["loss_last"] < notes["loss_first"]
+        why = f"loss {notes['loss_first']:.3g} → {notes['loss_last']:.3g}"
+        found.append(_check(target, figure, "loss falls with steps", why, fell))
+    if "gradient_nonzero" in notes:
+        share = notes["gradient_nonzero"]
+        found.append(_check(target, figure, "gradients not mostly zero", f"{share:.0%} of them are not", share > 0.5))
+    return found
+
+
+def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:
+    name = f"{figure.attack}: {what}"
+    return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=name, why=why, passed=passed)
+
+
+def _what(figure: Figure) -> str:
+    return f"{figure.attack} (step {figure.step}, {figure.arm})"

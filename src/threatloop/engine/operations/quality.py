@@ -1,0 +1,31 @@
+"""How well the victim fits: accuracy on its members and on the test set, or loss where accuracy means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from threatloop import modality
+from threatloop.core.assets import Dataset, Model
+from threatloop.core.metric import Graded, Reading
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+from threatloop.models.responder import local_service
+
+MOST_RECORDS = 5000
+
+
+def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim."""
+    model: Model = inputs["victim"].value
+    service = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
+    readings = []
+    for name, role in (("train", "members"), ("test", "test")):
+        data: Dataset = inputs[role].value
+        data = data.take(slice(0, MOST_RECORDS))
+        answers = service.log_probs(data.x)
+        loss = modality.of(data.schema).losses(answers, data).mean()
+        readings.append(Reading(f"{name}_loss", float(loss), len(data)))
+        if answers.ndim == 2:
+            accuracy = (answers.argmax(axis=1) == data.y).mean()
+            readings.append(Reading(f"{name}_accuracy", float(accuracy), len(data)))
+    return Product(Graded(tuple(readings)))

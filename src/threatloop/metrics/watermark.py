@@ -1,0 +1,63 @@
+"""Does the owner still find his mark?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from threatloop import modality
+from threatloop.core.assets import Dataset
+from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.numerics.intervals import Interval, wilson
+
+OWNER = "owner"
+
+
+class WatermarkEscapes(Metric):
+    """Whether the set as a whole *escapes* detection, and how well single images and the payload survive.
+
+    The headline is 1 when the owner's test over all images is no longer significant at the false-positive rate, so that
+    larger is worse for the owner. ``.z`` is the test's z over the set, ``.per_image`` the share of images that are found
+    singly at the same rate, ``.bit_accuracy`` the share of payload bits recovered.
+    """
+
+    info: ClassVar[MetricInfo] = MetricInfo(
+        title="mark escapes detection",
+        unit="rate",
+        worst=1.0,
+        margin=0.05,
+        needs=frozenset({"outcome", "original", "marked"}),
+        meaning="share of seeds in which the owner's test at 1 % false positives no longer finds the mark in the set",
+    )
+
+    false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5)
+
+    def grade(self, case: Case) -> Graded:
+        from threatloop.algorithms.watermark import detect
+        from threatloop.algorithms.watermark_host import host_statistics
+
+        outcome, original = case.get("outcome", Dataset), case.get("original", Dataset)
+        kind = modality.of(outcome.schema)
+        host = host_statistics(kind.watermark_view(original.x, original.schema))
+        found = detect(kind.watermark_view(outcome.x, outcome.schema), case.keys[OWNER], host)
+        escaped = float(not found.detected(self.false_positive_rate))
+        singly = np.asarray(found.p_per_image) < self.false_positive_rate
+        inside = wilson(int(singly.sum()), len(singly))
+        low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (None, None)
+        n = len(outcome)
+        name = "watermark_escapes"
+        readings = (
+            Reading(name, escaped, n),
+            Reading(f"{name}.z", float(found.z_set), n),
+            Reading(f"{name}.per_image", float(singly.mean()), n, low, high),
+            Reading(f"{name}.bit_accuracy", float(found.bit_accuracy), n),
+        )
+        return Graded(readings, gallery=self._gallery(case, outcome, original))
+
+    def _gallery(self, case: Case, outcome: Dataset, original: Dataset) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+        kind, marked = modality.of(outcome.schema), case.get("marked", Dataset)
+        rows = case.streams.numpy("gallery").permutation(min(len(outcome), len(marked)))[:16]
+        sets = {"original": original, "marked": marked, "attacked": outcome}
+        return {name: kind.watermark_view(data.x[rows], data.schema) for name, data in sets.items()}

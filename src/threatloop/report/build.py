@@ -1,0 +1,94 @@
+"""Build ``report.html``, ``report.json`` and ``junit.xml`` from a run folder. Needs neither torch nor the network."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from threatloop.analysis.summary import summarise
+from threatloop.analysis.thresholds import ThresholdResult
+from threatloop.core.errors import InputError
+from threatloop.report import numbers, plots
+from threatloop.report.machine import as_json, as_junit
+from threatloop.report.run_folder import read_run_folder
+from threatloop.report.view import Page, page
+from threatloop.report.words import against_baseline, between_arms
+
+HTML: Final = "report.html"
+JSON: Final = "report.json"
+JUNIT: Final = "junit.xml"
+
+
+def build(
+    run_folder: Path,
+    out: Path | None = None,
+    show_records: bool = False,
+    fail_on: Sequence[ThresholdResult] = (),
+) -> Path:
+    """Write the three files of a report and return the path of the HTML one.
+
+    Args:
+        run_folder: as ``write_run_folder`` left it.
+        out: the folder to write to; the run folder itself by default.
+        show_records: show recovered records of targets that are not public; else they are blurred and hashed.
+        fail_on: judged thresholds, to be shown on top and as failures in JUnit.
+
+    Raises:
+        InputError: the run folder cannot be read, or the output cannot be written; one line.
+    """
+    folder = read_run_folder(run_folder)
+    summary = summarise(folder.record, folder.rows)
+    view = page(folder, summary, fail_on, show_records)
+    texts = {
+        HTML: render(view),
+        JSON: as_json(folder.record, summary, view.opening, fail_on),
+        JUNIT: as_junit(folder.record, summary, fail_on),
+    }
+    place = run_folder if out is None else out
+    _write(place, texts)
+    return place / HTML
+
+
+def render(view: Page) -> str:
+    """The HTML text. Every value is escaped: names and reasons come from specs and data."""
+    environment = Environment(
+        loader=PackageLoader("threatloop.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": numbers.number,
+        "mean": numbers.mean,
+        "span": numbers.span,
+        "full": numbers.with_interval,
+        "span_of": numbers.interval,
+        "difference": numbers.difference,
+        "probability": numbers.probability,
+        "duration": numbers.duration,
+    }
+    tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
+    return environment.get_template("report.html.j2").render(page=view, record=view.record, **tools)
+
+
+def _write(place: Path, texts: Mapping[str, str]) -> None:
+    token = uuid.uuid4().hex[:12]
+    drafts = {place / name: place / f".{name}.{token}" for name in texts}
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for draft, text in zip(drafts.values(), texts.values(), strict=True):
+            draft.write_text(text, encoding="utf-8")
+        for file, draft in drafts.items():
+            draft.replace(file)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written ({error.strerror or error}); choose another --out") from error
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""Everything the templates need, arranged by section. Nothing here is HTML."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from threatloop.analysis.chains import ArmValue, Enablement, Gate
+from threatloop.analysis.findings import Figure
+from threatloop.analysis.laps import LoopGain
+from threatloop.analysis.summary import DIRECTIONS, Summary
+from threatloop.analysis.thresholds import ThresholdResult
+from threatloop.core.measurement import GalleryItem, MetricNote, RunRecord
+from threatloop.report.images import blurred, fingerprint, opened
+from threatloop.report.loop_view import Drawing, drawings
+from threatloop.report.plots import Plot, plots
+from threatloop.report.run_folder import RunFolder, gallery_file
+from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
+
+ENLARGED = 4
+"""Screen pixels per pixel of a small image."""
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """One chain on one target."""
+
+    target: str
+    scenario: str
+    figures: tuple[Figure, ...]
+    gates: tuple[Gate, ...]
+    stopped: Gate | None
+    enablements: tuple[Enablement, ...]
+    arms: tuple[ArmValue, ...]
+    loops: tuple[LoopGain, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A gallery grid as embedded."""
+
+    item: GalleryItem
+    uri: str
+    width: int
+    height: int
+    hidden: bool
+    digest: str
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures shown side by side."""
+
+    target: str
+    scenario: str
+    lap: int
+    seed: int
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report."""
+
+    record: RunRecord
+    summary: Summary
+    opening: tuple[Sentence, ...]
+    drawings: tuple[Drawing, ...]
+    directions: tuple[tuple[str, str, tuple[Figure, ...]], ...]
+    findings: tuple[Figure, ...]
+    chains: tuple[ChainView, ...]
+    albums: tuple[Album, ...]
+    plots: tuple[Plot, ...]
+    thresholds: tuple[ThresholdResult, ...]
+    spec: str
+
+    def note(self, metric: str) -> MetricNote:
+        """The run's note on a metric; a secondary figure has its parent's unit and worst case."""
+        parent = metric
+        while parent not in self.record.metrics and "." in parent:
+            parent = parent.rpartition(".")[0]
+        found = self.record.metrics.get(parent)
+        if found is None:
+            return MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
+        suffix = metric[len(parent) + 1 :].replace("_", " ").replace(".", ", ")
+        return found if not suffix else found.model_copy(update={"title": f"{found.title}, {suffix}"})
+
+    def title(self, attack: str) -> str:
+        """The attack's standard name."""
+        return str(self.record.attacks.get(attack, {}).get("title", attack))
+
+    def public(self, target: str) -> bool:
+        """Whether the target's records may be shown to anybody."""
+        return self.record.targets.get(target, {}).get("public") is True
+
+
+def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResult], show_records: bool) -> Page:
+    """Arrange a run for the templates.
+
+    Raises:
+        InputError: a gallery image is missing or unreadable.
+    """
+    record = folder.record
+    headline = [f for f in summary.figures if f.headline]
+    return Page(
+        record=record,
+        summary=summary,
+        opening=tuple(opening(record, summary)),
+        drawings=tuple(drawings(record, summary)),
+        directions=tuple(
+            (d, DIRECTION_WORDS[d], tuple(f for f in summary.figures if f.direction == d)) for d in DIRECTIONS
+        ),
+        findings=tuple(sorted(headline, key=_alarm)),
+        chains=tuple(_chains(summary)),
+        albums=tuple(_albums(folder, show_records)),
+        plots=tuple(plots(folder.curves)),
+        thresholds=tuple(thresholds),
+        spec=yaml.safe_dump(record.spec, sort_keys=False, allow_unicode=True),
+    )
+
+
+def _alarm(figure: Figure) -> float:
+    risk = figure.risk.mean
+    return -risk if isinstance(risk, float) else 1.0
+
+
+def _chains(summary: Summary) -> list[ChainView]:
+    places = dict.fromkeys((f.target, f.scenario) for f in summary.figures if f.steps > 1)
+    return [_chain(summary, *place) for place in places]
+
+
+def _chain(summary: Summary, target: str, scenario: str) -> ChainView:
+    gate = summary.gate(target, scenario)
+    here = (target, scenario)
+    return ChainView(
+        target,
+        scenario,
+        tuple(f for f in summary.figures if (f.target, f.scenario) == here and f.headline),
+        tuple(g for g in summary.gates if (g.target, g.scenario) == here and g.lap == 1),
+        gate if gate and gate.status == "stopped" else None,
+        tuple(e for e in summary.enablements if (e.target, e.scenario) == here),
+        tuple(a for a in summary.arms if (a.target, a.scenario) == here and a.lap == 1),
+        tuple(loop for loop in summary.loops if (loop.target, loop.scenario) == here),
+    )
+
+
+def _albums(folder: RunFolder, show_records: bool) -> list[Album]:
+    # One seed shows what there is to see; the others only make the file heavy.
+    groups: dict[tuple[str, str, int], list[GalleryItem]] = {}
+    for item in folder.record.gallery:
+        groups.setdefault((item.target, item.scenario, item.lap), []).append(item)
+    albums = []
+    for (target, scenario, lap), items in groups.items():
+        seed = min(item.seed for item in items)
+        shown = sorted((item for item in items if item.seed == seed), key=lambda item: (item.step, item.arm))
+        albums.append(Album(target, scenario, lap, seed, tuple(_picture(folder, i, show_records) for i in shown)))
+    return albums
+
+
+def _picture(folder: RunFolder, item: GalleryItem, show_records: bool) -> Picture:
+    file = gallery_file(folder.path, item.file)
+    content = _bytes(file)
+    size = opened(content, str(file)).size
+    public = folder.record.targets.get(item.target, {}).get("public") is True
+    hidden = item.private and not public and not show_records
+    shown = blurred(content, str(file)) if hidden else content
+    uri = f"data:image/png;base64,{base64.b64encode(shown).decode('ascii')}"
+    zoom = max(1, min(ENLARGED, 480 // size[0]))
+    return Picture(item, uri, size[0] * zoom, size[1] * zoom, hidden, fingerprint(content))
+
+
+def _bytes(file: Path) -> bytes:
+    return file.read_bytes()
