@@ -6,13 +6,14 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from threatloop.core.errors import InputError
-from threatloop.data import medmnist, spool
+from threatloop.data import spool
 from threatloop.data.sources import parse_source
 
 
@@ -95,7 +96,7 @@ def test_a_failed_read_leaves_nothing_in_the_cache(tmp_path: Path, monkeypatch: 
     def full(_file: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool.os, "fsync", full)
+    monkeypatch.setattr("threatloop.data.spool.os.fsync", full)
     saved(tmp_path, arrays())
     with pytest.raises(InputError, match="No space left on device"):
         parse_source({"npz": "set.npz"}).read(tmp_path, tmp_path / "cache")
@@ -173,7 +174,7 @@ def test_labels_beyond_the_declared_classes(tmp_path: Path) -> None:
 
 def test_medmnist_takes_the_file_in_the_packages_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(medmnist.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("threatloop.data.medmnist.importlib.util.find_spec", lambda _name: None)
     source = parse_source("medmnist:breastmnist")
     with pytest.raises(InputError, match="medmnist package, which downloads it, is not installed") as caught:
         source.read(tmp_path)
@@ -182,6 +183,26 @@ def test_medmnist_takes_the_file_in_the_packages_folder(tmp_path: Path, monkeypa
     saved(tmp_path / ".medmnist", arrays()).joinpath("set.npz").rename(tmp_path / ".medmnist" / "breastmnist.npz")
     loaded = source.read(tmp_path)
     assert (loaded.source, loaded.public, len(loaded.dataset)) == ("medmnist:breastmnist", True, 24)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_medmnist_asks_the_package_to_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+    def download(split: str, download: bool, root: str, size: int | None) -> None:
+        if not works:
+            raise RuntimeError("no network\nlong explanation")
+        assert (split, download, size) == ("train", True, 64)
+        np.savez(Path(root) / "breastmnist_64.npz", **arrays())
+
+    package = SimpleNamespace(INFO={"breastmnist": {"python_class": "BreastMNIST"}}, BreastMNIST=download)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr("threatloop.data.medmnist.importlib.util.find_spec", lambda _name: package)
+    monkeypatch.setattr("threatloop.data.medmnist.importlib.import_module", lambda _name: package)
+    source = parse_source("medmnist:breastmnist_64")
+    if works:
+        assert len(source.read(tmp_path).dataset) == 24
+    else:
+        with pytest.raises(InputError, match=r"^medmnist:breastmnist_64: download failed: no network$"):
+            source.read(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("pneumoniamnist", [4708, 524, 624]), ("breastmnist", [546, 78, 156])])

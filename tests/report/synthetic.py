@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def synthetic_run(seeds: int = 12) -> Run:
     rows = tuple(_all_rows(rng, seeds))
     curves = pa.Table.from_pylist(list(_curves(rng, seeds)), schema=CURVES_SCHEMA)
     scores = [
-        _place("lira", seed, step=1, scenario="membership")
+        _place(seed, step=1, scenario="membership")
         | {"record": i, "name": name, "value": float(rng.normal() + (i % 2 if name != "member" else 0))}
         for seed in range(seeds)
         for i in range(20)
@@ -189,7 +190,7 @@ def _reached(metric: str, arm: str, gate: str) -> float:
     return REACHED[metric]
 
 
-def _place(attack: str, seed: int, step: int, scenario: str = LOOP, target: str = "digits") -> dict[str, Any]:
+def _place(seed: int, step: int, scenario: str = LOOP, target: str = "digits") -> dict[str, Any]:
     return {"target": target, "scenario": scenario, "arm": "attack", "step": step, "lap": 1, "seed": seed}
 
 
@@ -200,7 +201,7 @@ def _curves(rng: np.random.Generator, seeds: int) -> Iterator[dict[str, Any]]:
             for threshold in np.sort(np.concatenate([members, others]))[::-12]:
                 point = {"x": float((others >= threshold).mean()), "y": float((members >= threshold).mean())}
                 names = {"metric": "membership.auc", "curve": "roc", "x_name": "FPR", "y_name": "TPR"}
-                yield _place("lira", seed, 1, "membership") | {"arm": arm} | names | point
+                yield _place(seed, 1, "membership") | {"arm": arm} | names | point
 
 
 def _item(target: str, name: str, step: int, private: bool) -> GalleryItem:
@@ -257,3 +258,9 @@ def record(seeds: int) -> RunRecord:
         notes=("split is not exchangeable: no-query AUC .53 [.51, .55]",),
         gallery=GALLERY,
     )
+
+
+@cache
+def default_run() -> Run:
+    """The run that most tests share."""
+    return synthetic_run()

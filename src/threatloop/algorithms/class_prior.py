@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.algorithms.record_features import channel_scale, vectors
+from threatloop.algorithms.record_features import channel_scale, parts, vectors
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 
@@ -16,8 +16,8 @@ Floats = npt.NDArray[np.float32]
 SHRINKAGE = 0.1
 """Weight of the average variance in every direction's: estimated covariances of few records are too narrow."""
 MOST_DIRECTIONS = 256
-MOST_RECORDS = 2048
-"""Records that the covariance is estimated from; bounds the cost on large images."""
+MOST_RECORDS, MOST_CELLS = 2048, 1 << 26
+"""Records that the covariance is estimated from, and array cells in them: bounds cost and memory on large images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,34 +26,42 @@ class ClassPrior:
 
     Attributes:
         means: (classes, d); the overall mean where the attacker holds no record of a class.
-        basis: (r, d) orthogonal directions, each as long as one standard deviation; r ≤ `MOST_DIRECTIONS`.
+        basis: (r, d) directions, each one standard deviation long, orthogonal where every channel or column is
+            divided by its spread; r ≤ `MOST_DIRECTIONS`.
+        whitening: (r, d); its rows take a record, less its class mean, to its coordinates along the basis.
         low, high: (d,) the range that the attacker has seen.
         spread: (d,) standard deviation over all classes.
     """
 
     means: Floats
     basis: Floats
+    whitening: Floats
     low: Floats
     high: Floats
     spread: Floats
 
     def coordinates(self, x: Floats, labels: npt.NDArray[np.int64]) -> Floats:
-        """Whitened coordinates (n, r) of encoded vectors (n, d): Mahalanobis length in units of standard deviations.
-
-        Directions are orthogonal in the scaled space that they were estimated in, so least squares recovers them.
-        """
-        return np.asarray((x - self.means[labels]) @ self._inverse.T, dtype=np.float32)
-
-    @property
-    def _inverse(self) -> Floats:
-        return np.asarray(np.linalg.pinv(self.basis.T.astype(np.float64)), dtype=np.float32)
+        """Coordinates (n, r), in standard deviations, of encoded vectors (n, d) around the means of their classes."""
+        return np.asarray((x - self.means[labels]) @ self.whitening.T, dtype=np.float32)
 
 
 def class_means(data: Dataset) -> Floats:
-    """Mean encoded record of each class, float32 (classes, d); the overall mean where a class has no record."""
-    rows = vectors(data)
-    held = [data.y == label for label in range(data.n_classes)]
-    return np.stack([rows[mask].mean(axis=0) if mask.any() else rows.mean(axis=0) for mask in held])
+    """Mean encoded record of each class, float32 (classes, d); the overall mean where a class has no record.
+
+    Raises:
+        InputError: no record at all.
+    """
+    if len(data) == 0:
+        raise InputError("class means need at least one labelled record")
+    sums = np.stack([_sums(part) for part in parts(data)]).sum(axis=0)
+    counts = np.bincount(data.y, minlength=data.n_classes)[:, None]
+    overall = sums.sum(axis=0) / len(data)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
+
+
+def _sums(data: Dataset) -> npt.NDArray[np.float64]:
+    belongs = (data.y == np.arange(data.n_classes)[:, None]).astype(np.float64)
+    return np.asarray(belongs @ vectors(data))
 
 
 def estimate(data: Dataset) -> ClassPrior:
@@ -64,15 +72,34 @@ def estimate(data: Dataset) -> ClassPrior:
     """
     if len(data) < 2:
         raise InputError(f"a prior needs at least 2 labelled records; the attacker holds {len(data)}")
-    data = data.take(slice(None, None, -(-len(data) // MOST_RECORDS)))
-    rows, means, scale = vectors(data), class_means(data), channel_scale(data)
-    within = ((rows - means[data.y]) / scale).astype(np.float64)
-    if not within.any():  # one record per class says nothing about spread
-        within = ((rows - rows.mean(axis=0)) / scale).astype(np.float64)
-    _, singular, directions = np.linalg.svd(within, full_matrices=False)
-    rank = max(1, min(MOST_DIRECTIONS, int((singular > 1e-6 * singular[0]).sum())))
-    variance = singular[:rank] ** 2 / len(rows)
-    variance = (1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean()
-    basis = np.sqrt(variance)[:, None] * directions[:rank] * scale
-    bounds = rows.min(axis=0), rows.max(axis=0)
-    return ClassPrior(means, basis.astype(np.float32), *bounds, rows.std(axis=0))
+    means = class_means(data)
+    most = max(2, min(MOST_RECORDS, MOST_CELLS // means.shape[1]))
+    some = data.take(slice(None, None, -(-len(data) // most)))
+    rows, scale = vectors(some), channel_scale(some)
+    within = (rows - means[some.y]) / scale
+    if not within.any():  # one record per class says nothing about the spread within classes
+        within = (rows - rows.mean(axis=0)) / scale
+    variance, directions = _principal(within)
+    deviation = np.sqrt((1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean()).astype(np.float32)[:, None]
+    return ClassPrior(
+        means,
+        deviation * directions * scale,
+        directions / scale / deviation,
+        rows.min(axis=0),
+        rows.max(axis=0),
+        rows.std(axis=0),
+    )
+
+
+def _principal(rows: Floats) -> tuple[npt.NDArray[np.float64], Floats]:
+    """Variances (r,), falling, along orthonormal directions (r, d): by the smaller of the two product matrices."""
+    n, d = rows.shape
+    wide = d > n
+    product = rows @ rows.T if wide else rows.T @ rows
+    squares, vectors_ = np.linalg.eigh(product.astype(np.float64))
+    squares, vectors_ = squares[::-1], vectors_[:, ::-1]
+    rank = max(1, min(MOST_DIRECTIONS, int((squares > 1e-6 * squares[0]).sum())))
+    kept = vectors_[:, :rank].astype(np.float32)
+    directions = (rows.T @ kept).T if wide else kept.T
+    length = np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), np.float32(1e-12))
+    return squares[:rank] / n, np.ascontiguousarray(directions / length)

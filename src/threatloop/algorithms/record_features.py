@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,14 @@ CHUNK = 1 << 22
 """Array cells that are encoded at once."""
 
 
+def parts(data: Dataset) -> Iterator[Dataset]:
+    """The records in consecutive parts of about `CHUNK` cells each, so that large sets are never encoded whole."""
+    step = max(1, CHUNK // max(1, int(np.prod(data.x.shape[1:]))))
+    return (data.take(slice(i, i + step)) for i in range(0, len(data), step))
+
+
 def vectors(data: Dataset) -> Floats:
-    """Encoded records as rows, float32 (n, d). Where a network reads codes, such as token ids: how often each occurs."""
+    """Encoded records as rows, float32 (n, d); where a network reads codes (token ids), how often each occurs."""
     schema = data.schema
     kind = modality.of(schema)
     encoded = kind.encode(np.asarray(data.x), schema)
@@ -48,12 +55,13 @@ def channel_scale(data: Dataset) -> Floats:
 
 def distances(a: Floats, b: Floats) -> Floats:
     """Euclidean distances between rows: float32 (len(a), len(b))."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float32)
+    squares: npt.NDArray[Any] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
 
 
 def _frequencies(codes: npt.NDArray[Any], n_codes: int) -> Floats:
     n_codes = max(n_codes, int(codes.max(initial=0)) + 1)
     flat = (codes + n_codes * np.arange(len(codes))[:, None]).ravel()
     counts = np.bincount(flat, minlength=n_codes * len(codes)).reshape(len(codes), n_codes)
-    return (counts / codes.shape[1]).astype(np.float32)
+    shares: Floats = (counts / codes.shape[1]).astype(np.float32)
+    return shares

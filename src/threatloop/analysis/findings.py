@@ -18,7 +18,7 @@ from threatloop.analysis.estimates import (
     not_computed,
     paired,
 )
-from threatloop.analysis.index import Cell, Index, by_gate
+from threatloop.analysis.index import REFUSED, Cell, Index, by_gate
 from threatloop.analysis.risk import risk
 from threatloop.core.measurement import ATTACK, Measurement, MetricNote, Notice, RunRecord
 from threatloop.core.seeds import Streams
@@ -32,6 +32,7 @@ class Figure:
     Attributes:
         gate: ``accepted`` or ``refused`` where the figure rests on data that met an ingest gate, else empty. Seeds on
             the two sides of a gate make two figures.
+        stopped: the gate refused this very step; later steps then meet the honest victim.
         headline: whether this is the attack's first metric.
         value: over seeds.
         baseline: over the same seeds.
@@ -52,6 +53,7 @@ class Figure:
     direction: str
     metric: str
     gate: str
+    stopped: bool
     headline: bool
     value: Estimate
     baseline: Estimate
@@ -69,11 +71,16 @@ class Figure:
 
 def figures(index: Index, streams: Streams) -> tuple[Figure, ...]:
     """Every figure of the attack arms of the first lap, with its effect still to be judged."""
+    cells = {cell: by_gate(rows) for cell, rows in index.cells.items() if cell.arm == ATTACK and cell.lap == 1}
+    first: dict[tuple[str, str], int] = {}
+    for cell, groups in cells.items():
+        if any(groups.keys() - {""}):
+            place = (cell.target, cell.scenario)
+            first[place] = min(cell.step, first.get(place, cell.step))
     return tuple(
-        _figure(index, cell, gate, group, streams)
-        for cell, rows in index.cells.items()
-        if cell.arm == ATTACK and cell.lap == 1
-        for gate, group in by_gate(rows).items()
+        _figure(index, cell, gate, first.get((cell.target, cell.scenario)) == cell.step, group, streams)
+        for cell, groups in cells.items()
+        for gate, group in groups.items()
     )
 
 
@@ -100,7 +107,7 @@ def named_attacks(record: RunRecord, notice: Notice) -> set[str]:
     return {name for name in record.attacks if name == notice.what or name in words}
 
 
-def _figure(index: Index, cell: Cell, gate: str, rows: Sequence[Measurement], streams: Streams) -> Figure:
+def _figure(index: Index, cell: Cell, gate: str, gated: bool, rows: Sequence[Measurement], streams: Streams) -> Figure:
     first, note = rows[0], index.note(cell.metric)
     values, usual = by_seed(rows), baselines(rows)
     harm = harm_of(note, list(usual.values()))
@@ -114,6 +121,7 @@ def _figure(index: Index, cell: Cell, gate: str, rows: Sequence[Measurement], st
         direction=first.direction,
         metric=cell.metric,
         gate=gate,
+        stopped=gated and gate == REFUSED,
         headline=index.is_headline(first.attack, cell.metric),
         value=estimate(list(values.values()), note.unit, streams, f"value {label}"),
         baseline=estimate(list(usual.values()), note.unit, streams, f"baseline {label}"),

@@ -84,7 +84,7 @@ class _Judge:
             return self._count(wanted)
         cells = self._risks(wanted) if wanted.kind == "risk" else self._figures(wanted)
         if not cells:
-            return _Outcome(True, (f"{wanted.text}: the run has no such figure",))
+            return self._open(f"{wanted.text}: the run has no such figure")
         crossed = tuple(cell.why for cell in cells if cell.crossed)
         kept = tuple(cell.why for cell in cells if not cell.crossed)
         return _Outcome(bool(crossed), tuple(why for group in (crossed or kept) for why in group))

@@ -122,6 +122,14 @@ METRICS: Catalogue[Metric] = Catalogue(
         "watermark_escapes": f"{_M}.watermark:WatermarkEscapes",
         "image_quality": f"{_M}.image_quality:ImageQuality",
         "trained_accuracy": f"{_M}.accuracy:TrainedAccuracy",
+        "attack_success": f"{_M}.backdoor:AttackSuccess",
+        "backdoor_inherited": f"{_M}.backdoor:BackdoorInherited",
+        "clean_accuracy": f"{_M}.clean_accuracy:CleanAccuracy",
+        "clone_accuracy": f"{_M}.clean_accuracy:CloneAccuracy",
+        "fidelity": f"{_M}.fidelity:Fidelity",
+        "flip_success": f"{_M}.flip_success:FlipSuccess",
+        "membership": f"{_M}.membership:Membership",
+        "inversion": f"{_M}.inversion:Inversion",
     },
 )
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 DIGEST_BYTES = 20
+DIGEST_CHUNK = 1 << 20
+"""Array elements hashed at a time: a memory map is never copied whole."""
 
 
 def digest_bytes(*parts: bytes) -> str:
@@ -38,7 +40,12 @@ def digest_array(array: npt.NDArray[Any]) -> str:
     contiguous = np.ascontiguousarray(array)
     little = contiguous.astype(contiguous.dtype.newbyteorder("<"), copy=False)
     header = f"{little.dtype.str}{little.shape}".encode()
-    return digest_bytes(header, little.tobytes())
+    h = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    h.update(len(header).to_bytes(8, "little") + header)
+    rows = little.reshape(-1)
+    for start in range(0, rows.size, DIGEST_CHUNK):
+        h.update(rows[start : start + DIGEST_CHUNK].tobytes())
+    return h.hexdigest()
 
 
 def digest_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -150,6 +150,7 @@ class RunRecord(BaseModel):
         targets: facts per target: source, records, classes, architecture, parameters, victim's train and test accuracy.
         scenarios: per scenario: the attacks' names in order and the laps.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
+        worker_seconds: by operation, of the tasks that were executed.
         environment: versions, processor, cores, device, dtype.
     """
 
@@ -171,6 +172,7 @@ class RunRecord(BaseModel):
     attacks: dict[str, dict[str, Any]]
     metrics: dict[str, MetricNote]
     tasks: dict[str, int]
+    worker_seconds: dict[str, float] = {}
     environment: dict[str, Any]
     errors: tuple[Notice, ...] = ()
     not_assessed: tuple[Notice, ...] = ()

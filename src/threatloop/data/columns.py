@@ -89,6 +89,8 @@ def _infer(values: pa.ChunkedArray) -> Kind:
         return "numeric"
     if _is_text(kind):
         return "categorical"
+    if pa.types.is_binary(kind):
+        raise _BadColumn("is not UTF-8 text; convert the file to UTF-8 or declare it 'drop'")
     raise _BadColumn(f"holds {kind}, which is not supported; convert it to numbers or declare it 'drop'")
 
 

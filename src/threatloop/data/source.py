@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -157,7 +158,16 @@ def _check(title: str, data: Dataset) -> None:
     if single and not problems:
         only = data.schema.classes[int(data.y[0])]
         problems = [f"every record is of the single class {only!r}; at least two classes are needed"]
+    refuse(title, problems)
+
+
+def refuse(where: str, problems: Sequence[str]) -> None:
+    """Raise what is wrong: one line for one problem, the whole list for several; nothing for none.
+
+    Raises:
+        InputError, Problems: there are problems.
+    """
     if len(problems) == 1:
-        raise InputError(f"{title}: {problems[0]}")
+        raise InputError(f"{where}: {problems[0]}")
     if problems:
-        raise Problems(title, problems)
+        raise Problems(where, problems)

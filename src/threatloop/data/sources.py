@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
-from threatloop.core.errors import InputError, Problems
+from threatloop.core.errors import InputError
 from threatloop.data.embedded import Embedded
 from threatloop.data.image_files import ImageFiles
 from threatloop.data.medmnist import MedMnist
 from threatloop.data.npz import Npz
-from threatloop.data.source import Loaded, Source
+from threatloop.data.source import Loaded, Source, refuse
 from threatloop.data.table import Csv, Parquet
 from threatloop.data.text import Text
 
@@ -51,9 +51,8 @@ def parse_source(value: Any) -> Source:
         return reader.model_validate(dict(fields))
     except ValidationError as error:
         lines = [_line(reader, dict(problem)) for problem in error.errors()]
-        if len(lines) == 1:
-            raise InputError(f"data: {lines[0]}") from None
-        raise Problems(f"data ({reader.key})", lines) from None
+    refuse("data", lines)
+    raise AssertionError("a validation error lists at least one problem")
 
 
 def _from_name(name: str) -> Mapping[str, str]:

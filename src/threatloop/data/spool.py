@@ -34,7 +34,7 @@ def spool(
         blocks: parts along the first axis, made only when they are needed.
         cache: folder that keeps large arrays as ``NAME.npy``; a later call with this name reads that file and
             makes no block. None takes a temporary file that vanishes with the array.
-        name: digest of everything that the contents depend on.
+        name: digest of all that the contents depend on.
 
     Raises:
         InputError: the folder is not writable or the disk is full; nothing half-written stays.
@@ -56,8 +56,12 @@ def spool(
     except OSError as error:
         raise InputError(f"{folder}: cannot keep decoded images: {error.strerror or error}") from None
     finally:
-        with suppress(OSError):  # where open files cannot be removed, the temporary folder is cleaned by its owner
-            draft.unlink(missing_ok=True)
+        _discard(draft)
+
+
+def _discard(draft: Path) -> None:
+    with suppress(OSError):  # some systems cannot remove a mapped file; their temporary folder gets cleaned
+        draft.unlink(missing_ok=True)
 
 
 def _in_memory(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 from pydantic import Field
 
-from threatloop.core.errors import InputError, Problems
+from threatloop.core.errors import InputError
 from threatloop.core.schema import TabularSchema
 from threatloop.data.columns import Kind, decode_table
-from threatloop.data.source import Raw, Source, found
+from threatloop.data.source import Raw, Source, found, refuse
 
 MISSING_WORDS = ("", "?", " ?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 MAX_CLASSES = 1000
@@ -49,8 +49,7 @@ class TableSource(Source):
         if not table.num_rows or not features.num_columns:
             raise InputError(f"{self.title}: no {'columns beside the target' if table.num_rows else 'rows'} are left")
         decoded = decode_table(features, self.columns)
-        if decoded.problems:
-            raise Problems(self.title, decoded.problems)
+        refuse(self.title, decoded.problems)
         classes, y = _labels(self.title, self.target, table.column(self.target))
         schema = TabularSchema(classes=classes, columns=decoded.columns)
         return Raw(np.stack(decoded.cells, axis=1), y, schema, None, decoded.notes + dropped)
@@ -145,10 +144,7 @@ def _check_names(title: str, names: list[str], target: str, declared: dict[str, 
         problems.append(f"target {target!r} is declared under columns; leave it out there")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"column names appear twice: {_named(twice)}")
-    if len(problems) == 1:
-        raise InputError(f"{title}: {problems[0]}")
-    if problems:
-        raise Problems(title, problems)
+    refuse(title, problems)
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import string
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -51,7 +52,7 @@ class Text(Source):
         schema = TokenSchema(vocabulary=(PAD, *CHARACTERS), context=self.length)
         topics: Any = importlib.import_module(MODULE)
         pool = "\n".join(topics.topics[name] for name in sorted(topics.topics))
-        ids = encode_text(" ".join(pool.split(" ")), schema)
+        ids = encode_text(re.sub(" +", " ", pool), schema)
         windows = ids[: len(ids) // self.length * self.length].reshape(-1, self.length)
         _, first = np.unique(windows, axis=0, return_index=True)
         x = windows[np.sort(first)]

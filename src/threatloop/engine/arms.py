@@ -94,6 +94,8 @@ def _other_arms(scenario: Scenario) -> Iterable[Arm]:
 def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterable[Arm]:
     """Feedback and every use of the same knowledge without feedback, at the same total budget."""
     recovered, clones = first.outcomes[-1], _models_stolen(scenario, first)
+    # Recovered records carry no mark, so there is no removal to grade.
+    begin = 2 if scenario.steps[0].info.direction is Direction.DATA_TO_DATA else 1
     previous = tuple((Resource.PREVIOUS.value, clone) for clone in clones[-1:])
     natural = _start(scenario, tasks)
     prior = tasks.prior(recovered)
@@ -101,13 +103,13 @@ def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterabl
 
     def lap(name: str, start: Ref, fed: Ref | None) -> Arm:
         feedback = ((Resource.FEEDBACK.value, fed),) if fed else ()
-        return Arm(name, scenario.steps, lap=2, start=start, offers=first.crafted, extra=(*previous, *feedback))
+        return Arm(name, scenario.steps, begin, lap=2, start=start, offers=first.crafted, extra=(*previous, *feedback))
 
     yield lap("feedback", recovered, recovered)
     yield lap("restart", again, None)
     yield lap("prior", prior, prior)
     doubled = tuple(step.with_budget(2) for step in scenario.steps)
-    yield Arm("double", doubled, lap=2, start=again, offers=first.crafted)
+    yield Arm("double", doubled, begin, lap=2, start=again, offers=first.crafted)
 
 
 def _models_stolen(scenario: Scenario, walked: _Walked) -> list[Ref]:

@@ -51,7 +51,9 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         if product is None:
             continue
         if isinstance(product.value, NotAssessed):
-            notice = Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason)
+            notice = Notice(
+                target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason
+            )
             found.not_assessed.append(notice)
             continue
         _add_rows(found, plan, target, figure, product, baselines, run)

@@ -82,7 +82,9 @@ class Estimator:
             probe = self._probe(facts[str(task.local["target"])])
             per_pass = probe.train_many if task.operation == "shadows" else probe.train
             seconds += SECONDS_PER_TASK
-            seconds += per_pass * task.work.get("training_passes", 0.0) + probe.score * task.work.get("scoring_passes", 0.0)
+            seconds += per_pass * task.work.get("training_passes", 0.0) + probe.score * task.work.get(
+                "scoring_passes", 0.0
+            )
             memory, count = max(memory, probe.memory), count + 1
         return Estimate(seconds, memory, count, self.workers)
 

@@ -71,10 +71,14 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
     """
     spec = target.spec
     config: dict[str, Any] = {
-        "source": target.source.model_dump(mode="json"),
         "fingerprint": target.source.fingerprint(audit.base),
+        "public": target.source.public,
     }
-    local: dict[str, Any] = {"base": str(audit.base)}
+    local: dict[str, Any] = {
+        "base": str(audit.base),
+        "source": target.source.model_dump(mode="json", exclude_none=True),
+        "target": target.name,
+    }
     if spec.members:
         path = audit.base / spec.members
         if not path.is_file():

@@ -52,6 +52,7 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     """
     found = {name: facts_of(target, audit, workspace) for name, target in audit.targets.items()}
     plan = Plan(audit, {name: facts for name, (facts, _) in found.items()})
+    plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
     plan.loaded = sum(executed for _, executed in found.values())
     _check_access(plan)
     cost = Estimate()

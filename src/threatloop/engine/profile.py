@@ -26,9 +26,7 @@ def device_class(device: str) -> str:
     if device != "auto":
         return device
     accelerator = (
-        Path("/dev/nvidia0").exists()
-        or Path("/dev/kfd").exists()
-        or platform.system() in ("Darwin", "Windows")
+        Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists() or platform.system() in ("Darwin", "Windows")
     )
     if not accelerator:
         return "cpu"

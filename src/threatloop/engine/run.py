@@ -161,7 +161,8 @@ def _record(
         spec=audit.spec.model_dump(mode="json", exclude_none=True),
         targets=facts,
         scenarios={
-            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps} for s in audit.scenarios
+            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps}
+            for s in audit.scenarios
         },
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
         metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
@@ -173,6 +174,7 @@ def _record(
             "skipped": len(tally.skipped),
             "retried": tally.retried,
         },
+        worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
         environment=environment(device),
         errors=tuple(errors),
         not_assessed=tuple([*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)]),

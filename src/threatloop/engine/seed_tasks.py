@@ -84,7 +84,11 @@ class SeedTasks:
         path = self.audit.base / spec.weights
         config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": digest_file(path)}
         return self._add(
-            "given", config, {"data": Ref(self.facts.load.key)}, self.streams.child("given"), "read weights",
+            "given",
+            config,
+            {"data": Ref(self.facts.load.key)},
+            self.streams.child("given"),
+            "read weights",
             local={"weights": str(path)},
         )
 

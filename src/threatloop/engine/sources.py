@@ -14,6 +14,10 @@ from pathlib import Path
 from threatloop.core.digests import digest_bytes, digest_json
 
 
+PLUMBING = frozenset({"threatloop.core.catalogue", "threatloop.core.errors"})
+"""Modules that decide nothing about a result: a new row in the catalogue must not invalidate every artefact."""
+
+
 @cache
 def source_digest(module: str) -> str:
     """Digest of the source of a module and of its in-package imports, all levels down.
@@ -60,9 +64,7 @@ def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                base = ".".join(
-                    [*package.split(".")[: len(package.split(".")) - node.level + 1], base]
-                ).strip(".")
+                base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], base]).strip(".")
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
     return digest_bytes(raw), tuple(sorted(names))

@@ -15,8 +15,8 @@ from threatloop.modality.labelled import Labelled, chunks, label_problems
 
 FREQUENCIES = 4
 """Lowest cosine frequencies per axis in the smooth fields of out-of-distribution images."""
-PRIOR_RECORDS = 4096
-"""Most auxiliary images that the prior of the starting points is estimated from."""
+PRIOR_CELLS = 1 << 25
+"""Most pixels of auxiliary images that the prior of the starting points is estimated from."""
 PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
 """Starting points spread this many standard deviations, and at least this much in [0, 1] units."""
 
@@ -81,7 +81,7 @@ class Image(Labelled[ImageSchema]):
             raise InputError("starting points need at least one auxiliary image")
         schema = auxiliary.schema
         assert isinstance(schema, ImageSchema)
-        stride = -(-len(auxiliary) // PRIOR_RECORDS)
+        stride = -(-auxiliary.x.size // PRIOR_CELLS)
         known = self.encode(np.asarray(auxiliary.x[::stride]), schema)
         spread = np.maximum(PRIOR_WIDTH * known.std(axis=0), PRIOR_FLOOR)
         draws = rng.standard_normal((len(labels), *_shape(schema)), dtype=np.float32)

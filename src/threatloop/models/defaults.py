@@ -32,3 +32,8 @@ def default_recipe(schema: Schema, architecture: Architecture, n: int) -> Recipe
     recipe = _BY_NAME.get(architecture.name, _BY_NAME[_BY_KIND[schema.kind]])
     steps = max(1, math.ceil(n / recipe.batch_size))
     return recipe.model_copy(update={"epochs": max(recipe.epochs, math.ceil(FEWEST_STEPS / steps))})
+
+
+def default_architecture(schema: Schema) -> Architecture:
+    """The built-in architecture for records of this kind, where the user names none."""
+    return Architecture(name=_BY_KIND[schema.kind])

@@ -63,7 +63,9 @@ class CNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = self.shrink(self.blocks(x))
-        answers: torch.Tensor = self.last(torch.relu(self.hidden(maps.flatten(1))))
+        # Flattened as height, width, channels: a view of channels-last maps, so gradients keep that fast layout too.
+        flat = maps.permute(0, 2, 3, 1).flatten(1)
+        answers: torch.Tensor = self.last(torch.relu(self.hidden(flat)))
         return answers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from threatloop.analysis.findings import Figure
+from threatloop.analysis.findings import Figure, named_attacks
 from threatloop.analysis.index import REFUSED
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.core.measurement import RunRecord
@@ -55,13 +55,21 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Station:
+    """One step on a chain's path: the attack and its headline figures, one per answer of the gate."""
+
+    title: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
 class Drawing:
     """The loop of one target, and the chain whose path it shows."""
 
     target: str
     arrows: tuple[Arrow, ...]
     chain: str
-    path: tuple[str, ...]
+    path: tuple[Station, ...]
 
 
 def drawings(record: RunRecord, summary: Summary) -> list[Drawing]:
@@ -72,8 +80,12 @@ def drawings(record: RunRecord, summary: Summary) -> list[Drawing]:
 def _drawing(record: RunRecord, summary: Summary, target: str) -> Drawing:
     chain, attacks = _longest_chain(record, summary, target)
     arrows = tuple(_arrow(record, summary, target, direction, attacks) for direction in DIRECTIONS)
-    titles = tuple(str(record.attacks.get(name, {}).get("title", name)) for name in attacks)
-    return Drawing(target, arrows, chain, titles)
+    here = [f for f in summary.figures if (f.target, f.scenario) == (target, chain) and f.headline]
+    path = tuple(
+        Station(str(record.attacks.get(name, {}).get("title", name)), tuple(f for f in here if f.step == step))
+        for step, name in enumerate(attacks, 1)
+    )
+    return Drawing(target, arrows, chain, path)
 
 
 def _longest_chain(record: RunRecord, summary: Summary, target: str) -> tuple[str, tuple[str, ...]]:
@@ -104,7 +116,10 @@ def _arrow(record: RunRecord, summary: Summary, target: str, direction: str, cha
 
 def _why(record: RunRecord, target: str, direction: str) -> str:
     named = {name for name, facts in record.attacks.items() if facts.get("direction") == direction}
+    if not named:
+        return "the run has no attack in this direction"
     for notice in (*record.not_assessed, *record.errors):
-        if notice.target in ("", target) and (notice.what in named or not named):
+        concerned = named_attacks(record, notice) or {*record.scenarios.get(notice.scenario, {}).get("attacks", ())}
+        if notice.target in ("", target) and concerned & named:
             return notice.why
-    return "no attack in this direction was asked for"
+    return "no figure was recorded for this target"

@@ -23,7 +23,9 @@ REPORT_VERSION: Final = 1
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_json(record: RunRecord, summary: Summary, opening: Sequence[Sentence], fail_on: Sequence[ThresholdResult]) -> str:
+def as_json(
+    record: RunRecord, summary: Summary, opening: Sequence[Sentence], fail_on: Sequence[ThresholdResult]
+) -> str:
     """The text of ``report.json``; what is not computed is ``{"not_computed": reason}``, never a number."""
     report = {
         "version": REPORT_VERSION,
@@ -43,7 +45,7 @@ def as_json(record: RunRecord, summary: Summary, opening: Sequence[Sentence], fa
 def as_junit(record: RunRecord, summary: Summary, fail_on: Sequence[ThresholdResult]) -> str:
     """JUnit XML: one case per target, scenario and headline figure, and one per threshold.
 
-    A crossed threshold is a failure, an error of the run an error, and what was not assessed or not computed is skipped.
+    A crossed threshold is a failure, an error of the run an error; what was not assessed or computed is skipped.
     """
     root = ET.Element("testsuites", name=_xml(f"threatloop: {record.name}"))
     _suite(root, "figures", [_figure_case(figure) for figure in summary.figures if figure.headline])
@@ -71,7 +73,8 @@ def _plain(value: Any) -> Any:
 
 def _suite(root: ET.Element, name: str, cases: Sequence[ET.Element]) -> None:
     counts = {kind: sum(case.find(tag) is not None for case in cases) for kind, tag in _KINDS.items()}
-    suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)), **{k: str(n) for k, n in counts.items()})
+    suite = ET.SubElement(root, "testsuite", {"name": name, "tests": str(len(cases))})
+    suite.attrib.update({kind: str(count) for kind, count in counts.items()})
     suite.extend(cases)
 
 

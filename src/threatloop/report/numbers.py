@@ -6,22 +6,28 @@ import math
 from typing import Final
 
 from threatloop.analysis.effects import Effect
-from threatloop.analysis.estimates import Estimate
+from threatloop.analysis.estimates import UNIT_BOUNDS, Estimate
 from threatloop.numerics.figures import Interval
 from threatloop.numerics.undefined import Undefined
 
 _MINUS: Final = "−"
 _MOST_DECIMALS: Final = 4
-_LEAST_RATE_DECIMALS: Final = 2
+RATES: Final = frozenset(UNIT_BOUNDS)
+_COARSE: Final = frozenset({"dB", "z"})
+"""Units in which the third decimal never matters."""
+_WIDE: Final = 0.05
+"""Half-width from which a rate's third decimal says nothing."""
 
 
 def decimals(interval: Interval | Undefined | None, unit: str = "") -> int:
-    """Decimals that show half the interval's width to one digit; rates get at least two, and three unless very wide."""
-    least = _LEAST_RATE_DECIMALS if unit in ("rate", "auc") else 0
+    """Decimals that show half the interval's width to one digit; rates get three, or two where the interval is wide."""
     if interval is None or isinstance(interval, Undefined) or interval.high <= interval.low:
-        return 3 if least else 2
-    needed = math.ceil(-math.log10((interval.high - interval.low) / 2))
-    return min(max(needed, least), 3 if least else _MOST_DECIMALS)
+        return 3 if unit in RATES else 2
+    half = (interval.high - interval.low) / 2
+    if unit in RATES:
+        return 2 if half > _WIDE else 3
+    most = 2 if unit in _COARSE else _MOST_DECIMALS
+    return min(max(math.ceil(-math.log10(half)), 0), most)
 
 
 def number(value: float | Undefined, places: int = 3, signed: bool = False) -> str:

@@ -118,10 +118,12 @@ def value_range(found: Estimate, baseline: float | Undefined, unit: str, worst: 
         known = [end for end in (low, high, usual, worst) if end is not None]
         pad = (max(known) - min(known)) * 0.08 or 1.0
         ends = min(known) - pad, max(known) + pad
-    scale = [100 * min(max((v - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0) for v in (low, high, found.mean)]
-    return Range(
-        *scale, None if usual is None else 100 * min(max((usual - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0)
-    )
+    scale = [_percent(value, ends) for value in (low, high, found.mean)]
+    return Range(scale[0], scale[1], scale[2], None if usual is None else _percent(usual, ends))
+
+
+def _percent(value: float, ends: tuple[float, float]) -> float:
+    return 100 * min(max((value - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0)
 
 
 def _drawable(value: float | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -14,15 +14,17 @@ from threatloop.analysis.findings import Figure
 from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.measurement import GalleryItem, MetricNote, RunRecord
+from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
 from threatloop.report.images import blurred, fingerprint, opened
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.plots import Plot, plots
 from threatloop.report.run_folder import RunFolder, gallery_file
 from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
 
-ENLARGED = 4
-"""Screen pixels per pixel of a small image."""
+ENLARGED: Final = 6
+"""Most screen pixels per pixel of a small image."""
+GRID_WIDTH: Final = 360
+"""Screen pixels across a grid, so that three stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class ChainView:
     figures: tuple[Figure, ...]
     gates: tuple[Gate, ...]
     stopped: Gate | None
+    oracle: tuple[ArmValue, ...]
     enablements: tuple[Enablement, ...]
     arms: tuple[ArmValue, ...]
     loops: tuple[LoopGain, ...]
@@ -136,14 +139,16 @@ def _chains(summary: Summary) -> list[ChainView]:
 def _chain(summary: Summary, target: str, scenario: str) -> ChainView:
     gate = summary.gate(target, scenario)
     here = (target, scenario)
+    arms = tuple(a for a in summary.arms if (a.target, a.scenario) == here and a.lap == 1)
     return ChainView(
         target,
         scenario,
         tuple(f for f in summary.figures if (f.target, f.scenario) == here and f.headline),
         tuple(g for g in summary.gates if (g.target, g.scenario) == here and g.lap == 1),
         gate if gate and gate.status == "stopped" else None,
+        tuple(a for a in arms if a.arm == ORACLE),
         tuple(e for e in summary.enablements if (e.target, e.scenario) == here),
-        tuple(a for a in summary.arms if (a.target, a.scenario) == here and a.lap == 1),
+        arms,
         tuple(loop for loop in summary.loops if (loop.target, loop.scenario) == here),
     )
 
@@ -163,15 +168,11 @@ def _albums(folder: RunFolder, show_records: bool) -> list[Album]:
 
 def _picture(folder: RunFolder, item: GalleryItem, show_records: bool) -> Picture:
     file = gallery_file(folder.path, item.file)
-    content = _bytes(file)
+    content = file.read_bytes()
     size = opened(content, str(file)).size
     public = folder.record.targets.get(item.target, {}).get("public") is True
     hidden = item.private and not public and not show_records
     shown = blurred(content, str(file)) if hidden else content
     uri = f"data:image/png;base64,{base64.b64encode(shown).decode('ascii')}"
-    zoom = max(1, min(ENLARGED, 480 // size[0]))
+    zoom = max(1, min(ENLARGED, GRID_WIDTH // size[0]))
     return Picture(item, uri, size[0] * zoom, size[1] * zoom, hidden, fingerprint(content))
-
-
-def _bytes(file: Path) -> bytes:
-    return file.read_bytes()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from threatloop.analysis.chains import Gate
+from threatloop.analysis.chains import Enablement, Gate
 from threatloop.analysis.effects import Effect
 from threatloop.analysis.findings import Figure
+from threatloop.analysis.index import REFUSED
+from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.core.measurement import ATTACK, WITHOUT, RunRecord
 from threatloop.numerics.undefined import Undefined
@@ -40,20 +42,21 @@ class Sentence:
 
 
 _OPEN: Final = {"unresolved": Words("?", "unresolved", "open"), "too few seeds": Words("?", "too few seeds", "open")}
+_STOPPED: Final = Words("■", "stopped at gate", "open")
 _AGAINST_BASELINE: Final = {
     "amplifies": Words("▲", "attacker gains", "gain"),
     "weakens": Words("▼", "worse than baseline", "none"),
-    "no effect": Words("＝", "no better than baseline", "none"),
+    "no effect": Words("≈", "within ±{margin} of baseline", "none"),
 }
 _BETWEEN_ARMS: Final = {
     "amplifies": Words("▲", "amplifies", "gain"),
     "weakens": Words("▼", "weakens", "none"),
-    "no effect": Words("＝", "no effect", "none"),
+    "no effect": Words("≈", "no effect", "none"),
 }
 _DESCRIBING: Final = {
     "amplifies": Words("↑", "higher", "describe"),
     "weakens": Words("↓", "lower", "describe"),
-    "no effect": Words("＝", "unchanged", "none"),
+    "no effect": Words("≈", "unchanged within ±{margin}", "describe"),
 }
 
 
@@ -61,29 +64,48 @@ def against_baseline(figure: Figure) -> Words:
     """The verdict on an attack against its baseline; a failed self-check overrides it."""
     if isinstance(figure.value.mean, Undefined):
         return Words("–", "not computed", "open")
+    if figure.stopped:
+        return _STOPPED
     if figure.suspect:
         return Words("⚠", "attack suspect", "suspect")
     return _words(figure.effect, _AGAINST_BASELINE, figure.paired.harm)
 
 
-def between_arms(effect: Effect | Undefined, harm: int) -> Words:
-    """The verdict on a difference between two arms of a chain, or two second laps."""
-    return _words(effect, _BETWEEN_ARMS, harm)
+def between_arms(pair: Enablement | LoopGain) -> Words:
+    """The verdict on a difference between two arms of a chain, or two second laps.
+
+    Where the gate refused both arms there are only two honest victims to compare, which says nothing of the step.
+    """
+    if pair.gate_on == REFUSED and pair.gate_off == REFUSED:
+        return _STOPPED
+    return _words(pair.effect, _BETWEEN_ARMS, pair.paired.harm)
 
 
 def _words(effect: Effect | Undefined, table: Mapping[str, Words], harm: int) -> Words:
     if isinstance(effect, Undefined):
         return Words("–", "not computed", "open")
-    return _OPEN.get(effect.verdict) or (table if harm else _DESCRIBING)[effect.verdict]
+    found = _OPEN.get(effect.verdict) or (table if harm else _DESCRIBING)[effect.verdict]
+    return replace(found, phrase=found.phrase.replace("{margin}", f"{effect.delta:g}"))
 
 
 def opening(record: RunRecord, summary: Summary) -> list[Sentence]:
     """The paragraph to forward: the worst finding per direction, what the gates did, and what is missing."""
-    sentences = [_direction(record, summary, direction) for direction in DIRECTIONS]
+    sentences = [Sentence("Verdict", _verdict(record, summary))]
+    sentences += [_direction(record, summary, direction) for direction in DIRECTIONS]
     sentences += [_gate(record, summary, gate) for gate in summary.gates if gate.arm == ATTACK and gate.lap == 1]
     if summary.loops:
         sentences.append(Sentence("Second lap", _loops(summary)))
     return [*sentences, Sentence("Not covered", _gaps(record, summary))]
+
+
+def _verdict(record: RunRecord, summary: Summary) -> str:
+    found = {d: [f for t in record.targets if (f := summary.worst(d, t))] for d in DIRECTIONS}
+    gained = [d for d, figures in found.items() if any(against_baseline(f).style == "gain" for f in figures)]
+    unseen = [d for d, figures in found.items() if not figures]
+    of = f"the attacker gains in {len(gained)} of the four directions" if gained else "no gain of an attacker is shown"
+    named = f" ({', '.join(DIRECTION_WORDS[d] for d in gained)})" if gained else ""
+    missing = f"; {len(unseen)} of them {'is' if len(unseen) == 1 else 'are'} not assessed at all" if unseen else ""
+    return f"{of}{named}{missing}. Per direction, the worst figure:"
 
 
 def _direction(record: RunRecord, summary: Summary, direction: str) -> Sentence:
@@ -103,9 +125,10 @@ def _finding(record: RunRecord, figure: Figure) -> str:
     what = f"{record.attacks.get(figure.attack, {}).get('title', figure.attack)} on {figure.target}"
     if isinstance(figure.value.mean, Undefined):
         return f"{what}: {title} {figure.value.mean}."
-    reached = f"{what} reaches {title} {numbers.with_interval(figure.value, unit)}"
-    usual = "" if isinstance(figure.baseline.mean, Undefined) else f"; baseline {numbers.mean(figure.baseline, unit)}"
-    gate = " (the gate refused the data: this is the honest victim)" if figure.gate == "refused" else ""
+    reached = f"{what}: {title} {numbers.with_interval(figure.value, unit)}"
+    known = not isinstance(figure.baseline.mean, Undefined)
+    usual = f" against {numbers.mean(figure.baseline, unit)} at baseline" if known else ""
+    gate = " (the gate refused the data: this is the honest victim)" if figure.gate == REFUSED else ""
     risk = "" if isinstance(figure.risk.mean, Undefined) else f", risk {numbers.number(figure.risk.mean, 2)}"
     return f"{reached}{usual}{gate} – {against_baseline(figure).phrase}{risk}."
 
@@ -113,7 +136,9 @@ def _finding(record: RunRecord, figure: Figure) -> str:
 def _gate(record: RunRecord, summary: Summary, gate: Gate) -> Sentence:
     lead = f"Chain “{gate.scenario}” on {gate.target}"
     if gate.status == "stopped":
-        text = f"stopped at gate: {gate.accepted} of {gate.n} seeds pass; what follows is shown with the oracle removal."
+        text = (
+            f"stopped at gate: {gate.accepted} of {gate.n} seeds pass; what follows is shown with the oracle removal."
+        )
         return Sentence(lead, text)
     text = f"the ingest gate lets {gate.accepted} of {gate.n} seeds through"
     names = record.scenarios.get(gate.scenario, {}).get("attacks", [])
@@ -127,11 +152,13 @@ def _gate(record: RunRecord, summary: Summary, gate: Gate) -> Sentence:
 
 
 def _loops(summary: Summary) -> str:
-    verdicts = [between_arms(loop.effect, loop.paired.harm).phrase for loop in summary.loops]
+    verdicts = [between_arms(loop).phrase for loop in summary.loops]
     gains = verdicts.count("amplifies")
     if not gains:
         nulls = verdicts.count("no effect")
-        return f"feeding the loot back shows no gain in any of {len(verdicts)} comparisons ({nulls} are shown to be null)."
+        return (
+            f"feeding the loot back shows no gain in any of {len(verdicts)} comparisons ({nulls} are shown to be null)."
+        )
     return f"feeding the loot back gains in {gains} of {len(verdicts)} comparisons with a control."
 
 
@@ -153,4 +180,4 @@ def _count(n: int, word: str) -> str:
 
 def _rank(figure: Figure) -> tuple[bool, float]:
     risk = figure.risk.mean
-    return figure.gate != "refused", risk if not isinstance(risk, Undefined) else -1.0
+    return figure.gate != REFUSED, risk if not isinstance(risk, Undefined) else -1.0

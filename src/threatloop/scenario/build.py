@@ -137,9 +137,7 @@ def _target(name: str, target: Target, allow_code: bool, problems: list[str]) ->
     shares = target.shares
     if shares.own + shares.contribution + shares.pool > 0.95:
         problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")
-    defences = [
-        _resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)
-    ]
+    defences = [_resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)]
     return BuiltTarget(name, target, source, tuple(d for d in defences if d is not None))
 
 

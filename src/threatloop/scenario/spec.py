@@ -47,7 +47,9 @@ class Target(_Strict):
     function trains (needs ``--allow-code``).
     """
 
-    data: str | dict[str, Any] = Field(description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet: PATH}")
+    data: str | dict[str, Any] = Field(
+        description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet: PATH}"
+    )
     model: Architecture | None = Field(default=None, description="default: an architecture that suits the modality")
     recipe: Recipe | None = Field(default=None, description="default: a recipe that converges on data of this size")
     weights: str | None = Field(default=None, description="trained weights: .safetensors, or a state dict (.pt, .pth)")

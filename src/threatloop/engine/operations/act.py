@@ -85,6 +85,11 @@ def _artefact(result: Any, attack: Step[Any]) -> Dataset | Model | Evidence:
     """What is stored: a stolen service becomes its model, marked as an attack's artefact."""
     if isinstance(result, Service):
         model = result.responder.model()
-        return Model(model.architecture, model.schema, model.weights, {**model.notes, ARTEFACT_MARK: ATTACKS.name_of(type(attack))})
+        return Model(
+            model.architecture,
+            model.schema,
+            model.weights,
+            {**model.notes, ARTEFACT_MARK: ATTACKS.name_of(type(attack))},
+        )
     found: Dataset | Evidence = result
     return found

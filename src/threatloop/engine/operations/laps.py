@@ -36,6 +36,8 @@ def prior(task: Task, inputs: Mapping[str, Product]) -> Product:
     spread = flat - means[held.y]
     # Sampling by random mixtures of the centred records needs no covariance matrix, which would be large for images.
     weights = rng.standard_normal((len(wanted), len(held))) / np.sqrt(len(held))
-    draws = np.sqrt(0.9) * (weights @ spread) + np.sqrt(0.1) * spread.std(axis=0) * rng.standard_normal((len(wanted), flat.shape[1]))
+    draws = np.sqrt(0.9) * (weights @ spread) + np.sqrt(0.1) * spread.std(axis=0) * rng.standard_normal(
+        (len(wanted), flat.shape[1])
+    )
     x = (means[wanted.y] + draws).reshape(len(wanted), *encoded.shape[1:]).astype(np.float32)
     return Product(Dataset(kind.project(x, held.schema), wanted.y, held.schema, np.full(len(wanted), -1, np.int64)))

@@ -21,11 +21,13 @@ def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
         InputError, Problems: what is wrong with the data.
     """
     base = Path(task.local["base"])
-    found = parse_source(task.config["source"]).read(base)
+    found = parse_source(task.local["source"]).read(base)
     data, partition = found.dataset, _partition(found.partition, len(found.dataset))
     if task.local.get("members"):
         partition = _named_members(base / task.local["members"], len(data))
-    return Product(Loaded(data, partition), {"source": found.source, "public": found.public, "notes": list(found.notes)})
+    return Product(
+        Loaded(data, partition), {"source": found.source, "public": found.public, "notes": list(found.notes)}
+    )
 
 
 def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int8]:
@@ -40,11 +42,12 @@ def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
         else:
             rows = np.loadtxt(path, dtype=np.int64, ndmin=1)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: record numbers cannot be read ({error}); give one number a line, or a .npy") from None
+        raise InputError(
+            f"{path}: record numbers cannot be read ({error}); give one number a line, or a .npy"
+        ) from None
     rows = np.asarray(rows).reshape(-1)
     if not np.issubdtype(rows.dtype, np.integer) or not len(rows) or rows.min() < 0 or rows.max() >= n:
         raise InputError(f"{path}: members must be record numbers between 0 and {n - 1}")
     partition = np.full(n, 2, np.int8)
     partition[rows] = 0
     return partition
-

@@ -44,7 +44,9 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
     roles = {"own": own, "contribution": contribution, "pool": pool, "test": test}
     for name, rows in roles.items():
         if len(rows) < SMALLEST_ROLE:
-            raise InputError(f"{len(y)} records leave {len(rows)} for {name}; every role needs {SMALLEST_ROLE}: bring more data")
+            raise InputError(
+                f"{len(y)} records leave {len(rows)} for {name}; every role needs {SMALLEST_ROLE}: bring more data"
+            )
     outside = rng.permutation(np.concatenate([pool, test]))
     size = min(len(members), len(outside))
     nonmembers, held_in = outside[:size], rng.permutation(members)[:size]

@@ -1,0 +1,4 @@
+from threatloop.api import Result as Result
+from threatloop.api import audit as audit
+
+__all__ = ["Result", "audit"]

@@ -1,0 +1,201 @@
+"""The audit as one call, for Python and for the command line alike: check, run, judge, report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threatloop.core.errors import InputError
+
+if TYPE_CHECKING:
+    from threatloop.analysis.summary import Summary
+    from threatloop.analysis.thresholds import ThresholdResult
+    from threatloop.core.measurement import RunRecord
+    from threatloop.engine.plan import Plan
+    from threatloop.engine.run import Options
+    from threatloop.scenario.build import Audit
+
+DEFAULT_STORE = ".threatloop/store"
+DEFAULT_OUT = "threatloop-run"
+
+SpecLike = str | Path | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an audit found, and where it lies.
+
+    Attributes:
+        summary: figures with baseline, interval and verdict; gates, enablements and loop gains of chains.
+        record: what was run and where, and the lists *errors*, *not assessed* and *self-checks*.
+        report: path of ``report.html``; ``report.json`` and ``junit.xml`` lie beside it.
+        thresholds: every ``fail_on`` expression, judged.
+    """
+
+    summary: Summary
+    record: RunRecord
+    report: Path
+    thresholds: tuple[ThresholdResult, ...] = ()
+
+    @property
+    def out(self) -> Path:
+        """The run folder."""
+        return self.report.parent
+
+    @property
+    def crossed(self) -> bool:
+        """Whether any threshold is crossed."""
+        return any(result.crossed for result in self.thresholds)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Where a run tells how far it is.
+
+    Attributes:
+        planned: called once with the plan and the number of tasks to run.
+        advance: called after every task with tasks done, tasks to do and the label of the last one.
+    """
+
+    planned: Callable[[Plan, int], None] = field(default=lambda _plan, _to_do: None)
+    advance: Callable[[int, int, str], None] = field(default=lambda _done, _total, _label: None)
+
+
+def audit(
+    spec: SpecLike = None,
+    *,
+    seeds: int | None = None,
+    out: str | Path = DEFAULT_OUT,
+    store: str = DEFAULT_STORE,
+    backend: str = "processes",
+    workers: int | None = None,
+    fail_on: Sequence[str] = (),
+    allow_unresolved: bool = False,
+    show_records: bool = False,
+    allow_code: bool = False,
+) -> Result:
+    """Attack a model and its data, chain the attacks, measure everything, write a report.
+
+    Args:
+        spec: path of a spec (YAML or JSON), its content as a mapping, or None for the embedded data sets.
+        seeds: independent seeds instead of the spec's, ≥ 1; verdicts need at least 12.
+        out: the run folder to write; an older run folder there is replaced, anything else is refused.
+        store: artefact store: a directory or an fsspec URL. A second run recomputes nothing that is in it.
+        backend: ``inline``, ``processes``, ``ray`` or ``ray://HOST:PORT``.
+        workers: worker processes; None takes one per core.
+        fail_on: threshold expressions, such as ``risk(M→D) > 0.5``; judged in ``Result.thresholds``, failing closed.
+        allow_unresolved: an unresolved figure does not count as crossed.
+        show_records: show recovered private records in the report.
+        allow_code: let the spec name code (``module:function``).
+
+    Raises:
+        InputError, Problems: a bad spec, bad data, a malformed threshold, an unusable place for the run folder.
+        StoreError: the store is full, cannot be written or was written by a newer version.
+    """
+    from threatloop.engine.run import Options
+
+    options = Options(store, Path(out), backend, workers, f"threatloop.audit() in {Path(sys.argv[0]).name or 'Python'}")
+    checked = load_spec(spec, seeds=seeds, allow_code=allow_code)
+    return execute(
+        checked, options, Hooks(), fail_on=fail_on, allow_unresolved=allow_unresolved, show_records=show_records
+    )
+
+
+def execute(
+    checked: Audit,
+    options: Options,
+    hooks: Hooks,
+    *,
+    fail_on: Sequence[str] = (),
+    allow_unresolved: bool = False,
+    show_records: bool = False,
+) -> Result:
+    """Run a checked spec and report it; see `audit`, which the command line shares through this."""
+    from threatloop.analysis.summary import summarise
+    from threatloop.analysis.thresholds import check_thresholds
+    from threatloop.engine.run import run_audit
+    from threatloop.report.build import build
+    from threatloop.report.run_folder import read_run_folder
+
+    check_syntax(fail_on, checked)
+    with workers_without_main():
+        finished = run_audit(checked, options, hooks.advance, hooks.planned)
+    folder = read_run_folder(finished.out)
+    summary = summarise(folder.record, folder.rows)
+    thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
+    report = build(finished.out, None, show_records=show_records, fail_on=thresholds)
+    return Result(summary, folder.record, report, thresholds)
+
+
+def load_spec(spec: SpecLike = None, *, seeds: int | None = None, allow_code: bool = False) -> Audit:
+    """The checked spec; None takes the one for the embedded data sets, ``seeds`` replaces its own.
+
+    Raises:
+        InputError, Problems: everything wrong with it.
+    """
+    from threatloop.scenario.build import build, parse_spec, read_spec
+
+    if spec is None:
+        text = (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
+        where, base, found = "the embedded spec", Path.cwd(), parse_spec(text, "the embedded spec")
+    elif isinstance(spec, Mapping):
+        where, base, found = "spec", Path.cwd(), parse_spec(_as_text(spec), "spec")
+    else:
+        where, base, found = str(spec), Path(spec).absolute().parent, read_spec(Path(spec))
+    if seeds is not None:
+        if seeds < 1:
+            raise InputError(f"seeds {seeds}: needs at least 1; verdicts need 12")
+        found = found.model_copy(update={"seeds": seeds})
+    return build(found, base, allow_code=allow_code, where=where)
+
+
+def check_syntax(expressions: Sequence[str], checked: Audit) -> None:
+    """Refuse a bad threshold before any compute is spent.
+
+    Raises:
+        InputError: not well formed, or it names something that the run will not have.
+    """
+    from threatloop.analysis.threshold_syntax import Names, parse
+    from threatloop.core.catalogue import ATTACKS
+
+    steps = {ATTACKS.name_of(type(step)): step for scenario in checked.scenarios for step in scenario.steps}
+    names = Names(
+        tuple(checked.targets),
+        {s.name: tuple(ATTACKS.name_of(type(step)) for step in s.steps) for s in checked.scenarios},
+        {name: step.info.metrics for name, step in steps.items()},
+    )
+    for expression in expressions:
+        parse(expression, names)
+
+
+def command_line() -> str:
+    """The command as the user typed it."""
+    return shlex.join(["threatloop", *sys.argv[1:]])
+
+
+@contextmanager
+def workers_without_main() -> Iterator[None]:
+    """Worker processes get tasks as JSON and no user's script: without this, each of them would run it again."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__dict__.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+def _as_text(spec: Mapping[str, Any]) -> str:
+    import yaml
+
+    try:
+        return yaml.safe_dump(dict(spec), allow_unicode=True)
+    except yaml.YAMLError as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(f"spec: holds more than numbers, text, lists and mappings ({problem})") from None

@@ -1,0 +1,182 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threatloop.cli.console import console, fail
+
+app = typer.Typer(
+    name="threatloop",
+    help="Audit a model and its data in the closed loop: attacks in all four directions, chained and measured together.",
+    epilog="Start with: threatloop audit        Your own model: threatloop schema, then threatloop audit SPEC.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="Look into the artefact store, or clear it up.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+SpecPath = Annotated[
+    Path | None, typer.Argument(help="a spec (YAML or JSON); without one, the embedded data sets", show_default=False)
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="independent seeds, instead of the spec's")]
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="THREATLOOP_STORE", help="artefact store: a directory or an fsspec URL")
+]
+BackendOption = Annotated[str, typer.Option("--backend", help="inline, processes, ray, or ray://HOST:PORT")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="worker processes; default: one per core")]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="let the spec name code (module:function); read it first")
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")]
+
+DEFAULT_STORE = ".threatloop/store"
+DEFAULT_OUT = Path("threatloop-run")
+
+
+@app.command(
+    epilog="Examples: threatloop audit   |   threatloop audit spec.yaml --seeds 3   |   "
+    "threatloop audit --fail-on 'lira.membership > 0.7'"
+)
+def audit(
+    spec: SpecPath = None,
+    seeds: Seeds = None,
+    backend: BackendOption = "processes",
+    workers: Workers = None,
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path, typer.Option("--out", help="run folder to write")] = DEFAULT_OUT,
+    fail_on: Annotated[
+        list[str] | None, typer.Option("--fail-on", help="exit with 3 when this is crossed, e.g. 'risk(M→D) > 0.5'")
+    ] = None,
+    allow_unresolved: Annotated[
+        bool, typer.Option("--allow-unresolved", help="an unresolved figure does not count as crossed")
+    ] = False,
+    show_records: Annotated[
+        bool, typer.Option("--show-records", help="show recovered private records in the report")
+    ] = False,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
+    """Attack a model and its data, chain the attacks, measure everything, write a report."""
+    from threatloop.cli import audit as command
+
+    raise typer.Exit(
+        command.run(
+            command.Request(
+                spec,
+                seeds,
+                backend,
+                workers,
+                store,
+                out,
+                tuple(fail_on or ()),
+                allow_unresolved,
+                show_records,
+                allow_code,
+                json,
+            )
+        )
+    )
+
+
+@app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")
+def plan(
+    spec: SpecPath = None,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    store: StoreOption = DEFAULT_STORE,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
+    """Dry run: the tasks, what is in the store already, estimated time and memory."""
+    from threatloop.cli import plan as command
+
+    raise typer.Exit(command.run(spec, seeds, workers, store, allow_code, json))
+
+
+@app.command(epilog="Examples: threatloop catalogue   |   threatloop catalogue attacks --json")
+def catalogue(
+    kind: Annotated[str, typer.Argument(help="all, attacks, defences, metrics or data")] = "all",
+    plugin: Annotated[list[str] | None, typer.Option("--plugin", help="enable an installed distribution")] = None,
+    json: Json = False,
+) -> None:
+    """Attacks, defences, metrics and data sets, with capabilities, paper and ATLAS ids."""
+    from threatloop.cli import catalogue as command
+
+    raise typer.Exit(command.run(kind, tuple(plugin or ()), json))
+
+
+@app.command(epilog="Example: threatloop report threatloop-run --show-records")
+def report(
+    run: Annotated[Path, typer.Argument(help="a run folder")] = DEFAULT_OUT,
+    out: Annotated[Path | None, typer.Option("--out", help="folder for the files; default: the run folder")] = None,
+    show_records: Annotated[bool, typer.Option("--show-records", help="show recovered private records")] = False,
+) -> None:
+    """Rebuild report.html, report.json and junit.xml from a run folder."""
+    from threatloop.cli import report as command
+
+    raise typer.Exit(command.run(run, out, show_records))
+
+
+@app.command(epilog="Example: threatloop schema > spec.schema.json")
+def schema() -> None:
+    """The JSON Schema of a spec, for editors."""
+    from threatloop.cli import schema as command
+
+    raise typer.Exit(command.run())
+
+
+@store_app.command("stats")
+def store_stats(store: StoreOption = DEFAULT_STORE, json: Json = False) -> None:
+    """How many artefacts, how large."""
+    from threatloop.cli import store as command
+
+    raise typer.Exit(command.stats(store, json))
+
+
+@store_app.command("gc", epilog="Example: threatloop store gc --older-than 30 --dry-run")
+def store_gc(
+    store: StoreOption = DEFAULT_STORE,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, help="remove artefacts written more days ago than this")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="remove every artefact")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+) -> None:
+    """Remove old artefacts and what killed runs left behind."""
+    from threatloop.cli import store as command
+
+    raise typer.Exit(command.gc(store, older_than, everything, dry_run))
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    version: Annotated[bool, typer.Option("--version", help="print the version and stop", is_eager=True)] = False,
+) -> None:
+    if version:
+        from importlib import metadata
+
+        console().print(f"threatloop {metadata.version('threatloop')}")
+        raise typer.Exit(0)
+
+
+def run() -> None:
+    """Entry point: expected errors become one clear line and exit status 2; Ctrl-C keeps what is done."""
+    from threatloop.core.errors import ThreatloopError
+
+    try:
+        app()
+    except ThreatloopError as error:
+        fail(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        fail("stopped; what is done is kept in the store, and the same command goes on from there")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,62 @@
+"""``threatloop plan``."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections import Counter
+from pathlib import Path
+
+from rich.table import Table
+
+from threatloop.cli.console import console
+from threatloop.cli.specs import load_audit
+
+
+def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: str, allow_code: bool, json: bool) -> int:
+    """Print the plan; nothing but the reading of data and a short probe is executed."""
+    from threatloop.engine.backends.processes import available_cores
+    from threatloop.engine.estimate import Estimator
+    from threatloop.engine.execute import Workspace
+    from threatloop.engine.plan import make_plan
+    from threatloop.engine.schedule import needed
+    from threatloop.engine.storage.store import Store
+
+    audit = load_audit(spec, seeds, allow_code)
+    store = Store(store_url)
+    store.prepare()
+    estimator = Estimator(workers or available_cores())
+    plan = make_plan(audit, Workspace(store), estimator)
+    missing = needed(plan.tasks, plan.wanted(), store)
+    estimate = estimator.estimate(missing.values(), plan.facts)
+    counts = Counter(task.operation for task in plan.tasks.values())
+    to_run = Counter(task.operation for task in missing.values())
+    if json:
+        print(
+            json_module.dumps(
+                {
+                    "tasks": len(plan.tasks),
+                    "to_run": len(missing),
+                    "operations": dict(counts),
+                    "seconds": estimate.wall,
+                    "cpu_seconds": estimate.seconds,
+                    "memory_bytes": estimate.memory * estimate.workers,
+                    "workers": estimate.workers,
+                    "not_assessed": [notice.model_dump() for notice in plan.not_assessed],
+                },
+                ensure_ascii=False,
+            )
+        )
+        return 0
+    out = console()
+    table = Table(title=f"{audit.spec.name}: {audit.spec.seeds} seeds", title_justify="left")
+    for column in ("operation", "tasks", "in the store", "to run"):
+        table.add_column(column, justify="left" if column == "operation" else "right")
+    for operation, count in sorted(counts.items()):
+        table.add_row(operation, str(count), str(count - to_run[operation]), str(to_run[operation]))
+    table.add_row("all", str(len(plan.tasks)), str(len(plan.tasks) - len(missing)), str(len(missing)))
+    out.print(table)
+    for notice in plan.not_assessed:
+        out.print(f"not assessed: {notice.target} {notice.what}: {notice.why}")
+    gib = estimate.memory * estimate.workers / 2**30
+    out.print(f"estimated: {estimate.wall:.0f} s on {estimate.workers} workers, at most {gib:.1f} GiB")
+    return 0

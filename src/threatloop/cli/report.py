@@ -1,0 +1,16 @@
+"""``threatloop report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from threatloop.cli.console import console
+
+
+def run(folder: Path, out: Path | None, show_records: bool) -> int:
+    """Rebuild the report from a run folder."""
+    from threatloop.report.build import build
+
+    page = build(folder, out, show_records=show_records)
+    console().print(f"report: {page}")
+    return 0

@@ -1,0 +1,50 @@
+"""The results table of a run for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from threatloop.analysis.findings import Figure
+from threatloop.analysis.summary import Summary
+from threatloop.core.measurement import RunRecord
+from threatloop.numerics.undefined import Undefined
+from threatloop.report import numbers
+from threatloop.report.words import against_baseline
+
+ORDER = ("D→D", "D→M", "M→M", "M→D")
+
+
+def results_table(record: RunRecord, summary: Summary) -> Table:
+    """The headline figure of every step of every scenario, by direction."""
+    table = Table(title=f"{record.name}: {record.seeds} seeds", title_justify="left")
+    for column in ("", "target", "scenario", "metric"):
+        table.add_column(column, overflow="fold")
+    for column in ("value [95 %]", "baseline"):
+        table.add_column(column, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    headlines = [figure for figure in summary.figures if figure.headline]
+    for figure in sorted(headlines, key=lambda f: (ORDER.index(f.direction), f.scenario, f.step, f.target)):
+        table.add_row(*_row(record, figure))
+    return table
+
+
+def _row(record: RunRecord, figure: Figure) -> tuple[str, ...]:
+    note = record.metrics.get(figure.metric)
+    unit = note.unit if note else ""
+    where = figure.scenario if figure.steps == 1 else f"{figure.scenario} {figure.step}/{figure.steps}"
+    gate = f" ({figure.gate})" if figure.gate else ""
+    if isinstance(figure.value.mean, Undefined):
+        value = str(figure.value.mean)
+    else:
+        value = numbers.with_interval(figure.value, unit)
+    baseline = "–" if isinstance(figure.baseline.mean, Undefined) else numbers.mean(figure.baseline, unit)
+    words = against_baseline(figure)
+    return (
+        figure.direction,
+        figure.target,
+        where + gate,
+        figure.metric,
+        value,
+        baseline,
+        f"{words.mark} {words.phrase}",
+    )

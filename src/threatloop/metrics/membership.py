@@ -1,0 +1,101 @@
+"""How well members are told from non-members."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.algorithms.no_query import separation
+from threatloop.core.assets import Dataset, Evidence
+from threatloop.core.errors import InputError, NotAssessable
+from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.numerics.intervals import auc_interval, wilson
+from threatloop.numerics.roc import Roc, auc, roc_curve, tpr_at_fpr
+from threatloop.numerics.undefined import Undefined
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+LOW_RATES = (("tpr_at_1pct", 0.01), ("tpr_at_01pct", 0.001))
+
+
+class Membership(Metric):
+    """AUC of the membership scores, true-positive rates at low false-positive rates, and the check of the split.
+
+    Readings: ``membership`` (AUC); ``membership.tpr_at_1pct`` and ``membership.tpr_at_01pct``, undefined below ten
+    expected false positives; ``membership.auc_no_query``, of a classifier that never asks the model: where its interval
+    excludes .5, the split is not exchangeable and the AUC means nothing. Curve ``roc``; records ``record``, ``member``,
+    ``score``.
+
+    Left out: records that the attack touched (``case.facts["touched"]``, a list of ids), that an attack made, and those
+    that the budget left without a score.
+    """
+
+    info: ClassVar[MetricInfo] = MetricInfo(
+        title="Membership AUC",
+        unit="auc",
+        worst=1.0,
+        margin=0.02,
+        needs=frozenset({"candidates", "members"}),
+        meaning="Chance that a random training record gets a higher membership score than a random other record.",
+    )
+
+    def grade(self, case: Case) -> Graded:
+        """Grade the evidence of a membership probe.
+
+        Raises:
+            InputError: there is not one score per candidate.
+            NotAssessable: no record with a score is left.
+        """
+        candidates, members = case.get("candidates", Dataset), case.get("members", Dataset)
+        scores = _scores(case.get("outcome", Evidence), candidates)
+        member = np.isin(candidates.ids, members.ids[members.ids >= 0])
+        used = np.isfinite(scores) & (candidates.ids >= 0) & ~np.isin(candidates.ids, _touched(case))
+        if not used.any():
+            raise NotAssessable("no candidate that the attack left untouched has a score")
+        found, is_member, ids = scores[used], member[used], candidates.ids[used]
+        readings = (
+            _area(found, is_member),
+            *(_rate(name, alpha, found, is_member) for name, alpha in LOW_RATES),
+            _exchangeability(candidates.take(used), is_member, case.streams.numpy("no-query")),
+        )
+        curve = roc_curve(found, is_member)
+        curves = {"roc": {"fpr": curve.fpr, "tpr": curve.tpr}} if isinstance(curve, Roc) else {}
+        return Graded(readings, curves, {"record": ids, "member": is_member, "score": found})
+
+
+def _scores(evidence: Evidence, candidates: Dataset) -> Floats:
+    scores = np.asarray(evidence.arrays.get("score", np.empty(0)), np.float64)
+    if scores.shape != (len(candidates),):
+        raise InputError(f"membership: scores {scores.shape} for {len(candidates)} candidates; need one `score` each")
+    return scores
+
+
+def _touched(case: Case) -> list[int]:
+    touched = case.facts.get("touched")
+    return list(touched) if isinstance(touched, (list, tuple)) else []
+
+
+def _area(scores: Floats, member: Bools) -> Reading:
+    area, interval = auc(scores, member), auc_interval(scores, member)
+    if isinstance(area, Undefined) or isinstance(interval, Undefined):
+        return Reading("membership", None, len(scores), undefined=str(area))
+    return Reading("membership", area, len(scores), interval.low, interval.high)
+
+
+def _rate(name: str, alpha: float, scores: Floats, member: Bools) -> Reading:
+    rate, n = tpr_at_fpr(scores, member, alpha), int(member.sum())
+    if isinstance(rate, Undefined):
+        return Reading(f"membership.{name}", None, n, undefined=str(rate))
+    interval = wilson(round(rate * n), n)
+    ends = (None, None) if isinstance(interval, Undefined) else (interval.low, interval.high)
+    return Reading(f"membership.{name}", rate, n, *ends)
+
+
+def _exchangeability(data: Dataset, member: Bools, rng: np.random.Generator) -> Reading:
+    found = separation(data, member, rng)
+    if isinstance(found, Undefined):
+        return Reading("membership.auc_no_query", None, len(data), undefined=str(found))
+    return Reading("membership.auc_no_query", found.auc, len(data), found.low, found.high)

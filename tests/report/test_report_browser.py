@@ -1,0 +1,87 @@
+"""The report opened in a real browser: no console message, no request, no sideways scrolling."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import default_run
+
+from threatloop.report.build import build
+
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-quic --disable-dev-shm-usage"
+)
+
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    report = build(default_run().write(tmp_path_factory.mktemp("browser") / "run"))
+    driver.get(report.as_uri())
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def _requests(driver: Any) -> list[str]:
+    events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
+    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+
+
+def test_it_opens_without_a_message_or_a_request(browser: Any) -> None:
+    urls = _requests(browser)
+    assert any(url.startswith("file://") and url.endswith("report.html") for url in urls)
+    assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
+    assert sum(url.startswith("file://") for url in urls) == 1
+    assert browser.get_log("browser") == []
+
+
+def test_everything_drawn_is_there(browser: Any) -> None:
+    count = "return document.querySelectorAll(arguments[0]).length"
+    assert browser.execute_script(count, ".loop svg path[marker-end]") == 12
+    assert browser.execute_script(count, "script") == 0
+    assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert browser.execute_script("return getComputedStyle(document.images[0]).imageRendering") == "pixelated"
+    assert "attacker gains" in browser.find_element("id", "opening").text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_the_width_of_the_screen(browser: Any, width: int) -> None:
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_sections_fold(browser: Any) -> None:
+    folded = "const d = document.getElementById('chains'); const h = d.offsetHeight; d.open = false; return [h, d.offsetHeight]"
+    before, after = browser.execute_script(folded)
+    assert after < before / 4
+
+
+def test_the_folder_holds_just_what_was_built(tmp_path: Path) -> None:
+    path = default_run().write(tmp_path / "run")
+    before = {p.name for p in path.iterdir()}
+    build(path)
+    assert {p.name for p in path.iterdir()} - before == {"report.html", "report.json", "junit.xml"}
