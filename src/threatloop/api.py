@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -174,16 +173,11 @@ def check_syntax(expressions: Sequence[str], checked: Audit) -> None:
         parse(expression, names)
 
 
-def command_line() -> str:
-    """The command as the user typed it."""
-    return shlex.join(["threatloop", *sys.argv[1:]])
-
-
 @contextmanager
 def workers_without_main() -> Iterator[None]:
     """Worker processes get tasks as JSON and no user's script: without this, each of them would run it again."""
     main = sys.modules["__main__"]
-    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    hidden: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
     main.__dict__.update(dict.fromkeys(hidden))
     try:
         yield

@@ -1,4 +1,4 @@
-"""The training loop as in a textbook: slow and obvious. The oracle of the fast paths, and what they are measured against."""
+"""The training loop as in a textbook: slow and obvious. The oracle of the fast paths and the mark they must beat."""
 
 from __future__ import annotations
 

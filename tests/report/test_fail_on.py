@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import pytest
@@ -68,16 +69,16 @@ def test_and_binds_tighter_than_or_and_brackets_change_that() -> None:
         ("fidelity > 0.5.1", 12, "expected a number"),
         ("fidelity == 1", 10, "expected one of > >= < <="),
         ("fidelity > 1 and", 17, "expected a figure"),
-        ("(fidelity > 1", 14, r"expected '\)'"),
+        ("(fidelity > 1", 14, "expected ')'"),
         ("fidelity > 1 fidelity > 2", 14, "expected 'and', 'or' or the end"),
-        ("errors > 0 or fidelty > 1", 15, "unknown figure 'fidelty'; did you mean 'fidelity'?"),
-        ("digit/fidelity > 1", 1, "unknown target 'digit'; did you mean 'digits'?"),
+        ("errors > 0 or fidelty > 1", 15, "unknown figure 'fidelty' (did you mean 'fidelity'?"),
+        ("digit/fidelity > 1", 1, "unknown target 'digit' (did you mean 'digits'?"),
         ("risk(D→X) > 1", 5, "expected one of"),
         ("__import__('os').system('x') > 1", 11, "expected one of"),
     ],
 )
 def test_a_mistake_is_pointed_at(text: str, where: int, words: str) -> None:
-    with pytest.raises(InputError, match=words.replace("?", r"\?")) as caught:
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
         parse(text, NAMES)
     line = str(caught.value)
     assert f"(at character {where})" in line
@@ -90,9 +91,11 @@ def test_no_text_gets_past_the_parser_with_anything_but_a_clear_error(text: str)
     try:
         found = parse(text)
     except InputError as error:
-        assert "at character" in str(error)
+        message = str(error)
     else:
         assert all(c.operator in (">", ">=", "<", "<=") for c in comparisons(found))
+        return
+    assert "at character" in message
 
 
 @pytest.mark.parametrize(

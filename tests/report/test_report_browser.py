@@ -38,6 +38,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
     report = build(default_run().write(tmp_path_factory.mktemp("browser") / "run"))
+    driver.get("about:blank")
+    for log in ("browser", "performance"):
+        driver.get_log(log)  # the browser's own first page is none of ours
     driver.get(report.as_uri())
     try:
         yield driver
@@ -75,8 +78,9 @@ def test_it_fits_the_width_of_the_screen(browser: Any, width: int) -> None:
 
 
 def test_sections_fold(browser: Any) -> None:
-    folded = "const d = document.getElementById('chains'); const h = d.offsetHeight; d.open = false; return [h, d.offsetHeight]"
-    before, after = browser.execute_script(folded)
+    find = "const d = document.getElementById('chains');"
+    fold = "const height = d.offsetHeight; d.open = false; return [height, d.offsetHeight]"
+    before, after = browser.execute_script(f"{find} {fold}")
     assert after < before / 4
 
 

@@ -18,6 +18,8 @@ from threatloop.analysis.summary import summarise
 from threatloop.analysis.thresholds import check_thresholds
 from threatloop.core.errors import InputError
 from threatloop.report.build import build
+from threatloop.report.machine import as_junit
+from threatloop.report.run_folder import write_run_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "run-folder.md"
 EXPRESSIONS = ["digits/membership.auc > 0.55", "digits/risk(D→M) > 0.99"]
@@ -134,15 +136,12 @@ def test_junit_counts_crossed_thresholds_errors_and_gaps(report: Path) -> None:
     assert any(HOSTILE in case.attrib["classname"] for case in suites["figures"])
 
 
-def test_control_characters_do_not_break_the_xml(tmp_path: Path) -> None:
+def test_control_characters_do_not_break_the_xml() -> None:
     run = synthetic_run(seeds=2)
     errors = tuple(e.model_copy(update={"why": "bell \x07 and \ud800"}) for e in run.record.errors)
     record = run.record.model_copy(update={"errors": errors, "gallery": ()})
-    from threatloop.report.machine import as_junit
-
     root = ET.fromstring(as_junit(record, summarise(record, run.rows), ()))
     assert root.find(".//error[@message='bell � and �']") is not None
-    assert tmp_path.is_dir()
 
 
 def test_few_seeds_are_said_on_top(tmp_path: Path) -> None:
@@ -155,8 +154,6 @@ def test_a_run_without_any_figure_still_makes_a_report(tmp_path: Path) -> None:
     run = default_run()
     empty = run.record.model_copy(update={"gallery": (), "self_checks": (), "errors": ()})
     path = tmp_path / "run"
-    from threatloop.report.run_folder import write_run_folder
-
     write_run_folder(path, empty, (), run.curves.slice(0, 0), run.records.slice(0, 0))
     page = _text(_html(build(path).parent))
     assert "Data → Data: not assessed." in page
@@ -173,7 +170,7 @@ def test_an_unwritable_place_is_one_clear_line(run: Path, tmp_path: Path) -> Non
 def test_a_lost_picture_is_one_clear_line(tmp_path: Path) -> None:
     path = default_run().write(tmp_path / "run")
     (path / "gallery" / "d-marked-1.png").unlink()
-    with pytest.raises(InputError, match="gallery image 'd-marked-1.png' is missing"):
+    with pytest.raises(InputError, match=r"gallery image 'd-marked-1\.png' is missing"):
         build(path)
     (path / "gallery" / "d-marked-1.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="is not a readable PNG"):
@@ -206,7 +203,8 @@ def test_the_examples_of_the_documentation_run(run: Path, capsys: pytest.Capture
     exec(compile(examples[block], f"{DOCS.name}, example {block + 1}", "exec"), {"RUN": str(run)})
     shown = capsys.readouterr().out
     assert "attack_success" in shown
-    assert ("refused" in shown) and ("12" in shown)
+    assert "refused" in shown
+    assert "12" in shown
 
 
 def test_the_documentation_names_every_column_and_key() -> None:

@@ -17,7 +17,6 @@ from PIL import Image
 from synthetic import HOSTILE, default_run
 
 from threatloop.core.errors import InputError
-from threatloop.report import run_folder
 from threatloop.report.images import blurred, png_grid
 from threatloop.report.run_folder import gallery_file, read_run_folder
 
@@ -62,7 +61,7 @@ def test_a_full_disk_leaves_the_older_run_and_nothing_half_written(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run_folder.pq, "write_table", full)
+    monkeypatch.setattr("threatloop.report.run_folder.pq.write_table", full)
     with pytest.raises(InputError, match="No space left on device"):
         default_run().write(path)
     monkeypatch.undo()

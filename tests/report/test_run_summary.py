@@ -86,7 +86,8 @@ def test_a_value_that_is_not_finite_is_a_gap_too() -> None:
 def test_below_twelve_seeds_there_is_no_verdict() -> None:
     run = synthetic_run(seeds=3)
     summary = summarise(run.record, run.rows)
-    effects = [e.effect for e in (*summary.figures, *summary.enablements, *summary.loops)]
+    effects = [f.effect for f in summary.figures] + [e.effect for e in summary.enablements]
+    effects += [gain.effect for gain in summary.loops]
     assert {e.verdict for e in effects if isinstance(e, Effect)} == {"too few seeds"}
 
 

@@ -100,7 +100,7 @@ def statistics(data: Dataset) -> Statistics:
         chunk = modality.encode(data.x[start : start + CHUNK], data.schema)
         values = np.moveaxis(chunk, 1, -1).reshape(-1, size).astype(np.float64)
         # Sums around the first record: squares of large numbers would cancel.
-        origin = values[0] if origin is None else origin
+        origin = values[0].copy() if origin is None else origin
         values -= origin
         total, squares, count = total + values.sum(0), squares + np.square(values).sum(0), count + len(values)
     assert origin is not None

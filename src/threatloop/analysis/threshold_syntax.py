@@ -238,13 +238,9 @@ def _check(text: str, comparison: Comparison, names: Names) -> None:
 def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     options = list(allowed)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     shown = ", ".join(options[:12]) + (f" and {len(options) - 12} more" if len(options) > 12 else "")
-    return (
-        f"unknown {what} {name!r}{hint} Known: {shown or 'none'}"
-        if hint
-        else f"unknown {what} {name!r}; known: {shown}"
-    )
+    return f"unknown {what} {name!r}{hint}; known: {shown or 'none'}"
 
 
 def _problem(text: str, at: int, what: str) -> InputError:

@@ -41,7 +41,7 @@ class Arm:
     Attributes:
         name: as in the measurement table.
         steps: what is run; baselines stand where the arm replaces a step.
-        graded_from: 1-based; earlier steps are the same as in the ``attack`` arm.
+        graded_from: 1-based; earlier steps are the same as in the ``attack`` arm, and are not run in lap 2.
         lap: 1 or 2.
         start: what the chain starts from, or None for its natural start.
         offers: contributions that the victim accepted in the lap before.
@@ -92,24 +92,26 @@ def _other_arms(scenario: Scenario) -> Iterable[Arm]:
 
 
 def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterable[Arm]:
-    """Feedback and every use of the same knowledge without feedback, at the same total budget."""
+    """Feedback and every use of the same knowledge without feedback, at the same total budget.
+
+    Lap 2 enters where data turns into a model: what was laundered in lap 1 stays laundered, and recovered records
+    carry no mark.
+    """
     recovered, clones = first.outcomes[-1], _models_stolen(scenario, first)
-    # Recovered records carry no mark, so there is no removal to grade.
-    begin = 2 if scenario.steps[0].info.direction is Direction.DATA_TO_DATA else 1
     previous = tuple((Resource.PREVIOUS.value, clone) for clone in clones[-1:])
-    natural = _start(scenario, tasks)
-    prior = tasks.prior(recovered)
-    again = tasks.like(natural, recovered)
+    begin = next(i for i, s in enumerate(scenario.steps, start=1) if s.info.direction.target == "M")
+    laundered = first.outcomes[begin - 2] if begin > 1 else _start(scenario, tasks)
+    again, prior = tasks.like(laundered, recovered), tasks.prior(recovered)
 
     def lap(name: str, start: Ref, fed: Ref | None) -> Arm:
         feedback = ((Resource.FEEDBACK.value, fed),) if fed else ()
-        return Arm(name, scenario.steps, begin, lap=2, start=start, offers=first.crafted, extra=(*previous, *feedback))
+        return Arm(name, scenario.steps, begin, 2, start, first.crafted, (*previous, *feedback))
 
     yield lap("feedback", recovered, recovered)
     yield lap("restart", again, None)
     yield lap("prior", prior, prior)
     doubled = tuple(step.with_budget(2) for step in scenario.steps)
-    yield Arm("double", doubled, begin, lap=2, start=again, offers=first.crafted)
+    yield Arm("double", doubled, begin, 2, again, first.crafted)
 
 
 def _models_stolen(scenario: Scenario, walked: _Walked) -> list[Ref]:
@@ -129,6 +131,8 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
     victim = tasks.honest() if scenario.steps[0].info.direction.source == "M" else None
     owned, outcomes, crafted, figures = False, [], [], []
     for i, (step, meant) in enumerate(zip(arm.steps, scenario.steps, strict=True), start=1):
+        if arm.lap > 1 and i < arm.graded_from:
+            continue
         direction = meant.info.direction
         if arm.lift and i == 1:
             outcome = tasks.original()
