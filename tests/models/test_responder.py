@@ -56,7 +56,7 @@ def test_gradients_reach_the_input_and_not_the_weights(model: Model) -> None:
     with torch.inference_mode():
         LocalResponder(model).log_probs(records(2))
     x = (torch.from_numpy(records(2)).float() / 255).requires_grad_()
-    LocalResponder(model).differentiable()(x)[:, 0].sum().backward()
+    LocalResponder(model).differentiable()(x)[:, 0].sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert x.grad.abs().max() > 0
     assert all(p.grad is None for p in load(model).parameters())

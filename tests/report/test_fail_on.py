@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import SCANS, default_run
+from synthetic import default_run, default_summary
+from synthetic_facts import SCANS
 
-from threatloop.analysis.summary import Summary, summarise
+from threatloop.analysis.summary import summarise
 from threatloop.analysis.threshold_syntax import Comparison, Group, Names, comparisons, parse
 from threatloop.analysis.thresholds import ThresholdResult, check_thresholds, names_of
 from threatloop.core.errors import InputError
@@ -19,13 +19,8 @@ from threatloop.core.measurement import Measurement, RunRecord
 NAMES = Names(("digits", "a b"), {"full loop": ("lira",)}, {"lira": ("membership.auc", "fidelity")})
 
 
-@cache
-def _summary() -> Summary:
-    return summarise(default_run().record, default_run().rows)
-
-
 def _result(text: str, allow: bool = False, record: RunRecord | None = None) -> ThresholdResult:
-    return check_thresholds([text], record or default_run().record, _summary(), allow)[0]
+    return check_thresholds([text], record or default_run().record, default_summary(), allow)[0]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +146,21 @@ def test_a_figure_that_was_planned_but_never_measured_counts_as_crossed() -> Non
     summary = summarise(default_run().record, rows)
     record = default_run().record.model_copy(update={"errors": ()})
     assert check_thresholds(["membership.auc > 0.9"], record, summary)[0].crossed
+
+
+def test_a_metric_may_be_named_with_its_unit() -> None:
+    record = default_run().record
+    attack = record.attacks["lira"] | {"metrics": ["membership"]}
+    note = record.metrics["membership.auc"]
+    changes = {"attacks": record.attacks | {"lira": attack}, "metrics": {"membership": note}, "errors": ()}
+    record = record.model_copy(update=changes)
+    renamed = {"membership.auc": "membership"}
+    rows = [r.model_copy(update={"metric": renamed.get(r.metric, r.metric)}) for r in default_run().rows]
+    summary = summarise(record, rows)
+    found = check_thresholds(["digits/membership auc > 0.55", "digits/membership.auk > 0.99"], record, summary)
+    assert found[0].why.startswith("digits/membership.membership is 0.6")
+    assert "the run has no such figure (it has" in found[1].why
+    assert [result.crossed for result in found] == [True, True]
 
 
 def test_the_names_of_a_run_are_known_hostile_ones_included() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import default_run
+from synthetic import default_run, default_summary
 
 from threatloop.report.build import build
 
@@ -37,7 +37,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    report = build(default_run().write(tmp_path_factory.mktemp("browser") / "run"))
+    report = build(default_run().write(tmp_path_factory.mktemp("browser") / "run"), summary=default_summary())
     driver.get("about:blank")
     for log in ("browser", "performance"):
         driver.get_log(log)  # the browser's own first page is none of ours
@@ -87,5 +87,5 @@ def test_sections_fold(browser: Any) -> None:
 def test_the_folder_holds_just_what_was_built(tmp_path: Path) -> None:
     path = default_run().write(tmp_path / "run")
     before = {p.name for p in path.iterdir()}
-    build(path)
+    build(path, summary=default_summary())
     assert {p.name for p in path.iterdir()} - before == {"report.html", "report.json", "junit.xml"}

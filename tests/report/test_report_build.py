@@ -12,7 +12,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from synthetic import HOSTILE, SCANS, default_run, synthetic_run
+from synthetic import default_run, default_summary, synthetic_run
+from synthetic_facts import HOSTILE, SCANS
 
 from threatloop.analysis.summary import summarise
 from threatloop.analysis.thresholds import check_thresholds
@@ -33,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(run: Path) -> Path:
     record = default_run().record
-    results = check_thresholds(EXPRESSIONS, record, summarise(record, default_run().rows))
+    results = check_thresholds(EXPRESSIONS, record, default_summary())
     return build(run, run.parent / "out", fail_on=results).parent
 
 
@@ -70,6 +71,7 @@ def test_the_page_says_what_was_measured(report: Path) -> None:
     assert f"LiRA on digits: Membership AUC {auc['value']['mean']:.3f} [{low:.3f}, {high:.3f}] against 0." in text
     for words in (
         "Stopped at gate.",
+        "against 0.939 at baseline – gain below the margin of 0.05, risk 0.5",
         "oracle 0.8",
         "gate-determined",
         "attack suspect",
@@ -92,7 +94,7 @@ def test_four_arrows_are_drawn_for_every_target(report: Path) -> None:
 
 
 def test_private_pictures_are_blurred_unless_asked_for(run: Path, report: Path, tmp_path: Path) -> None:
-    open_page = _html(build(run, tmp_path, show_records=True).parent)
+    open_page = _html(build(run, tmp_path, show_records=True, summary=default_summary()).parent)
     pictures, shown = (re.findall(r"<img src=\"([^\"]+)\"", page) for page in (_html(report), open_page))
     assert len(pictures) == len(shown) == 8
     changed = [old != new for old, new in zip(pictures, shown, strict=True)]
@@ -164,17 +166,17 @@ def test_a_run_without_any_figure_still_makes_a_report(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_one_clear_line(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
-        build(run, tmp_path / "file" / "out")
+        build(run, tmp_path / "file" / "out", summary=default_summary())
 
 
 def test_a_lost_picture_is_one_clear_line(tmp_path: Path) -> None:
     path = default_run().write(tmp_path / "run")
     (path / "gallery" / "d-marked-1.png").unlink()
     with pytest.raises(InputError, match=r"gallery image 'd-marked-1\.png' is missing"):
-        build(path)
+        build(path, summary=default_summary())
     (path / "gallery" / "d-marked-1.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="is not a readable PNG"):
-        build(path)
+        build(path, summary=default_summary())
     assert not (path / "report.html").exists()
 
 

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
-from synthetic import HOSTILE, default_run
+from synthetic import default_run
+from synthetic_facts import HOSTILE
 
 from threatloop.core.errors import InputError
 from threatloop.report.images import blurred, png_grid

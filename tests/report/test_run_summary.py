@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
-from synthetic import LOOP, SCANS, default_run, synthetic_run
+from synthetic import default_run, default_summary, synthetic_run
+from synthetic_facts import LOOP, SCANS
 
 from threatloop.analysis.chains import Enablement
 from threatloop.analysis.effects import Effect
@@ -15,11 +14,6 @@ from threatloop.analysis.summary import Summary, summarise
 from threatloop.core.measurement import Measurement, Notice
 from threatloop.numerics.equivalence import bh_q
 from threatloop.numerics.undefined import Undefined
-
-
-@cache
-def _summary() -> Summary:
-    return summarise(default_run().record, default_run().rows)
 
 
 def _figure(summary: Summary, target: str, metric: str, gate: str | None = None) -> Figure:
@@ -41,7 +35,7 @@ def test_a_figure_is_plain_arithmetic_on_its_rows() -> None:
     rows = _rows(target="digits", metric="attack_success", arm="attack", lap=1)
     m = np.array([row.value for row in rows], dtype=float)
     b = np.array([row.baseline for row in rows], dtype=float)
-    figure = _figure(_summary(), "digits", "attack_success")
+    figure = _figure(default_summary(), "digits", "attack_success")
     assert figure.value.mean == pytest.approx(m.mean())
     assert figure.baseline.mean == pytest.approx(b.mean())
     assert _effect(figure).mean == pytest.approx((m - b).mean())
@@ -50,7 +44,7 @@ def test_a_figure_is_plain_arithmetic_on_its_rows() -> None:
 
 
 def test_a_metric_that_falls_is_judged_from_the_defenders_side_and_shown_as_it_is() -> None:
-    figure = _figure(_summary(), "digits", "watermark.detected")
+    figure = _figure(default_summary(), "digits", "watermark.detected")
     effect = _effect(figure)
     assert effect.verdict == "amplifies"
     assert isinstance(effect.mean, float)
@@ -61,7 +55,7 @@ def test_a_metric_that_falls_is_judged_from_the_defenders_side_and_shown_as_it_i
 
 def test_headline_and_secondary_figures_are_families_of_their_own() -> None:
     for headline in (True, False):
-        family = [f.effect for f in _summary().figures if f.headline is headline]
+        family = [f.effect for f in default_summary().figures if f.headline is headline]
         judged = [e for e in family if isinstance(e, Effect)]
         expected = bh_q([e.p for e in judged])
         assert [e.q for e in judged] == [pytest.approx(q) for q in expected]
@@ -69,7 +63,7 @@ def test_headline_and_secondary_figures_are_families_of_their_own() -> None:
 
 
 def test_a_gap_keeps_its_reason_and_is_never_zero() -> None:
-    figure = _figure(_summary(), "digits", "membership.tpr_at_1pct")
+    figure = _figure(default_summary(), "digits", "membership.tpr_at_1pct")
     assert isinstance(figure.value.mean, Undefined)
     assert isinstance(figure.risk.mean, Undefined)
     assert figure.missing == (("fewer than ten expected false positives (0.01 × 178 non-members)", 12),)
@@ -92,19 +86,21 @@ def test_below_twelve_seeds_there_is_no_verdict() -> None:
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
-    assert summarise(default_run().record, default_run().rows[::-1]) == _summary()
+    assert summarise(default_run().record, default_run().rows[::-1]) == default_summary()
 
 
 def test_a_refused_chain_is_stopped_at_its_gate_and_the_oracle_stands_beside() -> None:
-    gate = _summary().gate(SCANS, LOOP)
+    gate = default_summary().gate(SCANS, LOOP)
     assert gate is not None
     assert (gate.status, gate.accepted, gate.n) == ("stopped", 0, 12)
     assert not isinstance(gate.interval, Undefined)
     # Clopper and Pearson's upper end for 0 of n is 1 − .025^(1/n).
     assert gate.interval.high == pytest.approx(1 - 0.025 ** (1 / 12))
-    oracle = [a for a in _summary().arms if (a.target, a.arm, a.metric) == (SCANS, "oracle", "attack_success")]
+    oracle = [a for a in default_summary().arms if (a.target, a.arm, a.metric) == (SCANS, "oracle", "attack_success")]
     assert [round(a.value.mean, 1) for a in oracle if isinstance(a.value.mean, float)] == [0.8]
-    assert [f.stopped for f in _summary().figures if f.target == SCANS and f.scenario == LOOP and f.headline] == [
+    assert [
+        f.stopped for f in default_summary().figures if f.target == SCANS and f.scenario == LOOP and f.headline
+    ] == [
         False,
         True,
         False,
@@ -113,7 +109,7 @@ def test_a_refused_chain_is_stopped_at_its_gate_and_the_oracle_stands_beside() -
 
 
 def test_enablement_is_the_paired_difference_and_marked_where_the_gate_decided() -> None:
-    found = [e for e in _summary().enablements if (e.target, e.removed, e.step) == ("digits", 1, 2)]
+    found = [e for e in default_summary().enablements if (e.target, e.removed, e.step) == ("digits", 1, 2)]
     assert len(found) == 1
     on = {r.seed: r.value for r in _rows(target="digits", metric="attack_success", arm="attack", lap=1)}
     off = {r.seed: r.value for r in _rows(target="digits", metric="attack_success", arm="without:1")}
@@ -124,7 +120,7 @@ def test_enablement_is_the_paired_difference_and_marked_where_the_gate_decided()
 
 
 def test_seeds_on_two_sides_of_a_gate_are_never_averaged() -> None:
-    found = [e for e in _summary().enablements if (e.target, e.removed) == ("digits", 3)]
+    found = [e for e in default_summary().enablements if (e.target, e.removed) == ("digits", 3)]
     assert {(e.gate_off, len(e.paired.differences), e.gate_determined) for e in found} == {
         ("accepted", 9, False),
         ("refused", 3, True),
@@ -141,12 +137,12 @@ def test_seeds_on_two_sides_of_a_gate_are_never_averaged() -> None:
 
 
 def test_enablement_covers_every_later_step() -> None:
-    places = {(e.removed, e.step) for e in _summary().enablements if e.target == "digits"}
+    places = {(e.removed, e.step) for e in default_summary().enablements if e.target == "digits"}
     assert places == {(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)}
 
 
 def test_a_loop_that_gains_nothing_is_a_null_against_every_control() -> None:
-    loops = [gain for gain in _summary().loops if gain.metric == "inversion.accuracy"]
+    loops = [gain for gain in default_summary().loops if gain.metric == "inversion.accuracy"]
     assert {gain.control for gain in loops} == {"restart", "double", "prior"}
     assert {gain.effect.verdict for gain in loops if isinstance(gain.effect, Effect)} == {"no effect"}
 
@@ -162,7 +158,7 @@ def test_a_planted_loop_gain_is_found_against_its_control_only() -> None:
 
 
 def test_a_failed_check_casts_doubt_on_the_attack_it_names_or_on_all() -> None:
-    assert {f.attack for f in _summary().figures if f.suspect} == {"inversion"}
+    assert {f.attack for f in default_summary().figures if f.suspect} == {"inversion"}
     check = Notice(target="digits", what="ε → max gives 0 % accuracy", why="it gives 12 %", passed=False)
     record = default_run().record.model_copy(update={"self_checks": (check,)})
     suspects = {(f.target, f.attack) for f in summarise(record, default_run().rows).figures if f.suspect}
@@ -170,7 +166,7 @@ def test_a_failed_check_casts_doubt_on_the_attack_it_names_or_on_all() -> None:
 
 
 def test_the_worst_figure_of_a_direction_is_the_one_with_the_highest_risk() -> None:
-    worst = _summary().worst("M→D", "digits")
+    worst = default_summary().worst("M→D", "digits")
     assert worst is not None
     assert worst.metric == "membership.auc"
-    assert _summary().worst("D→M", "breast_cancer") is None
+    assert default_summary().worst("D→M", "breast_cancer") is None

@@ -56,7 +56,8 @@ def class_means(data: Dataset) -> Floats:
     sums = np.stack([_sums(part) for part in parts(data)]).sum(axis=0)
     counts = np.bincount(data.y, minlength=data.n_classes)[:, None]
     overall = sums.sum(axis=0) / len(data)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
+    means: Floats = np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
+    return means
 
 
 def _sums(data: Dataset) -> npt.NDArray[np.float64]:

@@ -15,11 +15,9 @@ from threatloop.algorithms.fit import fit, prepare
 from threatloop.algorithms.fit_mlp import train_stack
 from threatloop.algorithms.mlp_stack import Stack, stackable, widths
 from threatloop.algorithms.objectives import objective
-from threatloop.algorithms.outcome import Trained
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.models.build import BLUEPRINTS, MLPBlueprint, load
 from threatloop.models.device import resolve
@@ -69,11 +67,7 @@ def fit_ensemble(
     """
     _check(masks, streams, len(pool))
     members = [np.flatnonzero(mask) for mask in masks]
-    if (
-        BLUEPRINTS.get(architecture.name) is MLPBlueprint
-        and recipe.augment == "none"
-        and (architecture.outputs == "logits")
-    ):
+    if _stacks(architecture, recipe):
         return _stacked(architecture, pool, members, recipe, streams, soft_targets, resolve(device))
     return [
         fit(
@@ -87,6 +81,11 @@ def fit_ensemble(
         )
         for rows, own in zip(members, streams, strict=True)
     ]
+
+
+def _stacks(architecture: Architecture, recipe: Recipe) -> bool:
+    built_in = BLUEPRINTS.get(architecture.name) is MLPBlueprint
+    return built_in and architecture.outputs == "logits" and recipe.augment == "none"
 
 
 def _check(masks: Masks, streams: Sequence[Streams], n: int) -> None:
@@ -116,19 +115,8 @@ def _stacked(
         trained = train_stack(networks, records, rows, targets, recipe, own, device)
         seconds = (time.perf_counter() - started) / len(chunk)
         for k, network, figures in zip(chunk, networks, trained, strict=True):
-            found[k] = _dumped(network, architecture, pool.schema, figures, recipe, seconds)
+            found[k] = dump(network, architecture, pool.schema, figures.notes(recipe, seconds))
     return [found[k] for k in range(len(members))]
-
-
-def _dumped(
-    network: Network,
-    architecture: Architecture,
-    schema: Schema,
-    figures: Trained,
-    recipe: Recipe,
-    seconds: float,
-) -> Model:
-    return dump(network, architecture, schema, figures.notes(recipe, seconds))
 
 
 def _chunks(batches: Sequence[int]) -> Iterator[list[int]]:

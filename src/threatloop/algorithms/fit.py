@@ -62,9 +62,8 @@ def fit(
     """
     started = time.perf_counter()
     place = resolve(device)
+    records, targets = Records.of(data), objective(data.schema).targets(data, soft_targets)
     network = prepare(architecture, data, streams, init=init, allow_code=allow_code)
-    targets = objective(data.schema).targets(data, soft_targets)
-    records = Records.of(data)
     if stackable(network) and recipe.augment == "none":
         members = np.arange(len(data))
         trained = train_stack([network], records, [members], targets, recipe, [streams], place, progress)[0]

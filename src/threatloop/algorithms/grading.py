@@ -20,7 +20,7 @@ def predicted(model: Model, data: Dataset) -> Labels:
     """The model's most likely class of each record, int64 (n,)."""
     from threatloop.models.responder import LocalResponder
 
-    return LocalResponder(model).log_probs(data.x).argmax(axis=-1).astype(np.int64)
+    return np.asarray(LocalResponder(model).log_probs(data.x).argmax(axis=-1), dtype=np.int64)
 
 
 def rate(metric: str, hits: Hits, nothing: str) -> Reading:

@@ -56,7 +56,8 @@ def channel_scale(data: Dataset) -> Floats:
 def distances(a: Floats, b: Floats) -> Floats:
     """Euclidean distances between rows: float32 (len(a), len(b))."""
     squares: npt.NDArray[Any] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
+    found: Floats = np.sqrt(np.maximum(squares, 0)).astype(np.float32)
+    return found
 
 
 def _frequencies(codes: npt.NDArray[Any], n_codes: int) -> Floats:

@@ -1,7 +1,7 @@
 """Membership scores from shadow models: the likelihood-ratio attack, vectorised over records.
 
 Carlini, Chien, Nasr, Song, Terzis & Tramèr 2022, "Membership Inference Attacks From First Principles",
-arXiv 2112.03570, section V (algorithm 1) and section VI-A (fixed variance for few shadow models).
+arXiv 2112.03570, section V (algorithm 1) and section VI (a fixed variance where shadow models are few).
 """
 
 from __future__ import annotations

@@ -111,14 +111,14 @@ class UserTraining(RecipeTraining):
             given = {"soft_targets": soft_targets, "architecture": architecture, "recipe": recipe, "init": init}
             return super().fit(data, streams, **given)  # type: ignore[arg-type]
         trained = user_function(self.function, self.allow_code)(data, streams.integer("user", 31))
-        network = build(
-            self.architecture, data.schema, torch.Generator().manual_seed(0), allow_code=self.allow_code
-        )
+        network = build(self.architecture, data.schema, torch.Generator().manual_seed(0), allow_code=self.allow_code)
         try:
             network.body.load_state_dict(trained.state_dict())
         except (AttributeError, RuntimeError) as error:
             name = self.architecture.name
-            raise InputError(f"{self.function} must return a torch module of the architecture {name}: {error}") from None
+            raise InputError(
+                f"{self.function} must return a torch module of the architecture {name}: {error}"
+            ) from None
         return dump(network, self.architecture, data.schema, {"trained_by": self.function})
 
     def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:

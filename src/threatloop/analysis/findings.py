@@ -88,17 +88,18 @@ def failed_checks(record: RunRecord, target: str, scenario: str, attack: str) ->
     """The failed self-checks that cast doubt on this attack here.
 
     A check without target or scenario concerns all of them; one that names an attack of the run concerns that one.
+    The seeds of one check make one line.
     """
-    return tuple(
-        dict.fromkeys(
-            f"{check.what}: {check.why}"
-            for check in record.self_checks
-            if check.passed is False
-            and check.target in ("", target)
-            and check.scenario in ("", scenario)
-            and attack in (named_attacks(record, check) or {attack})
-        )
-    )
+    failed: dict[str, list[str]] = {}
+    for check in record.self_checks:
+        here = check.target in ("", target) and check.scenario in ("", scenario)
+        if check.passed is False and here and attack in (named_attacks(record, check) or {attack}):
+            failed.setdefault(check.what, []).append(check.why)
+    return tuple(f"{what}: {whys[0]}{_more(whys)}" for what, whys in failed.items())
+
+
+def _more(whys: Sequence[str]) -> str:
+    return f" (and {len(whys) - 1} more seeds)" if len(whys) > 1 else ""
 
 
 def named_attacks(record: RunRecord, notice: Notice) -> set[str]:

@@ -12,7 +12,7 @@ from threatloop.core.measurement import Measurement, MetricNote, RunRecord
 ACCEPTED: Final = "accepted"
 REFUSED: Final = "refused"
 
-_UNKNOWN: Final = MetricNote(title="", unit="", worst=None, margin=0.05, meaning="")
+_SHARES: Final = frozenset({"rate", "auc"})
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,15 @@ class Index:
         for row in rows:
             self.cells[Cell(row.target, row.scenario, row.lap, row.step, row.metric, row.arm)].append(row)
         self._first: dict[str, str] = {}
+        values: dict[str, list[float]] = defaultdict(list)
         for cell, found in self.cells.items():
             self._first.setdefault(found[0].attack, cell.metric)
+            values[cell.metric] += [row.value for row in found if row.value is not None]
+        self.notes = {metric: _note(record.metrics, metric, known) for metric, known in values.items()}
 
     def note(self, metric: str) -> MetricNote:
-        """What the run says of the metric; a secondary figure without a note of its own has its parent's margin."""
-        notes = self.record.metrics
-        parent = metric
-        while parent not in notes and "." in parent:
-            parent = parent.rpartition(".")[0]
-        found = notes.get(parent, _UNKNOWN)
-        return found if parent == metric and found.title else found.model_copy(update={"title": metric})
+        """What is known of a metric that has rows."""
+        return self.notes[metric]
 
     def is_headline(self, attack: str, metric: str) -> bool:
         """Whether this is the attack's first metric."""
@@ -73,6 +71,25 @@ class Index:
             for cell, rows in self.cells.items()
             if (cell.target, cell.scenario, cell.lap) == (target, scenario, lap)
         }
+
+
+def _note(notes: Mapping[str, MetricNote], metric: str, values: Sequence[float]) -> MetricNote:
+    """The run's own note on the metric, or what a secondary figure may take over from the metric that it belongs to.
+
+    Its margin always, its unit where the values fit into it, its worst case never: a z-score or an error beside a rate
+    has another one, and may be worse on the other side. So a figure without a note of its own only describes.
+    """
+    if metric in notes:
+        return notes[metric]
+    parent = metric
+    while parent not in notes and "." in parent:
+        parent = parent.rpartition(".")[0]
+    if parent not in notes:
+        return MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
+    found, suffix = notes[parent], metric[len(parent) + 1 :].replace("_", " ").replace(".", ", ")
+    fits = found.unit in _SHARES and all(0 <= value <= 1 for value in values)
+    changes = {"title": f"{found.title}: {suffix}", "unit": "rate" if fits else "", "worst": None, "meaning": ""}
+    return found.model_copy(update=changes)
 
 
 def by_gate(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:

@@ -6,7 +6,7 @@ are computed within each; effects and equivalences separately.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from threatloop.analysis.chains import ArmValue, Enablement, Gate, arm_values, enablements, gates
@@ -14,7 +14,7 @@ from threatloop.analysis.estimates import judged
 from threatloop.analysis.findings import Figure, figures
 from threatloop.analysis.index import REFUSED, Index
 from threatloop.analysis.laps import LoopGain, loop_gains
-from threatloop.core.measurement import ATTACK, Measurement, RunRecord
+from threatloop.core.measurement import ATTACK, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.undefined import Undefined
 
@@ -32,6 +32,7 @@ class Summary:
         gates: pass rates per arm.
         enablements: of every step for every later step.
         loops: loop gains against every control.
+        notes: title, unit, worst case and margin of every metric that has rows.
     """
 
     figures: tuple[Figure, ...]
@@ -39,6 +40,7 @@ class Summary:
     gates: tuple[Gate, ...]
     enablements: tuple[Enablement, ...]
     loops: tuple[LoopGain, ...]
+    notes: Mapping[str, MetricNote]
 
     def gate(self, target: str, scenario: str, arm: str = ATTACK, lap: int = 1) -> Gate | None:
         """The gate of one arm, or None where its data met none."""
@@ -72,6 +74,7 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         gates=gates(index, streams),
         enablements=judged(enablements(index, streams), streams.numpy("enablement family")),
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
+        notes=index.notes,
     )
 
 

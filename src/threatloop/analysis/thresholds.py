@@ -84,7 +84,8 @@ class _Judge:
             return self._count(wanted)
         cells = self._risks(wanted) if wanted.kind == "risk" else self._figures(wanted)
         if not cells:
-            return self._open(f"{wanted.text}: the run has no such figure")
+            known = ", ".join(sorted({f.metric for f in self.summary.figures})) or "none"
+            return self._open(f"{wanted.text}: the run has no such figure (it has {known})")
         crossed = tuple(cell.why for cell in cells if cell.crossed)
         kept = tuple(cell.why for cell in cells if not cell.crossed)
         return _Outcome(bool(crossed), tuple(why for group in (crossed or kept) for why in group))
@@ -111,7 +112,7 @@ class _Judge:
         for target in [wanted.target] if wanted.target else list(self.record.targets):
             groups: dict[tuple[str, int, str], list[Figure]] = {}
             for f in self.summary.figures:
-                if f.target == target and (f.scenario, f.attack, f.metric) in triples:
+                if f.target == target and any((f.scenario, f.attack, name) in triples for name in self._called(f)):
                     groups.setdefault((f.scenario, f.step, f.metric), []).append(f)
             for group in groups.values():
                 doubts = self._doubts(group)
@@ -119,6 +120,10 @@ class _Judge:
             for scenario, attack, _ in triples:
                 outcomes.extend(self._lost(target, scenario, {attack}))
         return outcomes
+
+    def _called(self, figure: Figure) -> tuple[str, str]:
+        """The metric's name, and with its unit: ``membership.auc`` may stand for ``membership``."""
+        return figure.metric, f"{figure.metric}.{self.summary.notes[figure.metric].unit}"
 
     def _estimate(self, wanted: Comparison, called: str, found: Estimate, doubts: Sequence[str]) -> _Outcome:
         mean, interval = found.mean, found.interval

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from threatloop.cli.console import console, fail
 
+INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Says what a Ctrl-C leaves behind; typer itself would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("stopped; what is done is kept in the store, and the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="threatloop",
+    cls=_Commands,
     help="Audit a model and its data in the closed loop: attacks in all four directions, chained and measured together.",
     epilog="Start with: threatloop audit        Your own model: threatloop schema, then threatloop audit SPEC.yaml",
     no_args_is_help=True,
@@ -176,7 +192,6 @@ def run() -> None:
         fail(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        fail("stopped; what is done is kept in the store, and the same command goes on from there")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)

@@ -18,7 +18,6 @@ from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError
 from threatloop.core.metric import Metric
 
-
 K = TypeVar("K")
 
 

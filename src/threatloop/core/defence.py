@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
@@ -57,18 +57,28 @@ class GateDecision:
     reason: str
 
 
+@dataclass(frozen=True)
+class Registration:
+    """What a data owner deposits with a gate so that his mark can be recognised.
+
+    Attributes:
+        key: the watermark key.
+        reference: clean records of his, for the detector's host statistics.
+    """
+
+    key: bytes = field(repr=False)
+    reference: Dataset = field(repr=False)
+
+
 class IngestGate(Defence):
     """A data-stage defence that accepts or refuses a whole third-party contribution."""
 
     @abstractmethod
-    def inspect(
-        self, contribution: Dataset, reference: Dataset, keys: tuple[bytes, ...], streams: Streams
-    ) -> GateDecision:
+    def inspect(self, contribution: Dataset, registered: tuple[Registration, ...], streams: Streams) -> GateDecision:
         """Decide about one contribution.
 
         Args:
             contribution: the offered records.
-            reference: clean records of the same kind that the gate's operator holds.
-            keys: the watermark keys that data owners registered with the gate.
+            registered: the owners whose marks the gate knows.
             streams: the gate's own random streams.
         """

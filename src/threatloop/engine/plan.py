@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threatloop.core.catalogue import ATTACKS
-from threatloop.core.errors import Problems
+from threatloop.core.errors import CorruptArtefact, Problems
 from threatloop.core.measurement import Notice
 from threatloop.engine.arms import Figure, expand
 from threatloop.engine.estimate import Estimate, Estimator
-from threatloop.engine.execute import Workspace
+from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref, Task
-from threatloop.scenario.build import Audit, Scenario
+from threatloop.scenario.build import Audit, BuiltTarget, Scenario
+
+USER_INPUT = ("split", "given")
+"""Operations that fail only where the user's data or weights are at fault; quick."""
 
 
 @dataclass
@@ -28,7 +31,8 @@ class Plan:
         figures: graded steps, with the name of their target.
         victims: per target and seed, the accuracy of the victim that nobody attacked.
         not_assessed: pairings that cannot be assessed or do not fit the budget, with the reason.
-        loaded: data sets that had to be read to make the plan.
+        loaded: tasks that had to be run to make the plan: reading data, drawing splits, reading weights.
+        corrupt: one line for each corrupt artefact that was recomputed on the way.
     """
 
     audit: Audit
@@ -38,6 +42,7 @@ class Plan:
     victims: dict[tuple[str, int], Ref] = field(default_factory=dict)
     not_assessed: list[Notice] = field(default_factory=list)
     loaded: int = 0
+    corrupt: list[str] = field(default_factory=list)
 
     def wanted(self) -> set[str]:
         """Keys that the run folder needs; other tasks run only where these need them."""
@@ -50,10 +55,9 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     Raises:
         InputError, Problems: bad data; a scenario that asks for more than the service grants.
     """
-    found = {name: facts_of(target, audit, workspace) for name, target in audit.targets.items()}
-    plan = Plan(audit, {name: facts for name, (facts, _) in found.items()})
+    plan = Plan(audit, {})
+    plan.facts = {name: _facts(target, plan, workspace) for name, target in audit.targets.items()}
     plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
-    plan.loaded = sum(executed for _, executed in found.values())
     _check_access(plan)
     cost = Estimate()
     for scenario in audit.scenarios:
@@ -63,7 +67,27 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
         for seed in range(audit.spec.seeds):
             tasks = SeedTasks(audit, facts, seed, plan.tasks)
             plan.victims[name, seed] = tasks.quality()
+    _try_what_was_brought(plan, workspace)
     return plan
+
+
+def _facts(target: BuiltTarget, plan: Plan, workspace: Workspace) -> TargetFacts:
+    try:
+        facts, executed = facts_of(target, plan.audit, workspace)
+    except CorruptArtefact as error:
+        plan.corrupt.append(str(error))
+        workspace.store.delete(error.key)
+        facts, executed = facts_of(target, plan.audit, workspace)
+    plan.loaded += executed
+    return facts
+
+
+def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
+    """Too few records, or weights that do not fit, are mistakes to report before anything is trained."""
+    for key, task in plan.tasks.items():
+        if task.operation in USER_INPUT and not workspace.store.has(key):
+            execute(task, workspace)
+            plan.loaded += 1
 
 
 def _add(

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
-from threatloop.core.errors import CorruptArtefact, InputError
+from threatloop.core.errors import CorruptArtefact, InputError, StoreError
 from threatloop.core.measurement import MetricNote, Notice, RunRecord
 from threatloop.engine.backends import open_backend
 from threatloop.engine.collect import Collected, collect
@@ -28,6 +28,7 @@ from threatloop.engine.products import NotAssessed, decode
 from threatloop.engine.profile import environment
 from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
+from threatloop.engine.task import Task
 from threatloop.report.run_folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
 from threatloop.scenario.build import Audit
 
@@ -90,7 +91,7 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
     with backend:
         estimator = Estimator(backend.workers) if audit.spec.max_cost else None
         plan = make_plan(audit, workspace, estimator)
-        total, collected = Tally(planned=len(plan.tasks)), Collected()
+        total = Tally(planned=len(plan.tasks), corrupt=list(plan.corrupt))
         for round_ in range(CORRUPT_ROUNDS):
             scheduler = Scheduler(plan.tasks, plan.wanted(), store, watch)
             if round_ == 0:
@@ -98,11 +99,14 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
             _merge(total, scheduler.run(backend), plan.loaded if round_ == 0 else 0)
             try:
                 collected = collect(plan, store, _identity(audit, started), {**total.failed, **total.skipped})
+                accuracy = _victim_accuracy(plan, store, total)
                 break
             except CorruptArtefact as error:
                 total.corrupt.append(str(error))
                 store.delete(error.key)
-    record = _record(plan, options, collected, total, started, time.perf_counter() - clock, store)
+        else:
+            raise StoreError(f"store {options.store} damages what is written to it; choose another place")
+    record = _record(plan, options, collected, total, started, time.perf_counter() - clock, accuracy)
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
     write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)
@@ -124,7 +128,7 @@ def _check_writable(out: Path) -> None:
 
 def _merge(total: Tally, part: Tally, loaded: int) -> None:
     total.executed += part.executed + loaded
-    total.cached = part.cached if total.executed == part.executed + loaded else total.cached
+    total.cached = part.cached - loaded if total.executed == part.executed + loaded else total.cached
     total.retried += part.retried
     total.failed |= part.failed
     total.skipped |= part.skipped
@@ -138,16 +142,22 @@ def _identity(audit: Audit, started: datetime) -> str:
 
 
 def _record(
-    plan: Plan, options: Options, collected: Collected, tally: Tally, started: datetime, seconds: float, store: Store
+    plan: Plan,
+    options: Options,
+    collected: Collected,
+    tally: Tally,
+    started: datetime,
+    seconds: float,
+    accuracy: Accuracy,
 ) -> RunRecord:
     audit = plan.audit
     device = next(iter(plan.facts.values())).target.spec.device
     attacks = {type(step) for scenario in audit.scenarios for step in scenario.steps}
-    errors = [Notice(what=plan.tasks[key].label, why=why) for key, why in tally.failed.items()]
+    errors = [_error(plan.tasks[key], why) for key, why in tally.failed.items()]
     errors += _skipped(tally)
     facts = table(plan.facts)
-    for name, accuracy in _victim_accuracy(plan, store, tally).items():
-        facts[name]["victim"] = accuracy
+    for name, figures in accuracy.items():
+        facts[name]["victim"] = figures
     return RunRecord(
         run=_identity(audit, started),
         name=audit.spec.name,
@@ -182,6 +192,10 @@ def _record(
         notes=tuple(f"recomputed: {line}" for line in tally.corrupt),
         gallery=tuple(collected.items),
     )
+
+
+def _error(task: Task, why: str) -> Notice:
+    return Notice(target=str(task.local.get("target", "")), what=task.label, why=why)
 
 
 def _skipped(tally: Tally) -> list[Notice]:
@@ -227,7 +241,11 @@ def _metric_notes(names: set[str]) -> dict[str, MetricNote]:
     return notes
 
 
-def _victim_accuracy(plan: Plan, store: Store, tally: Tally) -> dict[str, dict[str, Any]]:
+Accuracy = dict[str, dict[str, Any]]
+"""Target → metric → mean over seeds."""
+
+
+def _victim_accuracy(plan: Plan, store: Store, tally: Tally) -> Accuracy:
     """Per target, the honest victim's mean accuracy on its members and on the test set, over seeds."""
     found: dict[str, dict[str, list[float]]] = {}
     for (name, _seed), ref in plan.victims.items():

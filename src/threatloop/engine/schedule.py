@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from threatloop.core.errors import StoreError
+from threatloop.core.errors import CorruptArtefact, StoreError
 from threatloop.engine.backends.base import Backend, Done
+from threatloop.engine.storage.manifest import MissingArtefact
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
 
@@ -139,14 +140,27 @@ class Scheduler:
         return self._tries[key] <= TRIES
 
     def _recompute(self, done: Done) -> None:
-        """Delete the corrupt input, run its task again, and then the one that stumbled over it."""
+        """Delete the corrupt input, run its task again, and then the one that stumbled over it.
+
+        Several tasks in flight may stumble over one input: it is deleted for the first of them only.
+        """
         self.tally.retried += 1
-        self.tally.corrupt.append(done.error)
-        self._store.delete(done.corrupt)
+        if not self._mended(done.corrupt):
+            self.tally.corrupt.append(done.error)
+            self._store.delete(done.corrupt)
         for key in (*needed(self._all, {done.corrupt}, self._store), done.key):
-            if key not in self._in_flight and key not in self._ready:
+            if key not in self._in_flight and key not in self._ready and not self._blocked.get(key):
                 self._todo[key] = self._all[key]
                 self._enlist_again(key)
+
+    def _mended(self, key: str) -> bool:
+        try:
+            self._store.get(key, mmap=True)
+        except MissingArtefact:
+            return key in self._in_flight or key in self._ready or bool(self._blocked.get(key))
+        except CorruptArtefact:
+            return False
+        return True
 
     def _enlist_again(self, key: str) -> None:
         missing = {other for other in dependencies(self._all[key], self._all) if not self._store.has(other)}

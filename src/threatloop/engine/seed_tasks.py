@@ -12,6 +12,7 @@ from threatloop.core.access import ALL_CAPABILITIES
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
+from threatloop.core.defence import IngestGate
 from threatloop.core.seeds import Streams
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.operations import module_of
@@ -70,6 +71,8 @@ class SeedTasks:
         """The model that the victim's lifecycle makes of its own records and these offers."""
         inputs = {"own": self.role("own"), **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)}}
         config = {"training": self._training(), "defences": [written(d, DEFENCES) for d in self.facts.target.defences]}
+        if any(isinstance(defence, IngestGate) for defence in self.facts.target.defences):
+            inputs["registered"] = self.role("contribution")
         modules = [type(defence).__module__ for defence in self.facts.target.defences]
         records = self._share("own") + sum(self._share("contribution") for _ in offers)
         return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
@@ -87,7 +90,7 @@ class SeedTasks:
             "given",
             config,
             {"data": Ref(self.facts.load.key)},
-            self.streams.child("given"),
+            Streams(self.audit.spec.seed, ("given",)),
             "read weights",
             local={"weights": str(path)},
         )

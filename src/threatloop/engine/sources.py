@@ -13,7 +13,6 @@ from pathlib import Path
 
 from threatloop.core.digests import digest_bytes, digest_json
 
-
 PLUMBING = frozenset({"threatloop.core.catalogue", "threatloop.core.errors"})
 """Modules that decide nothing about a result: a new row in the catalogue must not invalidate every artefact."""
 

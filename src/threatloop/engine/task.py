@@ -67,13 +67,17 @@ class Task:
 
     def to_json(self) -> str:
         """All of the task as text, for a worker in another process."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "key": self.key})
 
     @staticmethod
     def from_json(text: str) -> Task:
         """The inverse of `to_json`."""
         raw = json.loads(text)
+        key = raw.pop("key")
         raw["inputs"] = {name: Ref(**ref) for name, ref in raw["inputs"].items()}
         raw["streams"] = Streams(raw["streams"]["run_seed"], tuple(raw["streams"]["path"]))
         raw["sources"] = tuple(raw["sources"])
-        return Task(**raw)
+        task = Task(**raw)
+        # The planner's key holds even if a source file was edited since: one run, one set of keys.
+        task.__dict__["key"] = key
+        return task

@@ -13,7 +13,7 @@ class TrainedAccuracy(Metric):
     """Test accuracy of a model trained, by the victim's recipe, on the outcome and nothing else; in [0, 1]."""
 
     info: ClassVar[MetricInfo] = MetricInfo(
-        title="accuracy of a model trained on it",
+        title="Accuracy of a model trained on it",
         unit="rate",
         worst=None,
         margin=0.05,

@@ -15,7 +15,7 @@ from threatloop.algorithms.recovered import recovered
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
-from threatloop.numerics.intervals import mean_t, wilson
+from threatloop.numerics.intervals import clustered_binomial, mean_t
 from threatloop.numerics.undefined import Undefined
 
 Floats = npt.NDArray[np.float64]
@@ -36,16 +36,15 @@ class Inversion(Metric):
         ``inversion``: class advantage, the mean of (other − own) / (other + own): distance to the nearest member of any
             other class and of the record's own class. 1 for a copied member, about 0 for a record that resembles no
             class more than another (slightly below, since the nearest of many classes counts).
-        ``inversion.accuracy``: share that an independent evaluator assigns to their class. It saturates, and records of
-            one class are alike, so its interval is too narrow.
+        ``inversion.accuracy``: share that an independent evaluator assigns to their class. It saturates.
         ``inversion.distance``: distance to the nearest member of the class, as a fraction of that between a typical
             member and its nearest neighbour in the class. Lower is a worse leak; 0 is a copied member.
         ``inversion.mean_distance``: distance to the mean of the class's members, as a fraction of a typical member's.
         ``inversion.member_share``: share whose nearest record among equally many members and non-members of the class
             is a member. .5 where the model gives away its class but not its training data.
-    Intervals of means are over classes, since records of one class are no independent evidence. Records: ``label``,
-    ``assigned`` (evaluator's class), ``own``, ``other``. Gallery (images): ``recovered``, ``nearest_member``,
-    ``held_class_mean``.
+    Intervals are over classes, since what is recovered of one class is nearly the same record again and again. Records:
+    ``label``, ``assigned`` (evaluator's class), ``own``, ``other``. Gallery (images): ``recovered``,
+    ``nearest_member``, ``held_class_mean``.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -64,6 +63,8 @@ class Inversion(Metric):
         Raises:
             NotAssessable: no record was recovered, or fewer than two classes have two members each.
         """
+        from threatloop.algorithms.grading import predicted
+
         found, members = case.get("outcome", Dataset), case.get("members", Dataset)
         rng = case.streams.numpy("inversion-reference")
         real = _Reference.of(members, rng)
@@ -71,11 +72,11 @@ class Inversion(Metric):
         if not len(found):
             raise NotAssessable("no record was recovered of a class with two members or more")
         near = real.compare(found)
-        assigned = _assigned(case.get("evaluator", Model), found)
+        assigned = predicted(case.get("evaluator", Model), found)
         advantage = (near.other - near.own) / np.maximum(near.other + near.own, 1e-12)
         readings = (
             _mean("inversion", advantage, found.y, (-1.0, 1.0)),
-            _share("inversion.accuracy", assigned == found.y),
+            _share("inversion.accuracy", assigned == found.y, found.y),
             _mean("inversion.distance", near.own / real.typical_neighbour[found.y], found.y),
             _mean("inversion.mean_distance", near.mean / real.typical_mean[found.y], found.y),
             _member_share(found, members, case.get("nonmembers", Dataset), rng),
@@ -87,7 +88,7 @@ class Inversion(Metric):
 
 @dataclass(frozen=True)
 class _Near:
-    """Per recovered record: distances to the nearest own member, another class's and the class mean; the own one's row."""
+    """Per recovered record: distance to the nearest own member and its row, to another class, to the class mean."""
 
     own: Floats
     other: Floats
@@ -142,8 +143,8 @@ class _Reference:
         same = found.y[:, None] == self.members.y
         own, other = np.where(same, to, np.inf), np.where(same, np.inf, to)
         to_mean = np.linalg.norm(x - self.means[found.y], axis=1)
-        ends = (own.min(axis=1), other.min(axis=1), to_mean)
-        return _Near(*(end.astype(np.float64) for end in ends), own.argmin(axis=1))
+        nearest, wrong, centre = (d.astype(np.float64) for d in (own.min(axis=1), other.min(axis=1), to_mean))
+        return _Near(nearest, wrong, centre, own.argmin(axis=1))
 
 
 def balanced(y: Labels, sizes: dict[int, int], rng: np.random.Generator) -> Labels:
@@ -156,23 +157,21 @@ def _most(data: Dataset, classes: int) -> int:
     return max(2, min(MOST_PER_CLASS, MOST_CELLS // cells))
 
 
-def _assigned(evaluator: Model, found: Dataset) -> Labels:
-    from threatloop.models.responder import LocalResponder
-
-    return np.asarray(LocalResponder(evaluator).log_probs(found.x).argmax(axis=1), dtype=np.int64)
-
-
 def _mean(name: str, values: Floats, labels: Labels, bounds: tuple[float, float] = (0.0, np.inf)) -> Reading:
     """The mean over classes of the mean over a class's records."""
     per_class = np.array([values[labels == label].mean() for label in np.unique(labels)])
     interval = mean_t(per_class)
     if isinstance(interval, Undefined):
         return Reading(name, float(per_class.mean()), len(values))
-    return Reading(name, float(per_class.mean()), len(values), max(interval.low, bounds[0]), min(interval.high, bounds[1]))
+    return Reading(
+        name, float(per_class.mean()), len(values), max(interval.low, bounds[0]), min(interval.high, bounds[1])
+    )
 
 
-def _share(name: str, hits: npt.NDArray[np.bool_]) -> Reading:
-    interval = wilson(int(hits.sum()), len(hits))
+def _share(name: str, hits: npt.NDArray[np.bool_], labels: Labels) -> Reading:
+    """The share of hits; its interval takes a class's records as one cluster."""
+    per_class = [hits[labels == label] for label in np.unique(labels)]
+    interval = clustered_binomial([one.sum() for one in per_class], [len(one) for one in per_class])
     ends = (None, None) if isinstance(interval, Undefined) else (interval.low, interval.high)
     return Reading(name, float(hits.mean()), len(hits), *ends)
 
@@ -191,7 +190,7 @@ def _member_share(found: Dataset, members: Dataset, nonmembers: Dataset, rng: np
         some = side.take(balanced(side.y, sizes, rng))
         to = distances(x, vectors(some) / scale)
         nearest.append(np.where(found.y[:, None] == some.y, to, np.inf).min(axis=1))
-    return _share(name, nearest[0] < nearest[1])
+    return _share(name, nearest[0] < nearest[1], found.y)
 
 
 def _gallery(found: Dataset, nearest: Dataset, held: Dataset) -> dict[str, Single]:

@@ -24,7 +24,7 @@ class WatermarkEscapes(Metric):
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
-        title="mark escapes detection",
+        title="Mark escapes detection",
         unit="rate",
         worst=1.0,
         margin=0.05,

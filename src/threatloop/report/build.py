@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from threatloop.analysis.summary import summarise
+from threatloop.analysis.summary import Summary, summarise
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.errors import InputError
 from threatloop.report import numbers, plots
@@ -29,6 +30,7 @@ def build(
     out: Path | None = None,
     show_records: bool = False,
     fail_on: Sequence[ThresholdResult] = (),
+    summary: Summary | None = None,
 ) -> Path:
     """Write the three files of a report and return the path of the HTML one.
 
@@ -37,12 +39,13 @@ def build(
         out: the folder to write to; the run folder itself by default.
         show_records: show recovered records of targets that are not public; else they are blurred and hashed.
         fail_on: judged thresholds, to be shown on top and as failures in JUnit.
+        summary: of this very run, where the caller has it already.
 
     Raises:
         InputError: the run folder cannot be read, or the output cannot be written; one line.
     """
     folder = read_run_folder(run_folder)
-    summary = summarise(folder.record, folder.rows)
+    summary = summary or summarise(folder.record, folder.rows)
     view = page(folder, summary, fail_on, show_records)
     texts = {
         HTML: render(view),
@@ -66,16 +69,26 @@ def render(view: Page) -> str:
     environment.filters |= {
         "number": numbers.number,
         "mean": numbers.mean,
-        "span": numbers.span,
-        "full": numbers.with_interval,
-        "span_of": numbers.interval,
-        "difference": numbers.difference,
+        "span": _unbroken(numbers.span),
+        "full": _unbroken(numbers.with_interval),
+        "span_of": _unbroken(numbers.interval),
+        "difference": _unbroken(numbers.difference),
         "probability": numbers.probability,
         "duration": numbers.duration,
+        "facts": numbers.facts,
     }
     environment.tests["quiet"] = lambda figure: against_baseline(figure).style == "none"
     tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
     return environment.get_template("report.html.j2").render(page=view, record=view.record, **tools)
+
+
+def _unbroken(show: Callable[..., str]) -> Callable[..., str]:
+    """The same text, with intervals that do not break over two lines."""
+
+    def shown(*args: Any) -> str:
+        return re.sub(r"\[(\S+), (\S+)\]", "[\\1,\u00a0\\2]", show(*args))
+
+    return shown
 
 
 def _write(place: Path, texts: Mapping[str, str]) -> None:

@@ -38,7 +38,7 @@ class Arrow:
     """One direction on one target.
 
     Attributes:
-        style: ``gain``, ``none``, ``open``, ``suspect`` or ``missing``: how the line is drawn.
+        style: ``gain``, ``slight``, ``none``, ``open``, ``suspect`` or ``missing``: how the line is drawn.
         shown: the figure on the arrow, short.
         steps: positions in the chain that runs along this arrow, such as ``1``.
         why: why there is no figure.

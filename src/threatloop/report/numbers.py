@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 from threatloop.analysis.effects import Effect
@@ -14,20 +15,20 @@ _MINUS: Final = "−"
 _MOST_DECIMALS: Final = 4
 RATES: Final = frozenset(UNIT_BOUNDS)
 _COARSE: Final = frozenset({"dB", "z"})
-"""Units in which the third decimal never matters."""
+"""Units in which the second decimal never matters."""
 _WIDE: Final = 0.05
 """Half-width from which a rate's third decimal says nothing."""
 
 
 def decimals(interval: Interval | Undefined | None, unit: str = "") -> int:
-    """Decimals that show half the interval's width to one digit; rates get three, or two where the interval is wide."""
+    """Decimals that the interval's width supports; rates get three, or two where the interval is wide."""
     if interval is None or isinstance(interval, Undefined) or interval.high <= interval.low:
         return 3 if unit in RATES else 2
     half = (interval.high - interval.low) / 2
     if unit in RATES:
         return 2 if half > _WIDE else 3
-    most = 2 if unit in _COARSE else _MOST_DECIMALS
-    return min(max(math.ceil(-math.log10(half)), 0), most)
+    # Half a decade more than the first digit of the half-width, so that rounding never swallows the interval.
+    return min(max(math.ceil(0.5 - math.log10(half)), 1), 1 if unit in _COARSE else _MOST_DECIMALS)
 
 
 def number(value: float | Undefined, places: int = 3, signed: bool = False) -> str:
@@ -91,3 +92,14 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def facts(value: object) -> str:
+    """A mapping in one line, its ``name`` first, without what is empty; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    parts = [str(value["name"])] if "name" in value else []
+    for key, held in value.items():
+        if key != "name" and held not in (None, {}, [], ""):
+            parts.append(f"{key.replace('_', ' ')} {facts(held)}")
+    return ", ".join(parts)

@@ -14,7 +14,7 @@ from threatloop.analysis.findings import Figure
 from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
+from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, Notice, RunRecord
 from threatloop.report.images import blurred, fingerprint, opened
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.plots import Plot, plots
@@ -23,6 +23,7 @@ from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
 
 ENLARGED: Final = 6
 """Most screen pixels per pixel of a small image."""
+_STAGES: Final = ("original", "marked", "attacked")
 GRID_WIDTH: Final = 360
 """Screen pixels across a grid, so that three stand side by side."""
 
@@ -66,6 +67,21 @@ class Album:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """Notices that say the same of several seeds.
+
+    Attributes:
+        notice: the first one; of the failed ones where any failed.
+        times: how many there are.
+        failed: how many of them are failed self-checks.
+    """
+
+    notice: Notice
+    times: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Page:
     """The whole report."""
 
@@ -78,27 +94,20 @@ class Page:
     chains: tuple[ChainView, ...]
     albums: tuple[Album, ...]
     plots: tuple[Plot, ...]
+    errors: tuple[Grouped, ...]
+    not_assessed: tuple[Grouped, ...]
+    checks: tuple[Grouped, ...]
     thresholds: tuple[ThresholdResult, ...]
     spec: str
 
     def note(self, metric: str) -> MetricNote:
-        """The run's note on a metric; a secondary figure has its parent's unit and worst case."""
-        parent = metric
-        while parent not in self.record.metrics and "." in parent:
-            parent = parent.rpartition(".")[0]
-        found = self.record.metrics.get(parent)
-        if found is None:
-            return MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
-        suffix = metric[len(parent) + 1 :].replace("_", " ").replace(".", ", ")
-        return found if not suffix else found.model_copy(update={"title": f"{found.title}, {suffix}"})
+        """Title, unit, worst case and margin of a metric."""
+        unknown = MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
+        return self.summary.notes.get(metric) or self.record.metrics.get(metric, unknown)
 
     def title(self, attack: str) -> str:
         """The attack's standard name."""
         return str(self.record.attacks.get(attack, {}).get("title", attack))
-
-    def public(self, target: str) -> bool:
-        """Whether the target's records may be shown to anybody."""
-        return self.record.targets.get(target, {}).get("public") is True
 
 
 def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResult], show_records: bool) -> Page:
@@ -121,9 +130,25 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         chains=tuple(_chains(summary)),
         albums=tuple(_albums(folder, show_records)),
         plots=tuple(plots(folder.curves)),
+        errors=grouped(record.errors, by_reason=True),
+        not_assessed=grouped(record.not_assessed, by_reason=True),
+        checks=grouped(record.self_checks, by_reason=False),
         thresholds=tuple(thresholds),
         spec=yaml.safe_dump(record.spec, sort_keys=False, allow_unicode=True),
     )
+
+
+def grouped(notices: Sequence[Notice], by_reason: bool) -> tuple[Grouped, ...]:
+    """Notices of one target, scenario and subject together; with the same reason only, where ``by_reason``."""
+    groups: dict[tuple[str, ...], list[Notice]] = {}
+    for notice in notices:
+        key = (notice.target, notice.scenario, notice.what, notice.why if by_reason else "")
+        groups.setdefault(key, []).append(notice)
+    found = []
+    for members in groups.values():
+        failed = [notice for notice in members if notice.passed is False]
+        found.append(Grouped((failed or members)[0], len(members), len(failed)))
+    return tuple(sorted(found, key=lambda group: not group.failed))
 
 
 def _alarm(figure: Figure) -> float:
@@ -161,9 +186,15 @@ def _albums(folder: RunFolder, show_records: bool) -> list[Album]:
     albums = []
     for (target, scenario, lap), items in groups.items():
         seed = min(item.seed for item in items)
-        shown = sorted((item for item in items if item.seed == seed), key=lambda item: (item.step, item.arm))
+        shown = sorted((item for item in items if item.seed == seed), key=_turn)
         albums.append(Album(target, scenario, lap, seed, tuple(_picture(folder, i, show_records) for i in shown)))
     return albums
+
+
+def _turn(item: GalleryItem) -> tuple[int, str, int, str]:
+    """By step and arm; within them in the order in which a picture changes."""
+    place = _STAGES.index(item.name) if item.name in _STAGES else len(_STAGES)
+    return item.step, item.arm, place, item.name
 
 
 def _picture(folder: RunFolder, item: GalleryItem, show_records: bool) -> Picture:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from threatloop.analysis.chains import Enablement, Gate
-from threatloop.analysis.effects import Effect
+from threatloop.analysis.effects import ALPHA, Effect
 from threatloop.analysis.findings import Figure
 from threatloop.analysis.index import REFUSED
 from threatloop.analysis.laps import LoopGain
@@ -68,15 +68,27 @@ def against_baseline(figure: Figure) -> Words:
         return _STOPPED
     if figure.suspect:
         return Words("⚠", "attack suspect", "suspect")
+    if _is_slight_gain(figure):
+        return Words("△", f"gain below the margin of {figure.paired.margin:g}", "slight")
     return _words(figure.effect, _AGAINST_BASELINE, figure.paired.harm)
+
+
+def _is_slight_gain(figure: Figure) -> bool:
+    """A gain of the attacker that is there, though shown to be smaller than the margin: not the same as none."""
+    effect, harm = figure.effect, figure.paired.harm
+    if isinstance(effect, Undefined) or effect.verdict != "no effect" or isinstance(effect.q, Undefined):
+        return False
+    if isinstance(effect.mean, Undefined) or isinstance(effect.interval, Undefined):
+        return False
+    return effect.q <= ALPHA and effect.mean * harm > 0 and 0.0 not in effect.interval
 
 
 def between_arms(pair: Enablement | LoopGain) -> Words:
     """The verdict on a difference between two arms of a chain, or two second laps.
 
-    Where the gate refused both arms there are only two honest victims to compare, which says nothing of the step.
+    Where the gate refused both arms of a chain there are two honest victims to compare, which says nothing of the step.
     """
-    if pair.gate_on == REFUSED and pair.gate_off == REFUSED:
+    if isinstance(pair, Enablement) and pair.gate_on == pair.gate_off == REFUSED:
         return _STOPPED
     return _words(pair.effect, _BETWEEN_ARMS, pair.paired.harm)
 
@@ -92,7 +104,11 @@ def opening(record: RunRecord, summary: Summary) -> list[Sentence]:
     """The paragraph to forward: the worst finding per direction, what the gates did, and what is missing."""
     sentences = [Sentence("Verdict", _verdict(record, summary))]
     sentences += [_direction(record, summary, direction) for direction in DIRECTIONS]
-    sentences += [_gate(record, summary, gate) for gate in summary.gates if gate.arm == ATTACK and gate.lap == 1]
+    chains = {(f.target, f.scenario) for f in summary.figures if f.steps > 1}
+    for gate in summary.gates:
+        told = (gate.target, gate.scenario) in chains or gate.status != "passes"
+        if gate.arm == ATTACK and gate.lap == 1 and told:
+            sentences.append(_gate(record, summary, gate))
     if summary.loops:
         sentences.append(Sentence("Second lap", _loops(summary)))
     return [*sentences, Sentence("Not covered", _gaps(record, summary))]
@@ -102,7 +118,9 @@ def _verdict(record: RunRecord, summary: Summary) -> str:
     found = {d: [f for t in record.targets if (f := summary.worst(d, t))] for d in DIRECTIONS}
     gained = [d for d, figures in found.items() if any(against_baseline(f).style == "gain" for f in figures)]
     unseen = [d for d, figures in found.items() if not figures]
-    of = f"the attacker gains in {len(gained)} of the four directions" if gained else "no gain of an attacker is shown"
+    phrases = {against_baseline(f).phrase for figures in found.values() for f in figures}
+    nothing = "too few seeds for any verdict" if phrases == {"too few seeds"} else "no gain of an attacker is shown"
+    of = f"the attacker gains in {len(gained)} of the four directions" if gained else nothing
     named = f" ({', '.join(DIRECTION_WORDS[d] for d in gained)})" if gained else ""
     missing = f"; {len(unseen)} of them {'is' if len(unseen) == 1 else 'are'} not assessed at all" if unseen else ""
     return f"{of}{named}{missing}. Per direction, the worst figure:"
@@ -134,7 +152,7 @@ def _finding(record: RunRecord, figure: Figure) -> str:
 
 
 def _gate(record: RunRecord, summary: Summary, gate: Gate) -> Sentence:
-    lead = f"Chain “{gate.scenario}” on {gate.target}"
+    lead = f"“{gate.scenario}” on {gate.target}"
     if gate.status == "stopped":
         text = (
             f"stopped at gate: {gate.accepted} of {gate.n} seeds pass; what follows is shown with the oracle removal."
@@ -154,6 +172,8 @@ def _gate(record: RunRecord, summary: Summary, gate: Gate) -> Sentence:
 def _loops(summary: Summary) -> str:
     verdicts = [between_arms(loop).phrase for loop in summary.loops]
     gains = verdicts.count("amplifies")
+    if set(verdicts) == {"too few seeds"}:
+        return "whether feeding the loot back pays is open: too few seeds."
     if not gains:
         nulls = verdicts.count("no effect")
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,7 +97,27 @@ def parse_spec(raw: bytes | str, where: str) -> Spec:
     try:
         return Spec.model_validate(content)
     except ValidationError as error:
-        raise Problems(where, [_line(item, Spec) for item in error.errors(include_url=False)]) from None
+        found = error.errors(include_url=False)
+        raise Problems(where, [*(_line(item, Spec) for item in found), *_further_problems(content, found)]) from None
+
+
+def _further_problems(content: dict[Any, Any], found: Sequence[Any]) -> list[str]:
+    """What is wrong beside these errors: the names in whatever is left when the faulty entries are taken out."""
+    rest = deepcopy(content)
+    for item in found:
+        *above, last = item["loc"] or (None,)
+        at: Any = rest
+        for part in above:
+            at = at.get(part) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at.pop(last, None)
+    try:
+        build(Spec.model_validate(rest), Path(), allow_code=True)
+    except ValidationError:
+        return []
+    except Problems as others:
+        return list(others.problems)
+    return []
 
 
 def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spec") -> Audit:
@@ -105,8 +126,11 @@ def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spe
     Raises:
         Problems: all unknown attacks, bad parameters, chains that do not compose, code without permission.
     """
-    enable_plugins(spec.plugins)
     problems: list[str] = []
+    try:
+        enable_plugins(spec.plugins)
+    except InputError as error:
+        problems.append(f"plugins: {error}")
     targets = {name: _target(name, target, allow_code, problems) for name, target in spec.targets.items()}
     scenarios = [_scenario(name, item, tuple(targets), problems) for name, item in spec.scenarios.items()]
     if problems:
@@ -188,6 +212,8 @@ def _resolve(
         problems += [f"{at} ({name}): {_line(item, cls)}" for item in error.errors(include_url=False)]
     except InputError as error:
         problems.append(f"{at}: {error}")
+    except (ImportError, AttributeError) as error:
+        problems.append(f"{at}: {catalogue.path(name)} cannot be loaded ({error}); mend or remove that plugin")
     return None
 
 

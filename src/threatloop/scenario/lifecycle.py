@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from threatloop.core.assets import Dataset, Model, concatenate
-from threatloop.core.defence import Defence, GateDecision, IngestGate
+from threatloop.core.defence import Defence, GateDecision, IngestGate, Registration
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
@@ -18,27 +18,29 @@ class Lifecycle:
     Attributes:
         training: how the model is trained.
         defences: in the order in which they were named.
-        registered_keys: watermark keys that data owners registered with the gate.
+        registered: what data owners deposited with the gate.
     """
 
     training: Training
     defences: tuple[Defence, ...] = ()
-    registered_keys: tuple[bytes, ...] = ()
+    registered: tuple[Registration, ...] = ()
 
     def run(self, own: Dataset, offers: Sequence[Dataset], streams: Streams) -> tuple[Model, list[GateDecision]]:
-        """The trained model and the gate's decision on each offer; refused offers are left out.
+        """The trained model and the gate's decision on each offer (none without a gate); refused offers are left out.
 
         All arms of a seed use the same streams, so that they differ in their data only.
         """
-        decisions = [self._decide(offer, own, streams.child(f"gate-{i}")) for i, offer in enumerate(offers)]
+        gates = [defence for defence in self.defences if isinstance(defence, IngestGate)]
+        if not gates:
+            return self.training.fit(concatenate([own, *offers]), streams.child("train")), []
+        decisions = [self._decide(offer, gates, streams.child(f"gate-{i}")) for i, offer in enumerate(offers)]
         accepted = [offer for offer, decision in zip(offers, decisions, strict=True) if decision.accepted]
         return self.training.fit(concatenate([own, *accepted]), streams.child("train")), decisions
 
-    def _decide(self, offer: Dataset, own: Dataset, streams: Streams) -> GateDecision:
-        decision = GateDecision(True, 1.0, "no gate")
-        for gate in self.defences:
-            if isinstance(gate, IngestGate):
-                decision = gate.inspect(offer, own, self.registered_keys, streams)
-                if not decision.accepted:
-                    break
+    def _decide(self, offer: Dataset, gates: Sequence[IngestGate], streams: Streams) -> GateDecision:
+        """The first refusal, or the last gate's acceptance."""
+        decisions = (gate.inspect(offer, self.registered, streams) for gate in gates)
+        for decision in decisions:
+            if not decision.accepted:
+                break
         return decision

@@ -50,9 +50,12 @@ class WatermarkRemoval(DataToData):
 
     false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5, description="of the detector that must be escaped")
     min_psnr: float = Field(default=10.0, ge=0, description="dB against the marked images; more distortion is useless")
+    caught: float = Field(default=0.05, gt=0, lt=0.5, description="chance of still being detected that is accepted")
     most_auxiliary: int = Field(default=2000, ge=FEWEST_AUXILIARY, description="auxiliary images that are used at most")
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
+        from scipy.stats import norm
+
         from threatloop.algorithms.decoy import DecoyBudget, choose_on_decoy
 
         pool = bench.data(Resource.QUERY_POOL)
@@ -63,7 +66,11 @@ class WatermarkRemoval(DataToData):
                 f"removal is tuned on decoys: needs {FEWEST_AUXILIARY} auxiliary images of at least "
                 f"{SMALLEST_SIDE}×{SMALLEST_SIDE} pixels, got {len(auxiliary)} of {auxiliary.shape[2]}×{auxiliary.shape[3]}"
             )
-        budget = DecoyBudget(false_positive_rate=self.false_positive_rate, min_psnr_db=self.min_psnr)
+        budget = DecoyBudget(
+            false_positive_rate=self.false_positive_rate,
+            margin=float(norm.isf(self.caught)),
+            min_psnr_db=self.min_psnr,
+        )
         choice = choose_on_decoy(auxiliary, len(data), rng, budget)
         bench.progress.note("decoy_z_before", choice.trial.z_before)
         bench.progress.note("decoy_z_after", choice.trial.z_after)

@@ -22,7 +22,7 @@ class LossThreshold(Probe[Service]):
     before the record was asked. One query per candidate.
 
     Yeom, Giacomelli, Fredrikson, Jha 2018, "Privacy Risk in Machine Learning: Analyzing the Connection to
-    Overfitting", arXiv 1709.01604, section 3.1 (adversary 2, ranked instead of cut at one threshold).
+    Overfitting", arXiv 1709.01604, section 3 (ranked instead of cut at one threshold).
 
     Raises:
         NotAssessable: the budget does not suffice for one record.
@@ -34,7 +34,7 @@ class LossThreshold(Probe[Service]):
         knowledge="labelled candidate records, half of them members; nothing of the training",
         modalities=frozenset({"image", "tabular", "tokens"}),
         metrics=("membership",),
-        paper="Yeom, Giacomelli, Fredrikson, Jha 2018, Privacy Risk in Machine Learning, arXiv 1709.01604, section 3.1",
+        paper="Yeom, Giacomelli, Fredrikson, Jha 2018, Privacy Risk in Machine Learning, arXiv 1709.01604, section 3",
         baseline="prior_membership",
         needs=frozenset({Capability.SCORES}),
         resources=frozenset({Resource.CANDIDATES}),

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from threatloop.algorithms.class_prior import class_means
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
@@ -46,8 +47,6 @@ class PriorGuess(ModelToData):
 
     def recover(self, service: Service, bench: Bench) -> Dataset:  # noqa: ARG002
         """The class means."""
-        from threatloop.algorithms.class_prior import class_means
-
         pool = bench.data(Resource.QUERY_POOL)
         labels = np.repeat(np.arange(pool.n_classes), self.per_class)
         return recovered(class_means(pool)[labels], labels, pool)

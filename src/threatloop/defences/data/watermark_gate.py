@@ -8,15 +8,15 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, GateDecision, IngestGate, Stage
+from threatloop.core.defence import DefenceInfo, GateDecision, IngestGate, Registration, Stage
 from threatloop.core.seeds import Streams
 
 
 class WatermarkGate(IngestGate):
-    """Tests a contribution for the mark of every registered key; refuses it when any test is significant.
+    """Tests a contribution for the mark of every registered owner; refuses it when any test is significant.
 
-    The false-positive rate is for the whole contribution and all keys together (Bonferroni). Host statistics come from
-    the operator's own clean records. Contributions without a key to test are accepted.
+    The false-positive rate is for the whole contribution and all owners together (Bonferroni). Each owner deposits his
+    key and clean records, from which the detector's host statistics come. Without an owner every contribution passes.
 
     Paper: Cox et al. 1997, "Secure spread spectrum watermarking for multimedia", IEEE TIP 6(12); the use as a gate is
     ours.
@@ -32,22 +32,18 @@ class WatermarkGate(IngestGate):
 
     false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5, description="unmarked contributions refused")
 
-    def inspect(
-        self,
-        contribution: Dataset,
-        reference: Dataset,
-        keys: tuple[bytes, ...],
-        streams: Streams,  # noqa: ARG002
-    ) -> GateDecision:
+    def inspect(self, contribution: Dataset, registered: tuple[Registration, ...], streams: Streams) -> GateDecision:  # noqa: ARG002
         from threatloop.algorithms.watermark import detect
         from threatloop.algorithms.watermark_host import host_statistics
 
-        if not keys:
-            return GateDecision(True, 1.0, "no owner has registered a key")
-        kind = modality.of(contribution.schema)
-        host = host_statistics(kind.watermark_view(reference.x, reference.schema))
-        images = kind.watermark_view(contribution.x, contribution.schema)
-        p = min(1.0, len(keys) * min(detect(images, key, host).p_set for key in keys))
+        if not registered:
+            return GateDecision(True, 1.0, "no owner has registered a mark")
+        images = modality.of(contribution.schema).watermark_view(contribution.x, contribution.schema)
+        found = []
+        for owner in registered:
+            clean = modality.of(owner.reference.schema).watermark_view(owner.reference.x, owner.reference.schema)
+            found.append(detect(images, owner.key, host_statistics(clean)).p_set)
+        p = min(1.0, len(registered) * float(min(found)))
         accepted = p >= self.false_positive_rate
-        verb = "accepted" if accepted else "refused"
-        return GateDecision(accepted, float(p), f"{verb}: p = {p:.2g} for a registered mark, limit {self.false_positive_rate:g}")
+        verb, limit = "accepted" if accepted else "refused", f"{self.false_positive_rate:g}"
+        return GateDecision(accepted, p, f"{verb}: p = {p:.2g} for a registered mark, limit {limit}")

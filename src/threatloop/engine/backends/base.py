@@ -70,8 +70,8 @@ def attempt(task: Task, workspace: Workspace) -> Done:
     except ThreatloopError as error:
         return Done(task.key, error=str(error))
     except Exception as error:
-        where = _last_line(error)
-        return Done(task.key, error=f"{type(error).__name__}: {error}{where}")
+        what = " ".join(str(error).split())
+        return Done(task.key, error=f"{type(error).__name__}: {what}{_last_line(error)}")
 
 
 def _last_line(error: BaseException) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -21,11 +23,19 @@ _workspaces: dict[str, Workspace] = {}
 
 
 def prepare(store_url: str, plugins: tuple[str, ...]) -> None:
-    """Set up a worker process once: one thread, no reaction to the terminal's Ctrl-C, plugins enabled."""
-    os.environ.update(ONE_THREAD)
+    """Set up a worker process once: no reaction to the terminal's Ctrl-C, no life after its parent, plugins enabled."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     enable_plugins(plugins)
     _workspaces[store_url] = Workspace(Store(store_url))
+
+
+def _die_with_parent() -> None:
+    """A killed parent cannot stop its workers, and they would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(task_json: str, store_url: str) -> Done:

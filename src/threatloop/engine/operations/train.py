@@ -9,6 +9,7 @@ from typing import Any
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
+from threatloop.core.defence import Registration
 from threatloop.engine.operations.mark import OWNER
 from threatloop.engine.products import Loaded, Product
 from threatloop.engine.task import Task
@@ -18,12 +19,13 @@ from threatloop.scenario.lifecycle import Lifecycle
 def train(task: Task, inputs: Mapping[str, Product]) -> Product:
     """The victim's lifecycle over its own records and every contribution: gate, then train.
 
-    Inputs: ``own``, ``contribution-1`` … in order of arrival. Facts: ``gate`` and the decision on each.
+    Inputs: ``own``, ``contribution-1`` … in order of arrival, and ``registered`` (the mark owner's clean records) where
+    there is a gate. Facts: ``gate`` and the decision on each.
     """
     lifecycle = Lifecycle(
         training_of(task.config["training"], task.local),
         tuple(DEFENCES.load(item["name"]).model_validate(item["parameters"]) for item in task.config["defences"]),
-        (task.streams.child("mark").key(OWNER),),
+        _registered(task, inputs),
     )
     own: Dataset = inputs["own"].value
     offers = [inputs[name].value for name in sorted(inputs) if name.startswith("contribution")]
@@ -33,6 +35,13 @@ def train(task: Task, inputs: Mapping[str, Product]) -> Product:
         "decisions": [[d.accepted, d.p_value, d.reason] for d in decisions],
     }
     return Product(model, facts)
+
+
+def _registered(task: Task, inputs: Mapping[str, Product]) -> tuple[Registration, ...]:
+    """The owner of the marked data deposits his key and his clean records with the gate."""
+    if "registered" not in inputs:
+        return ()
+    return (Registration(task.streams.child("mark").key(OWNER), inputs["registered"].value),)
 
 
 def given(task: Task, inputs: Mapping[str, Product]) -> Product:
