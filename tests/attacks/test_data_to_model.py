@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from stealing_world import digits
 
+from stealing_world import digits
 from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.attacks.data_to_model.honest import HonestContribution
 from threatloop.attacks.data_to_model.label_flip import LabelFlip

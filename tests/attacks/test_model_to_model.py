@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from stealing_world import world
 
+from stealing_world import world
 from threatloop.algorithms.distil import Distillation, enough, one_hot, tempered
 from threatloop.algorithms.queries import draw
 from threatloop.attacks.model_to_model.knockoff import Knockoff
 from threatloop.attacks.model_to_model.surrogate import Surrogate
 from threatloop.core.access import BLACK_BOX, Capability, Ledger
-from threatloop.core.assets import Dataset, Model
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.bench import Bench
 from threatloop.core.errors import AccessError, InputError, NotAssessable
 from threatloop.core.recipe import Recipe
@@ -157,6 +157,17 @@ def test_a_second_lap_asks_about_the_recovered_records_and_forgets_nothing() -> 
     assert sum(record.tobytes() in known for record in np.concatenate(asked)) >= len(recovered)
     truth = victim().labels(w.test.x)
     assert (second.labels(w.test.x) == truth).mean() > 0.96
+
+
+def test_a_second_lap_continues_the_first_clone_unless_the_architecture_changed() -> None:
+    w = world()
+    clone: Model = Knockoff(queries=50, steps=20).run(victim(), w.bench()).result.model()
+    wider = Architecture(name="mlp", parameters={"hidden": (32,)})
+    for architecture, expected in ((None, clone), (wider, None)):
+        spy = Spy()
+        later = w.bench(feedback=w.members, previous=clone, lifecycle=spy)
+        Knockoff(queries=50, steps=20, architecture=architecture).run(victim(), later)
+        assert [init for *_, init in spy.seen] == [expected]
 
 
 @dataclass(frozen=True)

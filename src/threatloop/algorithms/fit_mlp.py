@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from threatloop.core.seeds import Streams
 from threatloop.models.network import Network
 
 Rows = npt.NDArray[np.int64]
+MOST_GATHERED = 1 << 20
+"""Numbers gathered at once; about what the second-level cache holds."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,13 @@ def train_stack(
     steps, step = recipe.epochs * len(bounds(len(members[0]), recipe.batch_size)), 0
     for number in range(recipe.epochs):
         order = [rows[next(permutation)] for rows, permutation in zip(members, permutations, strict=True)]
-        for batch in epoch(order, recipe.batch_size):
-            set_rate(optimizer, learning_rate(recipe.learning_rate, step, steps))
-            _step(stack, batch, records, wanted, sums if number == recipe.epochs - 1 else None)
-            optimizer.step()
-            step += 1
+        last = sums if number == recipe.epochs - 1 else None
+        for segment in _segments(epoch(order, recipe.batch_size), stack.widths[0]):
+            for x, target, weights in _gathered(stack, segment, records, wanted):
+                set_rate(optimizer, learning_rate(recipe.learning_rate, step, steps))
+                _step(stack, x, target, weights, last)
+                optimizer.step()
+                step += 1
         if not bool(torch.isfinite(stack.flat).all()):
             raise Diverged("mlp", recipe, number)
         if report is not None:
@@ -100,13 +104,39 @@ def train_stack(
     return sums.trained([len(rows) for rows in members], steps)
 
 
-def _step(stack: Stack, batch: Batch, records: Records, wanted: torch.Tensor, sums: _Sums | None) -> None:
-    rows = batch.rows.ravel()
-    shape = (*batch.rows.shape, -1)
-    x = stack.normalise(records.take(rows).to(stack.device).view(shape))
-    target = wanted.index_select(0, torch.from_numpy(rows).to(stack.device)).view(shape).transpose(1, 2)
+def _segments(batches: Iterable[Batch], floats_per_row: int) -> Iterator[list[Batch]]:
+    """Consecutive batches of one shape, as many as may be gathered at once."""
+    held: list[Batch] = []
+    for batch in batches:
+        fits = (len(held) + 1) * batch.rows.size * floats_per_row <= MOST_GATHERED
+        if held and (not fits or batch.rows.shape != held[0].rows.shape):
+            yield held
+            held = []
+        held.append(batch)
+    if held:
+        yield held
+
+
+def _gathered(
+    stack: Stack, segment: Sequence[Batch], records: Records, wanted: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, float | torch.Tensor]]:
+    """Normalised records (K, batch, inputs), targets (K, classes, batch) and weights of each batch of a segment.
+
+    One gather for many steps: at this size a step is mostly the overhead of its calls.
+    """
+    rows = np.stack([batch.rows for batch in segment])
+    flat = rows.ravel()
+    x = stack.normalise(records.take(flat).to(stack.device).view(*rows.shape, -1))
+    target = wanted.index_select(0, torch.from_numpy(flat).to(stack.device)).view(*rows.shape, -1).transpose(2, 3)
+    for inputs, targets, batch in zip(x.unbind(0), target.unbind(0), segment, strict=True):
+        weights = batch.weights.to(stack.device) if isinstance(batch.weights, torch.Tensor) else batch.weights
+        yield inputs, targets, weights
+
+
+def _step(
+    stack: Stack, x: torch.Tensor, target: torch.Tensor, weights: float | torch.Tensor, sums: _Sums | None
+) -> None:
     reads, logits = stack.forward(x)
-    weights = batch.weights.to(stack.device) if isinstance(batch.weights, torch.Tensor) else batch.weights
     # The gradient of softmax cross-entropy: every row of targets sums to 1.
     error = torch.softmax(logits, 1).sub_(target).mul_(weights)
     stack.backward(reads, error)

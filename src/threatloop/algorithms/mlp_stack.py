@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 import torch
 
-from threatloop.algorithms.optimisers import optimiser
+from threatloop.algorithms.optimisers import FlatSGD, optimiser
 from threatloop.core.recipe import Recipe
 from threatloop.models.network import Network
 from threatloop.models.networks import MLP
@@ -62,8 +62,10 @@ class Stack:
                 own.weight.copy_(weight if last else weight.T)
                 own.bias.copy_(bias.flatten())
 
-    def optimiser(self, recipe: Recipe) -> torch.optim.Optimizer:
+    def optimiser(self, recipe: Recipe) -> torch.optim.Optimizer | FlatSGD:
         """The recipe's optimiser over all K networks at once."""
+        if recipe.optimiser == "sgd":
+            return FlatSGD(self.flat, recipe, self.device)
         return optimiser([self.flat], recipe, self.device)
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:

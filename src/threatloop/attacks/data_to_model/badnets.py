@@ -14,7 +14,7 @@ from threatloop.core.bench import Bench
 from threatloop.modality import of
 
 SIDES_PER_TRIGGER = 7
-"""A trigger of 4 pixels at 28, as in the paper's pattern backdoor on digits; 32 at 224."""
+"""The trigger is a seventh of a side: 4 pixels at 28, 32 at 224."""
 SMALLEST = 2
 """One pixel, or one column, is too easily a natural value."""
 

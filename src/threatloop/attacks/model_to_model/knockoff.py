@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from threatloop.algorithms.distil import Distillation, Targets
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
@@ -60,8 +62,6 @@ class Knockoff(Distillation):
 
     def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:
         """The victim's answers, asked for batch by batch."""
-        import numpy as np
-
         answers = []
         for start in range(0, len(asked), BATCH):
             answers.append(self.targets(service, asked.take(slice(start, start + BATCH))))
