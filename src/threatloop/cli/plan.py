@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from threatloop.api import load_spec
 from threatloop.cli.console import console
-from threatloop.cli.specs import load_audit
 
 
 def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: str, allow_code: bool, json: bool) -> int:
@@ -21,7 +21,7 @@ def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: st
     from threatloop.engine.schedule import needed
     from threatloop.engine.storage.store import Store
 
-    audit = load_audit(spec, seeds, allow_code)
+    audit = load_spec(spec, seeds=seeds, allow_code=allow_code)
     store = Store(store_url)
     store.prepare()
     estimator = Estimator(workers or available_cores())
