@@ -120,7 +120,7 @@ def execute(
     from threatloop.analysis.thresholds import check_thresholds
     from threatloop.engine.run import run_audit
     from threatloop.report.build import build
-    from threatloop.report.run_folder import read_run_folder
+    from threatloop.runs.folder import read_run_folder
 
     check_syntax(fail_on, checked)
     with workers_without_main():
@@ -189,7 +189,7 @@ def _as_text(spec: Mapping[str, Any]) -> str:
     import yaml
 
     try:
-        return yaml.safe_dump(dict(spec), allow_unicode=True)
+        return yaml.safe_dump(dict(spec), allow_unicode=True, sort_keys=False)
     except yaml.YAMLError as error:
         problem = str(error).splitlines()[0]
         raise InputError(f"spec: holds more than numbers, text, lists and mappings ({problem})") from None

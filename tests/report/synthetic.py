@@ -15,7 +15,7 @@ from synthetic_facts import ATTACKS, CHAIN, HOSTILE, LOOP, METRICS, REACHED, SCA
 
 from threatloop.analysis.summary import Summary, summarise
 from threatloop.core.measurement import GalleryItem, Measurement, Notice, RunRecord
-from threatloop.report.run_folder import CURVES_SCHEMA, RECORDS_SCHEMA, write_run_folder
+from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, write_run_folder
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from threatloop.analysis.thresholds import check_thresholds
 from threatloop.core.errors import InputError
 from threatloop.report.build import build
 from threatloop.report.machine import as_junit
-from threatloop.report.run_folder import write_run_folder
+from threatloop.runs.folder import write_run_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "run-folder.md"
 EXPRESSIONS = ["digits/membership.auc > 0.55", "digits/risk(D→M) > 0.99"]

@@ -13,7 +13,7 @@ from threatloop.numerics.figures import Interval
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
 from threatloop.report.plots import HEIGHT, MARGIN, WIDTH, plots, value_range
-from threatloop.report.run_folder import CURVES_SCHEMA
+from threatloop.runs.folder import CURVES_SCHEMA
 
 TOP, RIGHT, BOTTOM, LEFT = MARGIN
 

@@ -18,8 +18,8 @@ from synthetic import default_run
 from synthetic_facts import HOSTILE
 
 from threatloop.core.errors import InputError
-from threatloop.report.images import blurred, png_grid
-from threatloop.report.run_folder import gallery_file, read_run_folder
+from threatloop.runs.images import blurred, png_grid
+from threatloop.runs.folder import gallery_file, read_run_folder
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_full_disk_leaves_the_older_run_and_nothing_half_written(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("threatloop.report.run_folder.pq.write_table", full)
+    monkeypatch.setattr("threatloop.runs.folder.pq.write_table", full)
     with pytest.raises(InputError, match="No space left on device"):
         default_run().write(path)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.metric import Reading
+from threatloop.core.metric import Case, Reading
 from threatloop.numerics.binomial import wilson
 from threatloop.numerics.figures import Interval
 
@@ -16,11 +16,13 @@ Labels = npt.NDArray[np.int64]
 Hits = npt.NDArray[np.bool_]
 
 
-def predicted(model: Model, data: Dataset) -> Labels:
+def predicted(model: Model, data: Dataset, case: Case) -> Labels:
     """The model's most likely class of each record, int64 (n,)."""
     from threatloop.models.responder import LocalResponder
 
-    return np.asarray(LocalResponder(model).log_probs(data.x).argmax(axis=-1), dtype=np.int64)
+    return np.asarray(
+        LocalResponder(model, case.device, allow_code=case.allow_code).log_probs(data.x).argmax(axis=-1), dtype=np.int64
+    )
 
 
 def rate(metric: str, hits: Hits, nothing: str) -> Reading:

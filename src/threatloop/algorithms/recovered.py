@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-
-
-class _Decodes(Protocol):
-    def decode(self, encoded: npt.NDArray[Any], schema: Any) -> npt.NDArray[Any]: ...
 
 
 def encoded_shape(like: Dataset) -> tuple[int, ...]:
@@ -36,6 +32,5 @@ def recovered(encoded: npt.NDArray[Any], labels: npt.NDArray[np.int64], like: Da
         NotAssessable: records of this modality cannot be averaged or changed by small steps.
     """
     start_points(like, labels[:1], np.random.default_rng(0))  # says why, where the modality has no continuous records
-    kind = cast(_Decodes, modality.of(like.schema))
-    x = kind.decode(encoded.reshape(len(labels), *encoded_shape(like)), like.schema)
+    x = modality.of(like.schema).decode(encoded.reshape(len(labels), *encoded_shape(like)), like.schema)
     return Dataset(x, labels, like.schema, np.full(len(labels), -1, np.int64))

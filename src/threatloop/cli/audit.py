@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from threatloop.cli.console import console
 from threatloop.cli.progress import Progress
@@ -67,8 +70,8 @@ def exit_status(record: RunRecord, crossed: tuple[ThresholdResult, ...]) -> int:
 
 
 def command_line() -> str:
-    """The command as the user typed it."""
-    return shlex.join(["threatloop", *sys.argv[1:]])
+    """The command as the user typed it, without what stands before an @ in an address."""
+    return re.sub(r"//[^/@\s]+@", "//***@", shlex.join(["threatloop", *sys.argv[1:]]))
 
 
 def _tell(result: Result) -> None:
@@ -78,12 +81,15 @@ def _tell(result: Result) -> None:
     out.print(results_table(record, result.summary))
     for name, notices in (("errors", record.errors), ("not assessed", record.not_assessed)):
         for notice in notices:
-            out.print(f"[bold]{name}[/]: {notice.target} {notice.what}: {notice.why}", markup=True)
+            out.print(f"[bold]{name}[/]: " + escape(f"{notice.target} {notice.what}: {notice.why}"))
     failed = [check for check in record.self_checks if check.passed is False]
     for check in failed:
-        out.print(f"[bold]attack suspect[/]: {check.target} {check.what} failed in seed {check.seed} ({check.why})")
+        where = f"{check.target} {check.what}" + ("" if check.seed is None else f" failed in seed {check.seed}")
+        out.print("[bold]attack suspect[/]: " + escape(f"{where} ({check.why})"))
     for judged in result.thresholds:
-        out.print(f"[bold]{'crossed' if judged.crossed else 'holds'}[/]: {judged.expression} ({judged.why})")
+        out.print(
+            f"[bold]{'crossed' if judged.crossed else 'holds'}[/]: " + escape(f"{judged.expression} ({judged.why})")
+        )
     tasks = record.tasks
     out.print(
         f"{tasks['executed']} tasks executed, {tasks['cached']} cached, {tasks['failed']} failed; "

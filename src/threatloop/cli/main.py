@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="threatloop",
     cls=_Commands,
-    help="Audit a model and its data in the closed loop: attacks in all four directions, chained and measured together.",
+    help="Audit a model and its data in the closed loop: attacks in all four directions, chained and measured.",
     epilog="Start with: threatloop audit        Your own model: threatloop schema, then threatloop audit SPEC.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -148,7 +148,7 @@ def schema() -> None:
     raise typer.Exit(command.run())
 
 
-@store_app.command("stats")
+@store_app.command("stats", epilog="Example: threatloop store stats --store s3://bucket/prefix")
 def store_stats(store: StoreOption = DEFAULT_STORE, json: Json = False) -> None:
     """How many artefacts, how large."""
     from threatloop.cli import store as command

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -200,7 +201,7 @@ class Chain(Generic[S, T]):
 def composition_problems(steps: tuple[Step[Any], ...]) -> list[str]:
     """Every place where a sequence of steps does not compose; empty when it does. For chains that come from a file."""
     problems = []
-    for i, (first, then) in enumerate(zip(steps, steps[1:], strict=False), start=1):
+    for i, (first, then) in enumerate(pairwise(steps), start=1):
         name, after = type(first).__name__, type(then).__name__
         if isinstance(first, Probe):
             problems.append(f"step {i} ({name}) is a probe: it ends a chain and nothing can follow it")

@@ -146,7 +146,7 @@ class RunRecord(BaseModel):
 
     Attributes:
         version: of the run folder's layout.
-        attacks: catalogue facts (title, direction, knowledge, paper, atlas, metrics) of every attack in the run, by name.
+        attacks: catalogue facts (title, direction, knowledge, paper, atlas, metrics) of the run's attacks, by name.
         targets: facts per target: source, records, classes, architecture, parameters, victim's train and test accuracy.
         scenarios: per scenario: the attacks' names in order and the laps.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.

@@ -29,6 +29,7 @@ class MetricInfo:
         margin: the equivalence margin δ of verdicts, in the metric's unit.
         needs: names of the truths that the plan must provide, beside ``outcome``.
         meaning: one sentence for the report.
+        may_use: names of truths that it uses where the scenario has them.
     """
 
     title: str
@@ -37,11 +38,12 @@ class MetricInfo:
     margin: float
     needs: frozenset[str]
     meaning: str
+    may_use: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One figure for one seed. ``value`` None means not computed, and ``undefined`` says why."""
+    """One figure for one seed. ``value`` None means not computed, and ``undefined`` gives the reason alone."""
 
     metric: str
     value: float | None
@@ -49,6 +51,9 @@ class Reading:
     low: float | None = None
     high: float | None = None
     undefined: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "undefined", self.undefined.removeprefix("not computed, because "))
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class Case:
         streams: the judge's own random streams.
         keys: secrets that the engine holds, such as the data owner's watermark key.
         facts: JSON-able facts about how the outcome came to be.
+        device: where the judge runs models.
+        allow_code: whether the user allowed architectures that name code.
     """
 
     truths: Mapping[str, Dataset | Model | Evidence]
@@ -87,6 +94,8 @@ class Case:
     upstream: tuple[BaseModel, ...] = ()
     keys: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    allow_code: bool = False
 
     def get(self, name: str, kind: type[A]) -> A:
         """The truth of this name.

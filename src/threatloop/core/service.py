@@ -69,7 +69,8 @@ class Service:
     def labels(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The most likely class of each record; (n,) int64, or (n, context) for tokens. Charges n queries."""
         self._need(Capability.LABELS)
-        return np.argmax(self._answer(x), axis=-1).astype(np.int64)
+        labels: npt.NDArray[np.int64] = np.argmax(self._answer(x), axis=-1)
+        return labels
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities of each record, after serving defences. Charges n queries."""

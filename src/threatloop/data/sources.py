@@ -55,6 +55,17 @@ def parse_source(value: Any) -> Source:
     raise AssertionError("a validation error lists at least one problem")
 
 
+def catalogue_rows() -> list[dict[str, Any]]:
+    """One row per kind of source, for the command line: how to name it, its options, and what it reads."""
+    rows = []
+    for key, reader in READERS.items():
+        words = [word for word, meant in SHORT.items() if key in meant]
+        options = [name for name in reader.model_fields if name != key]
+        about = (reader.__doc__ or "").strip().splitlines()[0]
+        rows.append({"name": " or ".join(words) or f"{{{key}: …}}", "options": options, "reads": about})
+    return rows
+
+
 def _from_name(name: str) -> Mapping[str, str]:
     if name in SHORT:
         return SHORT[name]

@@ -17,7 +17,7 @@ from threatloop.scenario.build import Scenario
 
 @dataclass(frozen=True)
 class Figure:
-    """A graded step: where its readings go in the table, and the task that holds them."""
+    """A graded step: where its readings go in the table, the task that holds them, and checks of the attack."""
 
     grade: Ref
     outcome: Ref
@@ -32,6 +32,7 @@ class Figure:
     attack: str
     direction: str
     by_proxy: bool
+    checks: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def _figure(
     victim: Ref | None,
     upstream: Sequence[Step[Any]],
 ) -> Figure:
-    wanted = {need for name in meant.info.metrics for need in METRICS.load(name).info.needs}
+    infos = [METRICS.load(name).info for name in meant.info.metrics]
+    wanted = {name for info in infos for name in info.needs | info.may_use}
     found = {name: ref for name, ref in truths.items() if name in wanted or name == "outcome"}
     for name in sorted(wanted - set(found)):
         if (ref := _truth(name, tasks, truths)) is not None:
@@ -190,7 +192,15 @@ def _figure(
         ATTACKS.name_of(type(meant)),
         meant.info.direction.value,
         tasks.by_proxy and any(step.info.direction is Direction.DATA_TO_MODEL for step in scenario.steps[:i]),
+        _checks(arm, meant, tasks, truths),
     )
+
+
+def _checks(arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, Ref]) -> tuple[Ref, ...]:
+    """Checks of a membership probe: the split, and a leak that is certain."""
+    if arm.name != ATTACK or Resource.CANDIDATES not in meant.info.resources:
+        return ()
+    return (tasks.exchangeability(), tasks.planted_leak(meant, truths["source"]))
 
 
 def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref]) -> Ref | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,11 @@ from threatloop.engine.arms import Figure
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.storage.store import Store
-from threatloop.report.run_folder import CURVES_SCHEMA, RECORDS_SCHEMA
+from threatloop.numerics.intervals import Interval, mean_t
+from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA
 
+NO_QUERY = "membership.auc_no_query"
+PLANTED = "membership.auc_planted_leak"
 CURVE_POINTS = 200
 """A curve is thinned to about so many points: more than a plot shows."""
 GALLERY_SEED = 0
@@ -56,15 +59,17 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
             )
             found.not_assessed.append(notice)
             continue
-        _add_rows(found, plan, target, figure, product, baselines, run)
+        checks = [products[ref.key] for ref in figure.checks if ref.key in products]
+        _add_rows(found, plan, target, figure, product, checks, baselines, run)
         _add_tables(found, target, figure, product.value)
         _add_gallery(found, plan, target, figure, product.value)
-        found.self_checks += self_checks(target, figure, product)
+        found.self_checks += self_checks(target, figure, product, checks)
+    found.self_checks += exchangeability(found.rows)
     return found
 
 
 def _graded(plan: Plan, store: Store, failed: Mapping[str, str]) -> dict[str, Product]:
-    keys = {figure.grade.key for _, figure in plan.figures} - set(failed)
+    keys = {ref.key for _, figure in plan.figures for ref in (figure.grade, *figure.checks)} - set(failed)
     return {key: decode(store.get(key)) for key in sorted(store.present(keys))}
 
 
@@ -89,13 +94,15 @@ def _add_rows(
     target: str,
     figure: Figure,
     product: Product,
+    checks: Sequence[Product],
     baselines: Mapping[_BaselineKey, float | None],
     run: str,
 ) -> None:
     facts, graded = product.facts, product.value
     compared = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
     defences = ",".join(DEFENCES.name_of(type(d)) for d in plan.facts[target].target.defences)
-    for reading in graded.readings:
+    of_split = [one for check in checks for one in check.value.readings if one.metric == NO_QUERY]
+    for reading in (*graded.readings, *of_split):
         place = (target, figure.scenario, figure.seed, figure.step, reading.metric)
         found.rows.append(
             Measurement(
@@ -146,7 +153,7 @@ def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -
     metric = graded.readings[0].metric if graded.readings else ""
     for name, curve in graded.curves.items():
         (x_name, x), (y_name, y) = list(curve.items())[:2]
-        keep = thinned(np.asarray(x, np.float64), np.asarray(y, np.float64))
+        keep = thinned(np.asarray(x, np.float64))
         n = len(keep)
         columns = {
             **_place(target, figure, n),
@@ -174,7 +181,7 @@ def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -
         found.records.append(pa.table(columns, schema=RECORDS_SCHEMA))
 
 
-def thinned(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def thinned(x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Positions to keep of a curve: corners first, then evenly in the logarithm of x, where ROC curves are read."""
     if len(x) <= CURVE_POINTS:
         return np.arange(len(x))
@@ -212,7 +219,7 @@ def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, grad
         )
 
 
-def self_checks(target: str, figure: Figure, product: Product) -> list[Notice]:
+def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[Product]) -> list[Notice]:
     """Checks that the attack itself worked, from the notes it left; a failed one makes its finding *suspect*."""
     if figure.arm != ATTACK:
         return []
@@ -225,7 +232,35 @@ def self_checks(target: str, figure: Figure, product: Product) -> list[Notice]:
     if "gradient_nonzero" in notes:
         share = notes["gradient_nonzero"]
         found.append(_check(target, figure, "gradients not mostly zero", f"{share:.0%} of them are not", share > 0.5))
+    for reading in (one for check in checks for one in check.value.readings if one.metric == PLANTED):
+        why = (
+            reading.undefined
+            or f"AUC {reading.value:.3f} on half of the candidates, which the model was made to memorise"
+        )
+        found.append(_check(target, figure, "a planted leak is found", why, (reading.low or 0.0) > 0.5))
     return found
+
+
+def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
+    """One check per scenario over all seeds: a classifier that never asks the model must stay at .5.
+
+    Over seeds, since one interval in twenty excludes .5 by chance alone.
+    """
+    places: dict[tuple[str, str], list[Measurement]] = {}
+    for row in rows:
+        if row.metric == NO_QUERY and row.value is not None:
+            places.setdefault((row.target, row.scenario), []).append(row)
+    notices = []
+    for (target, scenario), found in places.items():
+        values = [row.value for row in found if row.value is not None]
+        inside = mean_t(values) if len(values) > 1 else None
+        low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (found[0].low, found[0].high)
+        passed = (low or 0.0) <= 0.5 <= (high or 1.0)
+        mean = sum(values) / len(values)
+        why = f"AUC {mean:.3f} [{low or 0.0:.3f}, {high or 1.0:.3f}] without a query, {len(values)} seeds"
+        what = f"{found[0].attack}: " + ("split is exchangeable" if passed else "split is not exchangeable")
+        notices.append(Notice(target=target, scenario=scenario, what=what, why=why, passed=passed))
+    return notices
 
 
 def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:

@@ -11,6 +11,7 @@ from threatloop.core.assets import Dataset
 from threatloop.core.errors import CorruptArtefact, NotAssessable
 from threatloop.engine.operations import find
 from threatloop.engine.products import Loaded, NotAssessed, Product, Split, decode, encode
+from threatloop.engine.storage.manifest import MissingArtefact
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
 
@@ -34,7 +35,7 @@ class Workspace:
         """The product behind an input; a role of a split becomes the Dataset of its records.
 
         Raises:
-            CorruptArtefact: a payload does not match its manifest.
+            CorruptArtefact: a payload does not match its manifest, or is gone.
         """
         found = self._whole(ref.key)
         if not ref.part or isinstance(found.value, NotAssessed):
@@ -58,7 +59,11 @@ class Workspace:
         if key in self.cache:
             self.cache.move_to_end(key)
             return self.cache[key][0]
-        product = decode(self.store.get(key, mmap=True))
+        try:
+            product = decode(self.store.get(key, mmap=True))
+        except MissingArtefact as error:
+            # It was there when the plan was made: another task found it corrupt, or somebody cleared the store.
+            raise CorruptArtefact(str(error), key) from None
         self.remember(key, product)
         return product
 

@@ -46,7 +46,8 @@ class Plan:
 
     def wanted(self) -> set[str]:
         """Keys that the run folder needs; other tasks run only where these need them."""
-        return {figure.grade.key for _, figure in self.figures} | {ref.key for ref in self.victims.values()}
+        graded = {ref.key for _, figure in self.figures for ref in (figure.grade, *figure.checks)}
+        return graded | {ref.key for ref in self.victims.values()}
 
 
 def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = None) -> Plan:
@@ -83,11 +84,18 @@ def _facts(target: BuiltTarget, plan: Plan, workspace: Workspace) -> TargetFacts
 
 
 def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
-    """Too few records, or weights that do not fit, are mistakes to report before anything is trained."""
+    """Too few records, weights or an architecture that do not fit: reported before anything is trained."""
+    has = workspace.store.has
     for key, task in plan.tasks.items():
-        if task.operation in USER_INPUT and not workspace.store.has(key):
+        if task.operation in USER_INPUT and not has(key):
             execute(task, workspace)
             plan.loaded += 1
+    new = {task.local["target"] for key, task in plan.tasks.items() if task.operation == "train" and not has(key)}
+    for name in sorted(new):
+        from threatloop.models.weights import check_architecture
+
+        facts = plan.facts[name]
+        check_architecture(facts.architecture, facts.schema, allow_code=plan.audit.allow_code)
 
 
 def _add(

@@ -29,7 +29,7 @@ from threatloop.engine.profile import environment
 from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
-from threatloop.report.run_folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
+from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
 from threatloop.scenario.build import Audit
 
 CORRUPT_ROUNDS = 5
@@ -187,7 +187,7 @@ def _record(
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
         environment=environment(device),
         errors=tuple(errors),
-        not_assessed=tuple([*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)]),
+        not_assessed=(*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)),
         self_checks=tuple(collected.self_checks),
         notes=tuple(f"recomputed: {line}" for line in tally.corrupt),
         gallery=tuple(collected.items),

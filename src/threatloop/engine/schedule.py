@@ -120,9 +120,9 @@ class Scheduler:
         task = self._all[done.key]
         if done.fatal:
             raise StoreError(done.error)
-        if done.corrupt and self._again(done.key):
+        if done.corrupt and self._again(done.key, TRIES + len(dependencies(task, self._all))):
             self._recompute(done)
-        elif done.worker_died and self._again(done.key):
+        elif done.worker_died and self._again(done.key, TRIES):
             self.tally.retried += 1
             self._ready.append(done.key)
         elif done.error:
@@ -135,9 +135,9 @@ class Scheduler:
         finished = self.tally.executed + len(self.tally.failed) + len(self.tally.skipped)
         self._watch(finished, len(self._todo), task.label)
 
-    def _again(self, key: str) -> bool:
+    def _again(self, key: str, most: int) -> bool:
         self._tries[key] = self._tries.get(key, 1) + 1
-        return self._tries[key] <= TRIES
+        return self._tries[key] <= most
 
     def _recompute(self, done: Done) -> None:
         """Delete the corrupt input, run its task again, and then the one that stumbled over it.
@@ -145,7 +145,7 @@ class Scheduler:
         Several tasks in flight may stumble over one input: it is deleted for the first of them only.
         """
         self.tally.retried += 1
-        if not self._mended(done.corrupt):
+        if not self._intact_or_under_way(done.corrupt):
             self.tally.corrupt.append(done.error)
             self._store.delete(done.corrupt)
         for key in (*needed(self._all, {done.corrupt}, self._store), done.key):
@@ -153,7 +153,7 @@ class Scheduler:
                 self._todo[key] = self._all[key]
                 self._enlist_again(key)
 
-    def _mended(self, key: str) -> bool:
+    def _intact_or_under_way(self, key: str) -> bool:
         try:
             self._store.get(key, mmap=True)
         except MissingArtefact:

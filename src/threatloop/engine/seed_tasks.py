@@ -13,6 +13,8 @@ from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
 from threatloop.core.defence import IngestGate
+from threatloop.core.digests import digest_file
+from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.operations import module_of
@@ -82,9 +84,9 @@ class SeedTasks:
         spec = self.facts.target.spec
         if spec.weights is None:
             return self.victim([self.role("contribution")])
-        from threatloop.core.digests import digest_file
-
         path = self.audit.base / spec.weights
+        if not path.is_file():
+            raise InputError(f"targets.{self.facts.target.name}.weights: no file {path}")
         config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": digest_file(path)}
         return self._add(
             "given",
@@ -161,6 +163,20 @@ class SeedTasks:
         work = {"scoring_passes": float(self.facts.records)}
         return self._add("quality", config, inputs, self.streams, "victim's accuracy", (), work)
 
+    def exchangeability(self) -> Ref:
+        """Whether members can be told from non-members without asking the model."""
+        inputs = {"candidates": self.role("candidates"), "members": self.role("members")}
+        return self._add("exchangeability", {}, inputs, self.streams, "check the split")
+
+    def planted_leak(self, probe: Step[Any], source: Ref) -> Ref:
+        """Whether a membership probe finds a leak that is certain, with the same shadows."""
+        config = {"attack": written(probe, ATTACKS), "device": self.facts.target.spec.device}
+        inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
+        if Resource.SHADOWS in probe.info.resources:
+            inputs |= self.shadows()
+        modules = (type(probe).__module__,)
+        return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules)
+
     def grade(self, attack: Step[Any], upstream: Sequence[Step[Any]], truths: Mapping[str, Ref]) -> Ref:
         """Every metric of an attack on an outcome."""
         metrics = attack.info.metrics
@@ -168,6 +184,7 @@ class SeedTasks:
             "attack": written(attack, ATTACKS),
             "upstream": [written(one, ATTACKS) for one in upstream],
             "metrics": list(metrics),
+            "device": self.facts.target.spec.device,
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]

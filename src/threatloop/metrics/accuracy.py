@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
-from threatloop.numerics.intervals import Interval, wilson
+from threatloop.core.metric import Case, Graded, Metric, MetricInfo
 
 
 class TrainedAccuracy(Metric):
@@ -22,10 +21,8 @@ class TrainedAccuracy(Metric):
     )
 
     def grade(self, case: Case) -> Graded:
-        from threatloop.models.responder import local_service
+        from threatloop.algorithms.grading import predicted, rate
 
         test = case.get("test", Dataset)
-        right = local_service(case.get("trained_on_outcome", Model)).labels(test.x) == test.y
-        inside = wilson(int(right.sum()), len(test))
-        low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (None, None)
-        return Graded((Reading("trained_accuracy", float(right.mean()), len(test), low, high),))
+        right = predicted(case.get("trained_on_outcome", Model), test, case) == test.y
+        return Graded((rate("trained_accuracy", right, "there are no held-out records"),))

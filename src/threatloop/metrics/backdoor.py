@@ -20,18 +20,19 @@ class Triggered(Protocol):
         """The records with the trigger inserted."""
 
 
-def success(name: str, model: Model, test: Dataset, attack: Triggered) -> Graded:
+def success(name: str, case: Case, attack: Triggered) -> Graded:
     """Success of the trigger on the test records of other classes, plain and less the rate without the trigger."""
     from threatloop.algorithms.grading import predicted, rate, rate_difference
 
     nothing = f"all held-out records are of the target class {attack.target}"
+    model, test = case.get("outcome", Model), case.get("test", Dataset)
     others = test.take(test.y != attack.target)
     if not len(others):
         undefined = f"not computed, because {nothing}"
         return Graded(tuple(Reading(n, None, 0, undefined=undefined) for n in (name, f"{name}.adjusted")))
     stamped = attack.stamp(others)
-    on = predicted(model, stamped) == attack.target
-    off = predicted(model, others) == attack.target
+    on = predicted(model, stamped, case) == attack.target
+    off = predicted(model, others, case) == attack.target
     readings = rate(name, on, nothing), rate_difference(f"{name}.adjusted", on, off, nothing)
     return Graded(readings, records={f"{name}.triggered": on, f"{name}.untriggered": off})
 
@@ -56,7 +57,7 @@ class AttackSuccess(Metric):
     def grade(self, case: Case) -> Graded:
         if not isinstance(case.attack, Triggered):
             raise TypeError(f"{type(case.attack).__name__} has no trigger to stamp")
-        return success("attack_success", case.get("outcome", Model), case.get("test", Dataset), case.attack)
+        return success("attack_success", case, case.attack)
 
 
 class BackdoorInherited(Metric):
@@ -77,4 +78,4 @@ class BackdoorInherited(Metric):
         if not planted:
             undefined = "not computed, because no backdoor was planted upstream"
             return Graded((Reading("backdoor_inherited", None, 0, undefined=undefined),))
-        return success("backdoor_inherited", case.get("outcome", Model), case.get("test", Dataset), planted[-1])
+        return success("backdoor_inherited", case, planted[-1])

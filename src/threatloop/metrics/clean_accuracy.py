@@ -25,7 +25,7 @@ class CleanAccuracy(Metric):
         from threatloop.algorithms.grading import predicted, rate
 
         test = case.get("test", Dataset)
-        right = predicted(case.get("outcome", Model), test) == test.y
+        right = predicted(case.get("outcome", Model), test, case) == test.y
         return Graded((rate(self.reading, right, "there are no held-out records"),))
 
 

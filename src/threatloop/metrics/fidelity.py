@@ -19,7 +19,7 @@ class Fidelity(Metric):
         title="Fidelity",
         unit="rate",
         worst=1.0,
-        margin=0.05,
+        margin=0.02,
         needs=frozenset({"outcome", "victim", "test"}),
         meaning="Share of held-out records to which the stolen clone and the victim give the same answer; also given "
         "where the victim errs.",
@@ -29,7 +29,7 @@ class Fidelity(Metric):
         from threatloop.algorithms.grading import predicted, rate
 
         test = case.get("test", Dataset)
-        victim, clone = predicted(case.get("victim", Model), test), predicted(case.get("outcome", Model), test)
+        victim, clone = (predicted(case.get(name, Model), test, case) for name in ("victim", "outcome"))
         agree, errs = clone == victim, victim != test.y
         overall = rate("fidelity", agree, "there are no held-out records")
         where = rate("fidelity.where_victim_errs", agree[errs], "the victim errs on no held-out record")

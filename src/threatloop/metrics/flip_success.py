@@ -44,7 +44,9 @@ class FlipSuccess(Metric):
             raise TypeError(f"{type(attack).__name__} flips no labels")
         test, model = case.get("test", Dataset), case.get("outcome", Model)
         if attack.source is None:
-            return Graded((rate("flip_success", predicted(model, test) != test.y, "there are no held-out records"),))
+            return Graded(
+                (rate("flip_success", predicted(model, test, case) != test.y, "there are no held-out records"),)
+            )
         of_source = test.take(test.y == attack.source)
         nothing = f"no held-out record is of the source class {attack.source}"
-        return Graded((rate("flip_success", predicted(model, of_source) == attack.target, nothing),))
+        return Graded((rate("flip_success", predicted(model, of_source, case) == attack.target, nothing),))

@@ -72,7 +72,7 @@ class Inversion(Metric):
         if not len(found):
             raise NotAssessable("no record was recovered of a class with two members or more")
         near = real.compare(found)
-        assigned = predicted(case.get("evaluator", Model), found)
+        assigned = predicted(case.get("evaluator", Model), found, case)
         advantage = (near.other - near.own) / np.maximum(near.other + near.own, 1e-12)
         readings = (
             _mean("inversion", advantage, found.y, (-1.0, 1.0)),

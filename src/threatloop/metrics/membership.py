@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.algorithms.no_query import separation
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
@@ -22,12 +22,11 @@ LOW_RATES = (("tpr_at_1pct", 0.01), ("tpr_at_01pct", 0.001))
 
 
 class Membership(Metric):
-    """AUC of the membership scores, true-positive rates at low false-positive rates, and the check of the split.
+    """AUC of the membership scores and true-positive rates at low false-positive rates.
 
     Readings: ``membership`` (AUC); ``membership.tpr_at_1pct`` and ``membership.tpr_at_01pct``, undefined below ten
-    expected false positives; ``membership.auc_no_query``, of a classifier that never asks the model: where its interval
-    excludes .5, the split is not exchangeable and the AUC means nothing. Curve ``roc``; records ``record``, ``member``,
-    ``score``.
+    expected false positives; ``membership.canaries``, the AUC among planted canaries, where there are any. Curve
+    ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
     Left out: records that the attack touched (``case.facts["touched"]``, a list of ids), that an attack made, and those
     that the budget left without a score.
@@ -39,6 +38,7 @@ class Membership(Metric):
         worst=1.0,
         margin=0.02,
         needs=frozenset({"candidates", "members"}),
+        may_use=frozenset({"canaries"}),
         meaning="Chance that a random training record gets a higher membership score than a random other record.",
     )
 
@@ -59,7 +59,7 @@ class Membership(Metric):
         readings = (
             _area(found, is_member),
             *(_rate(name, alpha, found, is_member) for name, alpha in LOW_RATES),
-            _exchangeability(candidates.take(used), is_member, case.streams.numpy("no-query")),
+            *_canaries(case, found, is_member, ids),
         )
         curve = roc_curve(found, is_member)
         curves = {"roc": {"fpr": curve.fpr, "tpr": curve.tpr}} if isinstance(curve, Roc) else {}
@@ -94,8 +94,10 @@ def _rate(name: str, alpha: float, scores: Floats, member: Bools) -> Reading:
     return Reading(f"membership.{name}", rate, n, *ends)
 
 
-def _exchangeability(data: Dataset, member: Bools, rng: np.random.Generator) -> Reading:
-    found = separation(data, member, rng)
-    if isinstance(found, Undefined):
-        return Reading("membership.auc_no_query", None, len(data), undefined=str(found))
-    return Reading("membership.auc_no_query", found.auc, len(data), found.low, found.high)
+def _canaries(case: Case, scores: Floats, member: Bools, ids: npt.NDArray[np.int64]) -> tuple[Reading, ...]:
+    """The AUC among planted canaries; nothing where the scenario has none."""
+    if "canaries" not in case.truths:
+        return ()
+    chosen = np.isin(ids, case.get("canaries", Dataset).ids)
+    found = _area(scores[chosen], member[chosen])
+    return (replace(found, metric="membership.canaries"),)

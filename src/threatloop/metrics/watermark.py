@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop import modality
@@ -18,9 +19,9 @@ OWNER = "owner"
 class WatermarkEscapes(Metric):
     """Whether the set as a whole *escapes* detection, and how well single images and the payload survive.
 
-    The headline is 1 when the owner's test over all images is no longer significant at the false-positive rate, so that
-    larger is worse for the owner. ``.z`` is the test's z over the set, ``.per_image`` the share of images that are found
-    singly at the same rate, ``.bit_accuracy`` the share of payload bits recovered.
+    The headline is 1 when the owner's test over all images is no longer significant at the false-positive rate, so
+    that larger is worse for the owner. ``.z`` is the test's z over the set, ``.per_image`` the share of images that are
+    found singly at the same rate, ``.bit_accuracy`` the share of payload bits recovered.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -56,7 +57,7 @@ class WatermarkEscapes(Metric):
         )
         return Graded(readings, gallery=self._gallery(case, outcome, original))
 
-    def _gallery(self, case: Case, outcome: Dataset, original: Dataset) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    def _gallery(self, case: Case, outcome: Dataset, original: Dataset) -> dict[str, npt.NDArray[np.float32]]:
         kind, marked = modality.of(outcome.schema), case.get("marked", Dataset)
         rows = case.streams.numpy("gallery").permutation(min(len(outcome), len(marked)))[:16]
         sets = {"original": original, "marked": marked, "attacked": outcome}

@@ -39,6 +39,10 @@ class Modality(Generic[SchemaT]):
         """A roughly Gaussian statistic per record (n,) that is larger when the model fits the record better."""
         raise NotImplementedError
 
+    def decode(self, encoded: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
+        """The nearest valid records of encoded ones: the way back from what a network reads."""
+        raise NotAssessable(f"encoded {self.kind} records have no way back to records")
+
     def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
         """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""
         raise NotAssessable(f"{self.kind} records have no trigger to insert")

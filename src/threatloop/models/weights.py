@@ -50,6 +50,23 @@ def read_model(path: Path, architecture: Architecture, schema: Schema, *, allow_
     return dump(network, architecture, schema, {"weights_from": path.name})
 
 
+def check_architecture(architecture: Architecture, schema: Schema, *, allow_code: bool = False) -> None:
+    """Build the network and let it answer once.
+
+    Raises:
+        InputError, Problems: unknown name or parameters, another kind of record, outputs that do not fit the schema,
+            a factory that fails.
+    """
+    try:
+        network = build(architecture, schema, torch.Generator().manual_seed(0), allow_code=allow_code)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"architecture {architecture.name} failed: {type(error).__name__}: {reason}") from error
+    _check_answers(network, schema, architecture)
+
+
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Named tensors of a weights file, on the CPU. No code in the file is ever run.
 

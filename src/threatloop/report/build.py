@@ -16,9 +16,9 @@ from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.errors import InputError
 from threatloop.report import numbers, plots
 from threatloop.report.machine import as_json, as_junit
-from threatloop.report.run_folder import read_run_folder
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
+from threatloop.runs.folder import read_run_folder
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"

@@ -15,11 +15,11 @@ from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, Notice, RunRecord
-from threatloop.report.images import blurred, fingerprint, opened
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.plots import Plot, plots
-from threatloop.report.run_folder import RunFolder, gallery_file
 from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
+from threatloop.runs.folder import RunFolder, gallery_file
+from threatloop.runs.images import blurred, fingerprint, opened
 
 ENLARGED: Final = 6
 """Most screen pixels per pixel of a small image."""

@@ -1,4 +1,4 @@
-"""The victim's lifecycle: collect → sanitise → train → repair → serve. Defences act exactly where they would in life."""
+"""The victim's lifecycle: collect → sanitise → train → repair → serve. Defences act where they would in life."""
 
 from __future__ import annotations
 

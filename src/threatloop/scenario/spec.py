@@ -56,7 +56,10 @@ class Target(_Strict):
     members: str | None = Field(
         default=None, description="with weights: a .npy or text file of record numbers that the model was trained on"
     )
-    train: str | None = Field(default=None, description="module:function(data, recipe, seed) that trains; --allow-code")
+    train: str | None = Field(
+        default=None,
+        description="module:function(data, seed) that returns a trained module of `model`",
+    )
     access: tuple[Capability, ...] = Field(
         default=(Capability.LABELS, Capability.SCORES, Capability.GRADIENTS),
         description="what the service grants an attacker",

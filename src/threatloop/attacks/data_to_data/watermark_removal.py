@@ -42,7 +42,7 @@ class WatermarkRemoval(DataToData):
         knowledge="the marking scheme, not the key; clean images of the same kind; no access to the owner's detector",
         modalities=frozenset({"image"}),
         metrics=("watermark_escapes", "image_quality", "trained_accuracy"),
-        paper="Zhao et al. 2023, Invisible image watermarks are provably removable using generative AI, arXiv 2306.01953",
+        paper="Zhao et al. 2023, Invisible image watermarks are provably removable, arXiv 2306.01953",
         baseline="identity",
         resources=frozenset({Resource.QUERY_POOL}),
         atlas=("AML.T0043",),
@@ -62,9 +62,10 @@ class WatermarkRemoval(DataToData):
         kind, rng = modality.of(data.schema), bench.streams.numpy("decoy")
         auxiliary = kind.watermark_view(pool.x[: self.most_auxiliary], pool.schema)
         if min(auxiliary.shape[2:]) < SMALLEST_SIDE or len(auxiliary) < FEWEST_AUXILIARY:
+            height, width = auxiliary.shape[2:]
             raise NotAssessable(
                 f"removal is tuned on decoys: needs {FEWEST_AUXILIARY} auxiliary images of at least "
-                f"{SMALLEST_SIDE}×{SMALLEST_SIDE} pixels, got {len(auxiliary)} of {auxiliary.shape[2]}×{auxiliary.shape[3]}"
+                f"{SMALLEST_SIDE}×{SMALLEST_SIDE} pixels, got {len(auxiliary)} of {height}×{width}"
             )
         budget = DecoyBudget(
             false_positive_rate=self.false_positive_rate,

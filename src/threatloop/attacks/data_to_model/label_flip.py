@@ -18,14 +18,15 @@ class LabelFlip(DataToModel):
 
     Threat model: the attacker labels part of the training set and cannot change the records.
 
-    Returns the contribution with ``round(rate * n)`` labels changed; records, order and ids as they were.
+    Returns the contribution with ``round(rate * n)`` labels changed, n counting the records that may be touched;
+    records, order and ids as they were.
 
     Biggio, Nelson, Laskov 2012, "Poisoning Attacks against Support Vector Machines", arXiv 1206.6389 (random flips);
     class-to-class as in Tolpegin et al. 2020, "Data Poisoning Attacks Against Federated Learning Systems",
     arXiv 2007.08432, section 3.
 
     Attributes:
-        rate: share of the whole contribution whose label changes, in (0, 1].
+        rate: share of the contribution, or of its records of the source class, whose label changes, in (0, 1].
         source: class index whose records are relabelled; None, with ``target`` None, for any.
         target: class index they are relabelled to; None for a uniformly random other class.
     """
@@ -70,6 +71,6 @@ class LabelFlip(DataToModel):
         known_class(self.source, data, "source")
         known_class(self.target, data, "target")
         of_source = np.flatnonzero(y == self.source)
-        rows = chosen(of_source, self.rate, len(data), rng, f"records of class {self.source}")
+        rows = chosen(of_source, self.rate, len(of_source), rng, f"records of class {self.source}")
         y[rows] = self.target
         return data.with_y(y)

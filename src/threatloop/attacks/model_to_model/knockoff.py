@@ -9,7 +9,7 @@ import numpy as np
 from threatloop.algorithms.distil import Distillation, Targets
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.attack import AttackInfo, Direction, Step
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
@@ -59,6 +59,11 @@ class Knockoff(Distillation):
     def required(self) -> frozenset[Capability]:
         """Scores for soft answers, labels for hard ones; never both."""
         return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def as_baseline(self) -> Step[Service]:
+        """The matched surrogate; on his own labelled pool the kind of answer makes no difference to it."""
+        same = self.model_copy(update={"answers": "hard"}) if self.pool == "in" else self
+        return super(Knockoff, same).as_baseline()
 
     def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:
         """The victim's answers, asked for batch by batch."""

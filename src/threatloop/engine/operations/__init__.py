@@ -27,6 +27,8 @@ OPERATIONS: dict[str, str] = {
     "like": f"{_HERE}.laps:like",
     "prior": f"{_HERE}.laps:prior",
     "quality": f"{_HERE}.quality:quality",
+    "exchangeability": f"{_HERE}.checks:exchangeability",
+    "planted_leak": f"{_HERE}.checks:planted_leak",
     "grade": f"{_HERE}.grade:grade",
 }
 

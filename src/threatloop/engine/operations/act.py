@@ -30,7 +30,7 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     ledger = Ledger(task.config.get("limit"))
     if isinstance(source, Model):
         source = _service(source, task, ledger)
-    bench = Bench(task.streams, _resources(attack, task, inputs), Progress())
+    bench = Bench(task.streams, resources_of(attack, task, inputs), Progress())
     try:
         outcome = attack.run(source, bench)
     except AccessError as refused:
@@ -51,7 +51,7 @@ def _service(model: Model, task: Task, ledger: Ledger) -> Service:
     return replace(whole, grants=grants, ledger=ledger, defences=tuple(serving))  # type: ignore[arg-type]
 
 
-def _resources(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
+def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
     """The declared resources among the inputs; shadow chunks as one, the lifecycle as something that trains."""
     found: dict[Resource, Any] = {}
     for name in attack.info.resources | {Resource.FEEDBACK, Resource.PREVIOUS}:

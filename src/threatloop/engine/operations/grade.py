@@ -24,7 +24,9 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         task.streams,
         tuple(attack_of(one) for one in task.config["upstream"]),
         {OWNER: task.streams.child("mark").key(OWNER)},
-        {"touched": task.config.get("touched", False)},
+        {},
+        task.config["device"],
+        bool(task.local.get("allow_code")),
     )
     graded = merge(_by(name, case) for name in task.config["metrics"])
     facts = {name: inputs["outcome"].facts[name] for name in COPIED_FACTS if name in inputs["outcome"].facts}

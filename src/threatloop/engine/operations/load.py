@@ -37,10 +37,8 @@ def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int
 def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
     """0 for the listed record numbers and 2 for the others."""
     try:
-        if path.suffix == ".npy":
-            rows = np.load(path, allow_pickle=False)
-        else:
-            rows = np.loadtxt(path, dtype=np.int64, ndmin=1)
+        text = path.suffix != ".npy"
+        rows = np.loadtxt(path, dtype=np.int64, ndmin=1) if text else np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: record numbers cannot be read ({error}); give one number a line, or a .npy"

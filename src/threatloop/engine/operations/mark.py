@@ -1,4 +1,4 @@
-"""The data owner marks what the victim will be offered; and the engine's own lifting of that mark, as an upper bound."""
+"""The data owner marks what the victim will be offered; the engine lifts that mark itself, as an upper bound."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def shadows(task: Task, inputs: Mapping[str, Product]) -> Product:
 
 
 def balanced_masks(total: int, n: int, streams: Streams) -> npt.NDArray[np.bool_]:
-    """bool (total, n): each candidate is in exactly half of the training sets, chosen at random (Carlini et al. 2022)."""
+    """bool (total, n): each candidate is in exactly half of the training sets (Carlini et al. 2022)."""
     keys = streams.numpy("shadow-masks").random((total, n))
     ranks = np.argsort(np.argsort(keys, axis=0), axis=0)
     return ranks < total // 2

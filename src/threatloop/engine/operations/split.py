@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,6 @@ def stratified(y: Rows, shares: Sequence[float], rng: np.random.Generator) -> li
     # Systematic sampling: neighbours in class order go to the parts in turn, so each class is divided in proportion.
     position = (np.arange(len(y)) + rng.random()) * 0.6180339887498949 % 1.0
     edges = np.cumsum([0.0, *shares])
-    parts = [order[(position >= low) & (position < high)] for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [order[(position >= low) & (position < high)] for low, high in pairwise(edges)]
     parts.append(order[position >= edges[-1]])
     return [rng.permutation(part).astype(np.int64) for part in parts]

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from threatloop.core.errors import InputError
 from threatloop.core.measurement import RUN_FOLDER_VERSION, Measurement, RunRecord
-from threatloop.report.images import png_grid
+from threatloop.runs.images import png_grid
 
 RECORD: Final = "run.json"
 MEASUREMENTS: Final = "measurements.parquet"

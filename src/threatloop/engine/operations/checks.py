@@ -1,0 +1,93 @@
+"""Checks of the audit itself: is the split exchangeable, and does a membership probe find a leak that is certain?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.algorithms.no_query import separation
+from threatloop.core.access import Ledger
+from threatloop.core.assets import Dataset, Evidence, Model
+from threatloop.core.bench import Bench
+from threatloop.core.metric import Graded, Reading
+from threatloop.core.service import Responder
+from threatloop.engine.operations.act import attack_of, resources_of
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+from threatloop.models.responder import local_service
+from threatloop.numerics.intervals import Interval, auc_interval
+from threatloop.numerics.roc import auc
+from threatloop.numerics.undefined import Undefined
+
+NO_QUERY = "membership.auc_no_query"
+PLANTED = "membership.auc_planted_leak"
+TEMPERATURE = 3.0
+"""By how much the planted leak flattens the answers on all other candidates."""
+
+
+def exchangeability(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """AUC of a classifier of membership that never asks the model; .5 where the split is exchangeable."""
+    candidates: Dataset = inputs["candidates"].value
+    members: Dataset = inputs["members"].value
+    found = separation(candidates, np.isin(candidates.ids, members.ids), task.streams.numpy("no-query"))
+    if isinstance(found, Undefined):
+        return Product(Graded((Reading(NO_QUERY, None, len(candidates), undefined=found.reason),)))
+    return Product(Graded((Reading(NO_QUERY, found.auc, len(candidates), found.low, found.high),)))
+
+
+def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """AUC of a probe on the victim's answers after it was made unsure of a random half of the candidates."""
+    probe = attack_of(task.config["attack"])
+    victim: Model = inputs["source"].value
+    candidates: Dataset = inputs["candidates"].value
+    planted = task.streams.numpy("planted").random(len(candidates)) < 0.5
+    service = local_service(victim, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
+    memory = frozenset(_bytes(record) for record in candidates.x[planted])
+    leaky = replace(service, responder=_Leaky(service.responder, memory), ledger=Ledger())
+    bench = Bench(task.streams, resources_of(probe, task, inputs))
+    evidence: Evidence = probe.run(leaky, bench).result
+    scores = evidence.arrays["score"]
+    area, inside = auc(scores, planted), auc_interval(scores, planted)
+    if isinstance(area, Undefined) or not isinstance(inside, Interval):
+        return Product(Graded((Reading(PLANTED, None, len(scores), undefined=str(area)),)))
+    return Product(Graded((Reading(PLANTED, area, len(scores), inside.low, inside.high),)))
+
+
+@dataclass(frozen=True)
+class _Leaky:
+    """A responder that is much surer of some records than of the others, which it answers flattened.
+
+    Raising the planted answers instead would not do: beyond what shadow models show for members, a likelihood ratio
+    of two Gaussians may fall again.
+    """
+
+    inner: Responder
+    planted: frozenset[bytes]
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        answers = self.inner.log_probs(x)
+        unsure = np.array([_bytes(record) not in self.planted for record in x])
+        answers[unsure] = _flattened(answers[unsure])
+        return answers
+
+    def differentiable(self) -> Any:
+        return self.inner.differentiable()
+
+    def model(self) -> Model:
+        return self.inner.model()
+
+
+def _bytes(record: npt.NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(record).tobytes()
+
+
+def _flattened(log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """softmax(log p / TEMPERATURE), in logarithms, over the last axis."""
+    cooler = log_probs / np.float32(TEMPERATURE)
+    peak = cooler.max(axis=-1, keepdims=True)
+    total: npt.NDArray[np.float32] = cooler - peak - np.log(np.exp(cooler - peak).sum(axis=-1, keepdims=True))
+    return total
