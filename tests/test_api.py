@@ -76,7 +76,7 @@ def test_main_is_hidden_from_workers_and_comes_back() -> None:
     main = sys.modules["__main__"]
     before = dict(vars(main))
     stopped = KeyboardInterrupt()
-    with contextlib.suppress(KeyboardInterrupt), api.workers_without_main():
+    with contextlib.suppress(KeyboardInterrupt), without_main():
         assert vars(main).get("__file__") is None
         assert main.__spec__ is None
         raise stopped

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -123,8 +122,7 @@ def execute(
     from threatloop.runs.folder import read_run_folder
 
     check_syntax(fail_on, checked)
-    with workers_without_main():
-        finished = run_audit(checked, options, hooks.advance, hooks.planned)
+    finished = run_audit(checked, options, hooks.advance, hooks.planned)
     folder = read_run_folder(finished.out)
     summary = summarise(folder.record, folder.rows)
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
@@ -171,18 +169,6 @@ def check_syntax(expressions: Sequence[str], checked: Audit) -> None:
     )
     for expression in expressions:
         parse(expression, names)
-
-
-@contextmanager
-def workers_without_main() -> Iterator[None]:
-    """Worker processes get tasks as JSON and no user's script: without this, each of them would run it again."""
-    main = sys.modules["__main__"]
-    hidden: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    main.__dict__.update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        main.__dict__.update(hidden)
 
 
 def _as_text(spec: Mapping[str, Any]) -> str:

@@ -19,6 +19,8 @@ from threatloop.core.seeds import Streams
 from threatloop.models.network import Network
 
 Rows = npt.NDArray[np.int64]
+CHECKED_EVERY = 8
+"""Epochs between checks that the weights are finite; what has diverged stays so."""
 MOST_GATHERED = 1 << 20
 """Numbers gathered at once; about what the second-level cache holds."""
 
@@ -96,7 +98,8 @@ def train_stack(
                 _step(stack, x, target, weights, last)
                 optimizer.step()
                 step += 1
-        if not bool(torch.isfinite(stack.flat).all()):
+        ends = number == recipe.epochs - 1
+        if (ends or number % CHECKED_EVERY == 0) and not bool(torch.isfinite(stack.flat).all()):
             raise Diverged("mlp", recipe, number)
         if report is not None:
             report((number + 1) / recipe.epochs)

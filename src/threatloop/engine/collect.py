@@ -242,9 +242,10 @@ def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[
 
 
 def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
-    """One check per scenario over all seeds: a classifier that never asks the model must stay at .5.
+    """One check per scenario over all seeds: a classifier that never asks the model must not get above .5.
 
-    Over seeds, since one interval in twenty excludes .5 by chance alone.
+    Over seeds, since one interval in twenty excludes .5 by chance alone. Below .5 is no alarm: what one half of an
+    exchangeable, finite set has too much of, the other half lacks, so cross-fitting errs to that side.
     """
     places: dict[tuple[str, str], list[Measurement]] = {}
     for row in rows:
@@ -255,7 +256,7 @@ def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
         values = [row.value for row in found if row.value is not None]
         inside = mean_t(values) if len(values) > 1 else None
         low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (found[0].low, found[0].high)
-        passed = (low or 0.0) <= 0.5 <= (high or 1.0)
+        passed = (low or 0.0) <= 0.5
         mean = sum(values) / len(values)
         why = f"AUC {mean:.3f} [{low or 0.0:.3f}, {high or 1.0:.3f}] without a query, {len(values)} seeds"
         what = f"{found[0].attack}: " + ("split is exchangeable" if passed else "split is not exchangeable")

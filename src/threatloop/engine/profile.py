@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 
+@cache
 def torch_version() -> str:
     """The installed torch version; the local part (``+cpu``) is kept."""
     try:

@@ -126,7 +126,7 @@ class Scheduler:
             self.tally.retried += 1
             self._ready.append(done.key)
         elif done.error:
-            self.tally.failed[done.key] = f"{task.label}: {done.error}"
+            self.tally.failed[done.key] = done.error
             self._skip_users(done.key, task.label)
         else:
             self.tally.executed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _further_problems(content: dict[Any, Any], found: Sequence[Any]) -> list[str
         if isinstance(at, dict):
             at.pop(last, None)
     try:
-        build(Spec.model_validate(rest), Path(), allow_code=True)
+        build(Spec.model_validate(rest), Path(sys.path[0]), allow_code=True)
     except ValidationError:
         return []
     except Problems as others:
@@ -130,11 +131,13 @@ def _further_problems(content: dict[Any, Any], found: Sequence[Any]) -> list[str
 
 
 def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spec") -> Audit:
-    """Resolve every name of a spec.
+    """Resolve every name of a spec. With ``allow_code``, modules beside the spec can be imported from here on.
 
     Raises:
         Problems: all unknown attacks, bad parameters, chains that do not compose, code without permission.
     """
+    if allow_code and str(base) not in sys.path:
+        sys.path.insert(0, str(base))
     problems: list[str] = []
     try:
         enable_plugins(spec.plugins)

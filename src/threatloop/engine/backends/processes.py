@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any
 
 from threatloop.engine.backends.base import Backend, Done
 from threatloop.engine.backends.worker import ONE_THREAD, prepare, work
@@ -64,7 +66,9 @@ class Processes(Backend):
             self._running[future] = (task, pool)
 
     def _send(self, pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
-        with _as_workers_are_born():
+        if pool._processes:
+            return pool.submit(work, task.to_json(), self._store.url)
+        with _heirs_of_one_thread(), without_main():
             return pool.submit(work, task.to_json(), self._store.url)
 
     def _result(self, future: Future[Done]) -> Done:
@@ -87,7 +91,7 @@ class Processes(Backend):
 
 
 @contextmanager
-def _as_workers_are_born() -> Iterator[None]:
+def _heirs_of_one_thread() -> Iterator[None]:
     """What a new worker inherits: one thread per process, and no ear for the terminal's Ctrl-C, not even while it
     imports. This process gets its own environment back, and a Ctrl-C that fell into this moment."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
@@ -102,6 +106,18 @@ def _as_workers_are_born() -> Iterator[None]:
                 del os.environ[name]
         if can_block:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Hide the user's script from a worker that is born now: it gets tasks as JSON, and would run the script again."""
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__dict__.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
 
 
 def available_cores() -> int:
