@@ -14,6 +14,7 @@ import yaml
 import threatloop
 from threatloop import api
 from threatloop.core.errors import InputError, Problems
+from threatloop.engine.backends.processes import without_main
 
 SPEC: dict[str, Any] = {
     "name": "small",

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiny
 
+import tiny
 from threatloop import api
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
 from threatloop.core.errors import Problems
 
-SOURCE = Path(__file__).with_name("third_party.py")
+SOURCE = Path(__file__).parent / "support" / "third_party.py"
 ENTRY_POINTS = """[threatloop.attacks]
 shuffled = shiny_attacks:Shuffled
 absent = shiny_attacks:NoSuchClass
@@ -65,7 +65,9 @@ def test_an_enabled_attack_runs_and_stands_in_the_table(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_workers_enable_it_too(tmp_path: Path) -> None:
-    finished = tiny.run(tiny.spec(scenarios=SCENARIO, plugins=["shiny-attacks"]), tmp_path, backend="processes", workers=1)
+    finished = tiny.run(
+        tiny.spec(scenarios=SCENARIO, plugins=["shiny-attacks"]), tmp_path, backend="processes", workers=1
+    )
     assert finished.record.errors == ()
     assert {row["attack"] for row in tiny.table(finished.out)} == {"shuffled"}
 

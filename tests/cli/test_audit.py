@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-import tiny
 
+import tiny
 from threatloop.core.catalogue import ATTACKS
 
 BROKEN = {**tiny.SCENARIOS, "broken": {"attack": "exploding"}}
@@ -141,9 +141,7 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], li
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals to process groups")
-def test_an_interrupt_keeps_what_is_done(
-    longer: tuple[dict[str, Any], list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_an_interrupt_keeps_what_is_done(longer: tuple[dict[str, Any], list[dict[str, Any]]], tmp_path: Path) -> None:
     written, expected = longer
     running = tiny.started(*arguments(tmp_path, tiny.save(written, tmp_path)), cwd=tmp_path)
     assert wait_for(lambda: artefacts(tmp_path) > 15)

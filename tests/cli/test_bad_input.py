@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
+
+import tiny
 
 MEMBERS = "\n".join(map(str, range(0, 1797, 2)))
 FLIP = {"flip": {"attack": "label_flip"}}
@@ -36,6 +37,11 @@ def weights(folder: Path, content: Any, name: str = "model.pt", members: str = M
     else:
         torch.save(content, folder / name)
     return tiny.spec({"digits": {**tiny.DIGITS, "weights": name, "members": "members.txt"}}, FLIP)
+
+
+def without(path: Path, written: dict[str, Any]) -> dict[str, Any]:
+    path.unlink()
+    return written
 
 
 def fitting(outputs: int = 10) -> dict[str, torch.Tensor]:
@@ -80,13 +86,16 @@ CASES: dict[str, tuple[Callable[[Path], Written], str]] = {
     "weights of another kind": (lambda f: weights(f, b"text", "model.h5"), "is neither .safetensors nor .pt"),
     "damaged safetensors": (lambda f: weights(f, b"text", "model.safetensors"), "is not a readable safetensors file"),
     "missing weights": (
-        lambda f: (weights(f, fitting()), (f / "model.pt").unlink(), weights_spec("model.pt"))[2],
+        lambda f: without(f / "model.pt", weights(f, fitting())),
         "model.pt",
     ),
     "members out of range": (lambda f: weights(f, fitting(), members="0\n99999\n"), "between 0 and 1796"),
-    "members that are no numbers": (lambda f: weights(f, fitting(), members="first\n"), "record numbers cannot be read"),
+    "members that are no numbers": (
+        lambda f: weights(f, fitting(), members="first\n"),
+        "record numbers cannot be read",
+    ),
     "missing members": (
-        lambda f: (weights(f, fitting()), (f / "members.txt").unlink(), weights_spec("model.pt"))[2],
+        lambda f: without(f / "members.txt", weights(f, fitting())),
         "members.txt",
     ),
     "unknown architecture": (
@@ -119,16 +128,12 @@ CASES: dict[str, tuple[Callable[[Path], Written], str]] = {
 }
 
 
-def weights_spec(name: str) -> dict[str, Any]:
-    return tiny.spec({"digits": {**tiny.DIGITS, "weights": name, "members": "members.txt"}}, FLIP)
-
-
 def refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str | Path
 ) -> str:
     """Run `audit`, and check everything that holds for any bad input; returns what was said."""
     before = {path for path in folder.rglob("*") if "store" not in path.parts}
-    defaults = ["--store", folder / "store", "--out", folder / "out", "--backend", "inline"]
+    defaults: list[str | Path] = ["--store", folder / "store", "--out", folder / "out", "--backend", "inline"]
     status = tiny.command_line(monkeypatch, "audit", *defaults, *arguments)
     said = capsys.readouterr()
     assert status == 2

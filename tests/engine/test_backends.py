@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import tiny
-from conftest import Reference
 
+import tiny
 from threatloop import api
 from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
@@ -24,22 +23,7 @@ from threatloop.engine.backends.base import Backend, Done
 from threatloop.engine.run import Finished, Options, run_audit
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
-
-
-def keys(folder: Path) -> set[str]:
-    return set(Store(str(folder / "store")).keys())
-
-
-def children(name: str = "") -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    return [process for process in found if not name or name in " ".join(_command(process))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
+from tiny import Reference, children, keys
 
 
 def run_and_kill(folder: Path, backend: str, victim: str) -> tuple[Finished, list[int]]:
@@ -63,6 +47,17 @@ def test_an_identical_second_run_executes_nothing(reference: Reference, tmp_path
     again = run_audit(api.load_spec(tiny.spec()), options, lambda *_: None, lambda *_: None)
     assert (again.tally.executed, again.tally.cached) == (0, again.tally.planned)
     assert tiny.table(again.out) == reference.rows
+
+
+def test_a_changed_parameter_runs_only_what_depends_on_it(reference: Reference, tmp_path: Path) -> None:
+    shutil.copytree(reference.folder / "store", tmp_path / "store")
+    before = keys(tmp_path)
+    chain = [{"name": "badnets", "rate": 0.2}, {**tiny.THEFT, "queries": 41}]
+    finished = tiny.run(tiny.spec(scenarios={**tiny.SCENARIOS, "theft": {"chain": chain}}), tmp_path)
+    # Clones of the poisoned and of the honest victim, the surrogate, and their three gradings.
+    assert finished.tally.executed == len(keys(tmp_path) - before) == 6
+    kept = [row for row in reference.rows if row["attack"] != "knockoff"]
+    assert [row for row in tiny.table(finished.out) if row["attack"] != "knockoff"] == kept
 
 
 @pytest.mark.slow
@@ -188,74 +183,8 @@ def test_a_cluster_with_a_local_store_is_refused_in_one_line(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["proceses", "", "rays", "ray:"])
 def test_an_unknown_backend_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="unknown backend .*; allowed: inline, processes, ray, ray://HOST:PORT"):
+    with pytest.raises(InputError, match=r"unknown backend .*; allowed: inline, processes, ray, ray://HOST:PORT"):
         open_backend(name, Store(str(tmp_path)), None, ())
-
-
-@pytest.fixture
-def no_ray_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    if "ray" not in sys.modules:
-        monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    ray = pytest.importorskip("ray", reason="the ray extra is not installed")
-    yield ray
-    ray.shutdown()
-
-
-def listening() -> list[str]:
-    """Addresses on which this process or any child listens, as far as it may be seen."""
-    found = []
-    for process in [psutil.Process(), *children()]:
-        try:
-            connections = process.net_connections("inet")
-        except psutil.Error:
-            continue
-        found += [one.laddr.ip.removeprefix("::ffff:") for one in connections if one.status == psutil.CONN_LISTEN]
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("no_ray_left_behind")
-def test_ray_gives_the_same_though_a_worker_is_killed(reference: Reference, tmp_path: Path) -> None:
-    addresses: set[str] = set()
-    dashboards: list[list[str]] = []
-    killed: list[int] = []
-
-    def watch(_done: int, _total: int, _label: str) -> None:
-        addresses.update(listening())
-        dashboards.extend(_command(process) for process in children("dashboard/dashboard.py"))
-        for process in children("ray::work_as_dict")[:1] if not killed else ():
-            killed.append(process.pid)
-            process.send_signal(signal.SIGKILL)
-
-    options = Options(str(tmp_path / "store"), tmp_path / "out", "ray", 2, "test")
-    finished = run_audit(api.load_spec(tiny.spec()), options, watch, lambda _plan, _to_do: None)
-    assert len(killed) == 1
-    assert finished.tally.failed == {}
-    assert keys(tmp_path) == keys(reference.folder)
-    assert tiny.table(finished.out) == reference.rows
-    assert addresses == {"127.0.0.1"}
-    # Ray runs its usage statistics in a process of that name even where there is no dashboard.
-    assert all("--disable-frontend" in command for command in dashboards if command)
-
-
-def test_ray_that_would_listen_to_the_network_is_not_started(
-    no_ray_left_behind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(no_ray_left_behind.util, "get_node_ip_address", lambda: "192.0.2.1")
-    with pytest.raises(InputError, match="would listen to the network"):
-        open_backend("ray", Store(str(tmp_path)), 1, ())
-    assert not no_ray_left_behind.is_initialized()
-
-
-def test_a_cluster_that_is_not_there_is_one_line(
-    no_ray_left_behind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_options: Any) -> None:
-        raise ConnectionError("ray client connection\ntimeout")
-
-    monkeypatch.setattr(no_ray_left_behind, "init", refuse)
-    with pytest.raises(InputError, match=r"^ray://nowhere:1: no Ray cluster can be reached there \(ray client conn"):
-        open_backend("ray://nowhere:1", Store("memory://store"), 1, ())
 
 
 def test_a_backend_without_tasks_has_nothing_to_report(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
-from conftest import Reference
 
+import tiny
 from threatloop.core.catalogue import ATTACKS
 from threatloop.engine.storage.files import LocalFiles
 from threatloop.engine.storage.store import Store
+from tiny import Reference
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_a_failing_attack_keeps_the_others_going(reference: Reference, tmp_path:
     assert failed.what == "digits seed 0: exploding"
     assert "RuntimeError: broke on 359 records and seed-0 (at third_party.py:" in failed.why
     assert len(failed.why.splitlines()) == 1
-    assert [notice.why for notice in skipped] == [f"{finished.record.tasks['skipped']} tasks that depend on it were skipped"]
+    assert [notice.why for notice in skipped] == [
+        f"{finished.record.tasks['skipped']} tasks that depend on it were skipped"
+    ]
     assert finished.record.tasks["failed"] == 1
     assert finished.record.tasks["skipped"] > 3
 

@@ -1,4 +1,4 @@
-"""The plan: everything once, shared within a seed and never across seeds, and an edit reaches only what depends on it."""
+"""The plan: everything once, shared within a seed, never across seeds; a change reaches only what depends on it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 
+import tiny
 from threatloop import api
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import InputError, Problems
@@ -130,8 +130,8 @@ def test_a_parameter_changes_its_attack_and_what_depends_on_it(
     store: Path, attack: str, parameter: str, value: Any, unchanged: set[str]
 ) -> None:
     def written(**parameters: Any) -> dict[str, Any]:
-        chain = [{"name": "badnets", "rate": 0.2}, {"name": "knockoff", "queries": 40}]
-        single = {"name": "lira"}
+        chain: list[dict[str, Any]] = [{"name": "badnets", "rate": 0.2}, {"name": "knockoff", "queries": 40}]
+        single: dict[str, Any] = {"name": "lira"}
         for step in (*chain, single):
             step.update(parameters if step["name"] == attack else {})
         return tiny.spec(scenarios={"theft": {"chain": chain}, "membership": {"attack": single}})
@@ -176,7 +176,11 @@ def test_a_modality_that_an_attack_does_not_know_is_not_assessed(store: Path) ->
 
 def test_asking_for_more_than_the_service_grants_lists_every_place(store: Path) -> None:
     targets = {"digits": {**tiny.DIGITS, "access": ["labels"]}}
-    scenarios = {"lira": {"attack": "lira"}, "inversion": {"attack": "gradient_inversion"}, "flip": {"attack": "label_flip"}}
+    scenarios = {
+        "lira": {"attack": "lira"},
+        "inversion": {"attack": "gradient_inversion"},
+        "flip": {"attack": "label_flip"},
+    }
     with pytest.raises(Problems) as caught:
         tiny.plan(tiny.spec(targets, scenarios), store)
     lines = str(caught.value).splitlines()
@@ -197,7 +201,9 @@ def test_too_few_records_are_refused_before_anything_is_trained(tmp_path: Path) 
 
 
 def test_what_does_not_fit_the_budget_is_not_assessed(store: Path) -> None:
-    written = tiny.spec(scenarios={"flip": {"attack": "label_flip"}, "lira": {"attack": "lira"}}, max_cost={"minutes": 0.1})
+    written = tiny.spec(
+        scenarios={"flip": {"attack": "label_flip"}, "lira": {"attack": "lira"}}, max_cost={"minutes": 0.1}
+    )
     cheap = Estimator(1, {"digits": Probe(train=1e-9, train_many=1.0, score=1e-9, memory=1.0)})
     plan = make_plan(api.load_spec(written), Workspace(Store(str(store))), cheap)
     assert [notice.scenario for notice in plan.not_assessed] == ["lira"]

@@ -238,6 +238,7 @@ def test_lookups_are_fast_and_small_artefacts_cheap(tmp_path: Path) -> None:
 
 
 def test_importing_the_store_is_light() -> None:
-    code = "import sys, threatloop.engine.storage.store; print([m for m in ('torch','pyarrow','fsspec') if m in sys.modules])"
+    heavy = ("torch", "pyarrow", "fsspec")
+    code = f"import sys, threatloop.engine.storage.store; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,8 +14,12 @@ from threatloop.engine.task import Ref, Task
 
 KEY = st.text("0123456789abcdef", min_size=40, max_size=40)
 WORD = st.text(min_size=1, max_size=8)
-SCALAR = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | WORD
-JSON = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3), max_leaves=8)
+SCALAR = (
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | WORD
+)
+JSON = st.recursive(
+    SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3), max_leaves=8
+)
 REF = st.builds(Ref, KEY, st.sampled_from(["", "own", "test"]))
 STREAMS = st.builds(Streams, st.integers(0, 2**40), st.lists(WORD, max_size=3).map(tuple))
 TASKS = st.builds(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
+import tiny
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import ThreatloopError
 from threatloop.engine.products import decode
@@ -54,7 +55,7 @@ def overfitted() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     widths = (64, 64, 10)
     weights = {}
-    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
         scale = (2 / inputs) ** 0.5
         weights[f"layers.{i}.weight"] = (torch.randn(outputs, inputs, generator=generator) * scale).requires_grad_()
         weights[f"layers.{i}.bias"] = torch.zeros(outputs, requires_grad=True)
@@ -102,13 +103,15 @@ def test_trained_weights_are_hit_as_they_are(
         save_file(given_weights, path)
     np.save(tmp_path / "members.npy", MEMBERS)
     model = {"name": "mlp", "parameters": {"hidden": [64]}}
-    brought = {"weights": str(path), "members": str(tmp_path / "members.npy"), "model": model}
+    brought: dict[str, Any] = {"weights": str(path), "members": str(tmp_path / "members.npy"), "model": model}
     finished = run(tmp_path, seeds=2, **brought)
     assert finished.record.errors == ()
     (found,) = victims(tmp_path, "given")  # read once, whatever the number of seeds
     assert all((found.weights[f"body.{name}"] == tensor.numpy()).all() for name, tensor in given_weights.items())
     rows = tiny.table(finished.out)
-    loss = [row for row in rows if row["scenario"] == "loss" and row["metric"] == "membership" and row["arm"] == "attack"]
+    loss = [
+        row for row in rows if row["scenario"] == "loss" and row["metric"] == "membership" and row["arm"] == "attack"
+    ]
     assert len(loss) == 2
     for row in loss:
         # The very members that the user named: 600 of them, and the model gives them away.
@@ -124,7 +127,11 @@ def test_attacks_on_the_given_model_alone_are_no_proxy(given_weights: dict[str, 
     save_file(given_weights, tmp_path / "model.safetensors")
     np.savetxt(tmp_path / "members.txt", MEMBERS, fmt="%d")
     model = {"name": "mlp", "parameters": {"hidden": [64]}}
-    brought = {"weights": str(tmp_path / "model.safetensors"), "members": str(tmp_path / "members.txt"), "model": model}
+    brought: dict[str, Any] = {
+        "weights": str(tmp_path / "model.safetensors"),
+        "members": str(tmp_path / "members.txt"),
+        "model": model,
+    }
     finished = run(tmp_path, {"theft": {"attack": tiny.THEFT}}, **brought)
     assert {row["by_proxy"] for row in tiny.table(finished.out)} == {False}
     assert victims(tmp_path, "train") == []

@@ -18,8 +18,8 @@ from synthetic import default_run
 from synthetic_facts import HOSTILE
 
 from threatloop.core.errors import InputError
-from threatloop.runs.images import blurred, png_grid
 from threatloop.runs.folder import gallery_file, read_run_folder
+from threatloop.runs.images import blurred, png_grid
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

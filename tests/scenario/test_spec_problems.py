@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
+import yaml
 
+import tiny
 from threatloop.core.errors import InputError, Problems
 from threatloop.scenario.build import MAX_SPEC_BYTES, Audit, build, parse_spec, read_spec
 
@@ -15,7 +16,7 @@ CHAIN = ["watermark_removal", "badnets", "knockoff", "gradient_inversion"]
 
 
 def checked(written: dict[str, Any] | str, *, allow_code: bool = False) -> Audit:
-    text = written if isinstance(written, str) else tiny.yaml.safe_dump(written)
+    text = written if isinstance(written, str) else yaml.safe_dump(written)
     return build(parse_spec(text, "spec"), Path(), allow_code=allow_code)
 
 
@@ -160,11 +161,11 @@ def test_a_spec_has_a_greatest_size(tmp_path: Path) -> None:
     path.write_bytes(b"#" + b"x" * (2 * MAX_SPEC_BYTES))
     with pytest.raises(InputError, match="a spec has at most 1048576"):
         read_spec(path)
-    path.write_bytes(tiny.yaml.safe_dump(tiny.spec()).encode() + b"#" + b"x" * 1000)
+    path.write_bytes(yaml.safe_dump(tiny.spec()).encode() + b"#" + b"x" * 1000)
     assert read_spec(path).name == "tiny"
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_an_unreadable_spec_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="cannot be read .*; give the path of a spec file"):
+    with pytest.raises(InputError, match=r"cannot be read .*; give the path of a spec file"):
         read_spec(tmp_path / name)

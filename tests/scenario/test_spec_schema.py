@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from threatloop.core.access import Capability
 from threatloop.core.catalogue import ATTACKS, DEFENCES
 from threatloop.scenario.build import build, parse_spec

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from threatloop.algorithms.queries import draw
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import ModelToModel
+from threatloop.core.attack import ModelToModel, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
@@ -47,6 +47,11 @@ class Distillation(ModelToModel):
     architecture: Architecture | None = None
     steps: int = Field(default=1000, ge=1)
     temperature: float = Field(default=3.0, ge=1)
+
+    def work(self, workload: Workload) -> dict[str, float]:
+        """Training on the queries, for at least ``steps`` steps."""
+        recipe = enough(workload.recipe, self.queries, self.steps)
+        return {"training_passes": float(self.queries * recipe.epochs), "scoring_passes": float(self.queries)}
 
     @abstractmethod
     def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset, Model
+from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Reading
 from threatloop.numerics.binomial import wilson
 from threatloop.numerics.figures import Interval
@@ -17,12 +18,17 @@ Hits = npt.NDArray[np.bool_]
 
 
 def predicted(model: Model, data: Dataset, case: Case) -> Labels:
-    """The model's most likely class of each record, int64 (n,)."""
+    """The model's most likely class of each record, int64 (n,).
+
+    Raises:
+        NotAssessable: the model does not answer with one class per record.
+    """
     from threatloop.models.responder import LocalResponder
 
-    return np.asarray(
-        LocalResponder(model, case.device, allow_code=case.allow_code).log_probs(data.x).argmax(axis=-1), dtype=np.int64
-    )
+    answers = LocalResponder(model, case.device, allow_code=case.allow_code).log_probs(data.x)
+    if answers.ndim != 2:
+        raise NotAssessable(f"{data.schema.kind} records have no single class that could be right or wrong")
+    return np.asarray(answers.argmax(axis=-1), dtype=np.int64)
 
 
 def rate(metric: str, hits: Hits, nothing: str) -> Reading:

@@ -17,6 +17,7 @@ from threatloop.analysis.estimates import (
     harm_of,
     not_computed,
     paired,
+    trials_of,
 )
 from threatloop.analysis.gates import gate_summary
 from threatloop.analysis.index import ACCEPTED, REFUSED, Cell, Index, by_gate
@@ -104,7 +105,9 @@ def arm_values(index: Index, streams: Streams) -> tuple[ArmValue, ...]:
             rows[0].attack,
             cell.metric,
             gate,
-            estimate(list(by_seed(group).values()), index.note(cell.metric).unit, streams, f"arm {cell.label} {gate}"),
+            estimate(
+                by_seed(group), index.note(cell.metric).unit, streams, f"arm {cell.label} {gate}", trials_of(group)
+            ),
             not_computed(group),
         )
         for cell, rows in index.cells.items()
@@ -178,8 +181,8 @@ def _enablement(index: Index, cell: Cell, removed: int, side: Side, streams: Str
         side.gate_on,
         side.gate_off,
         side.gate_off == REFUSED,
-        estimate(list(on.values()), note.unit, streams, f"{label} on"),
-        estimate(list(off.values()), note.unit, streams, f"{label} off"),
+        estimate(on, note.unit, streams, f"{label} on"),
+        estimate(off, note.unit, streams, f"{label} off"),
         PENDING,
         paired(on, off, note, harm_of(note, usual)),
     )

@@ -13,8 +13,8 @@ import numpy as np
 from threatloop.analysis.effects import Contrast, Effect, judge_family
 from threatloop.core.measurement import Measurement, MetricNote
 from threatloop.core.seeds import Streams
-from threatloop.numerics.intervals import Interval, seed_mean
-from threatloop.numerics.means import Bounds
+from threatloop.numerics.intervals import Interval, clustered_binomial, seed_mean
+from threatloop.numerics.means import NEARLY_CONSTANT, Bounds
 from threatloop.numerics.undefined import Undefined
 
 UNIT_BOUNDS: Final[Mapping[str, Bounds]] = {"rate": (0.0, 1.0), "auc": (0.0, 1.0)}
@@ -82,19 +82,42 @@ def judged(drafts: Sequence[D], rng: np.random.Generator) -> tuple[D, ...]:
     )
 
 
-def estimate(values: Sequence[float], unit: str, streams: Streams, name: str) -> Estimate:
+def estimate(
+    values: Mapping[int, float], unit: str, streams: Streams, name: str, trials: Mapping[int, int] | None = None
+) -> Estimate:
     """Mean and interval over seeds.
 
     Args:
-        values: one per seed, finite.
+        values: by seed, finite.
         unit: of the metric; decides the bounds.
         streams: of the analysis; ``name`` picks this figure's own stream.
+        trials: records behind each seed's value. Where nearly all seeds give one value, the spread between them says
+            nothing; a rate then takes the interval of its trials, clustered by seed.
     """
     if not values:
         none = Undefined("no seed has a value")
         return Estimate(none, none, 0)
-    bounds = _fitting(UNIT_BOUNDS.get(unit), values)
-    return Estimate(float(np.mean(values)), seed_mean(values, streams.numpy(name), bounds=bounds), len(values))
+    found = list(values.values())
+    bounds = _fitting(UNIT_BOUNDS.get(unit), found)
+    inside = seed_mean(found, streams.numpy(name), bounds=bounds)
+    if isinstance(inside, Interval) and inside.method == NEARLY_CONSTANT and trials is not None:
+        inside = _of_trials(values, trials) or inside
+    return Estimate(float(np.mean(found)), inside, len(found))
+
+
+def trials_of(rows: Iterable[Measurement]) -> dict[int, int]:
+    """Records behind each seed's value."""
+    return {row.seed: row.n for row in rows}
+
+
+def _of_trials(values: Mapping[int, float], trials: Mapping[int, int]) -> Interval | None:
+    """The seed-clustered binomial interval, where the values are shares of more than one trial each."""
+    counts = [trials.get(seed, 0) for seed in values]
+    hits = [value * n for value, n in zip(values.values(), counts, strict=True)]
+    if min(counts) <= 1 or len(counts) < 2 or any(abs(hit - round(hit)) > 1e-6 for hit in hits):
+        return None
+    found = clustered_binomial([round(hit) for hit in hits], counts)
+    return found if isinstance(found, Interval) else None
 
 
 def paired(on: Mapping[int, float], off: Mapping[int, float], note: MetricNote, harm: int) -> Paired:

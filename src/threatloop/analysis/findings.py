@@ -17,6 +17,7 @@ from threatloop.analysis.estimates import (
     harm_of,
     not_computed,
     paired,
+    trials_of,
 )
 from threatloop.analysis.index import REFUSED, Cell, Index, by_gate
 from threatloop.analysis.risk import risk
@@ -124,8 +125,8 @@ def _figure(index: Index, cell: Cell, gate: str, gated: bool, rows: Sequence[Mea
         gate=gate,
         stopped=gated and gate == REFUSED,
         headline=index.is_headline(first.attack, cell.metric),
-        value=estimate(list(values.values()), note.unit, streams, f"value {label}"),
-        baseline=estimate(list(usual.values()), note.unit, streams, f"baseline {label}"),
+        value=estimate(values, note.unit, streams, f"value {label}", trials_of(rows)),
+        baseline=estimate(usual, note.unit, streams, f"baseline {label}", trials_of(rows)),
         effect=PENDING,
         risk=_risk(values, usual, note, harm, streams, label),
         records=round(median(row.n for row in rows)),
@@ -151,4 +152,4 @@ def _risk(
     if not known:
         reason = next((r for r in found if isinstance(r, Undefined)), Undefined("no seed has value and baseline"))
         return Estimate(reason, reason, 0)
-    return estimate(known, "rate", streams, f"risk {label}")
+    return estimate(dict(enumerate(known)), "rate", streams, f"risk {label}")

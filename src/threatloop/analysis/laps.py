@@ -68,8 +68,8 @@ def _gain(index: Index, cell: Cell, side: Side, streams: Streams) -> LoopGain:
         cell.arm,
         side.gate_on,
         side.gate_off,
-        estimate(list(on.values()), note.unit, streams, f"{label} on"),
-        estimate(list(off.values()), note.unit, streams, f"{label} off"),
+        estimate(on, note.unit, streams, f"{label} on"),
+        estimate(off, note.unit, streams, f"{label} off"),
         PENDING,
         paired(on, off, note, harm_of(note, usual)),
     )

@@ -14,6 +14,7 @@ from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import BudgetExhausted, NotAssessable
+from threatloop.core.recipe import Recipe
 from threatloop.core.service import Service
 
 S = TypeVar("S")
@@ -68,6 +69,23 @@ class AttackInfo:
 
 
 @dataclass(frozen=True)
+class Workload:
+    """The size of a target, for estimates.
+
+    Attributes:
+        records: in the data set.
+        classes: of its labels.
+        width: numbers in one encoded record.
+        recipe: of the victim.
+    """
+
+    records: int
+    classes: int
+    width: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[T]):
     """What an attack returned, and why it stopped: ``finished`` or ``query budget spent``."""
 
@@ -89,14 +107,9 @@ class Step(BaseModel, Generic[S]):
         """The capabilities that this configuration uses: ``info.needs``, or fewer."""
         return self.info.needs
 
-    def work(self, records: int, epochs: int) -> dict[str, float]:  # noqa: ARG002
-        """What the plan's estimate counts: ``training_passes`` and ``scoring_passes`` over single records.
-
-        Args:
-            records: of the target.
-            epochs: of the victim's recipe.
-        """
-        return {"scoring_passes": float(records)}
+    def work(self, workload: Workload) -> dict[str, float]:
+        """What the plan's estimate counts: ``training_passes``, ``scoring_passes`` (of single records), ``seconds``."""
+        return {"scoring_passes": float(workload.records)}
 
     def with_budget(self, factor: int) -> Step[Any]:
         """The same attack with its query budget multiplied, where it states one."""

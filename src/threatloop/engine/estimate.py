@@ -81,7 +81,7 @@ class Estimator:
         for task in tasks:
             probe = self._probe(facts[str(task.local["target"])])
             per_pass = probe.train_many if task.operation == "shadows" else probe.train
-            seconds += SECONDS_PER_TASK
+            seconds += SECONDS_PER_TASK + task.work.get("seconds", 0.0)
             seconds += per_pass * task.work.get("training_passes", 0.0) + probe.score * task.work.get(
                 "scoring_passes", 0.0
             )

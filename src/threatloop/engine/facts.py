@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from threatloop.core.assets import SCHEMA, Architecture
+from threatloop.core.attack import Workload
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import Schema
+from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TokenSchema
 from threatloop.core.seeds import Streams
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.operations import module_of
@@ -45,6 +46,10 @@ class TargetFacts:
     source: str
     architecture: Architecture
     recipe: Recipe
+
+    @property
+    def workload(self) -> Workload:
+        return Workload(self.records, len(self.schema.classes), _width(self.schema), self.recipe)
 
     @property
     def profile(self) -> str:
@@ -116,6 +121,17 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
         TargetFacts(target, task, schema, n, counts, bool(found["public"]), str(found["source"]), architecture, recipe),
         executed,
     )
+
+
+def _width(schema: Schema) -> int:
+    """Numbers in one record, before categories are expanded."""
+    match schema:
+        case ImageSchema():
+            return schema.channels * schema.height * schema.width
+        case TabularSchema():
+            return len(schema.columns)
+        case TokenSchema():
+            return schema.context
 
 
 def _class_counts(y: Any, classes: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref, Task
+from threatloop.numerics.roc import MIN_FALSE_POSITIVES
 from threatloop.scenario.build import Audit, BuiltTarget, Scenario
 
 USER_INPUT = ("split", "given")
@@ -60,6 +62,7 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     plan.facts = {name: _facts(target, plan, workspace) for name, target in audit.targets.items()}
     plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
     _check_access(plan)
+    _check_rates(plan)
     cost = Estimate()
     for scenario in audit.scenarios:
         for name in scenario.targets:
@@ -139,6 +142,23 @@ def _unsupported(scenario: Scenario, facts: TargetFacts) -> str:
 
 def _label(scenario: Scenario) -> str:
     return " >> ".join(ATTACKS.name_of(type(step)) for step in scenario.steps)
+
+
+def _check_rates(plan: Plan) -> None:
+    """A false-positive rate that the user asks for needs enough non-members to be resolved."""
+    problems = []
+    for name, facts in plan.facts.items():
+        shares = facts.target.spec.shares
+        nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
+        for rate in facts.target.spec.false_positive_rates:
+            needed = math.ceil(MIN_FALSE_POSITIVES / rate)
+            if nonmembers < needed:
+                problems.append(
+                    f"targets.{name}.false_positive_rates: {rate:g} needs {needed} non-members, this data leaves about "
+                    f"{nonmembers}; ask for {MIN_FALSE_POSITIVES / max(nonmembers, 1):.2g} or more, or bring more records"
+                )
+    if problems:
+        raise Problems("spec", problems)
 
 
 def _check_access(plan: Plan) -> None:

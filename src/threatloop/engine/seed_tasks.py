@@ -185,6 +185,7 @@ class SeedTasks:
             "upstream": [written(one, ATTACKS) for one in upstream],
             "metrics": list(metrics),
             "device": self.facts.target.spec.device,
+            "false_positive_rates": list(self.facts.target.spec.false_positive_rates),
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]
@@ -208,7 +209,7 @@ class SeedTasks:
         return {"training_passes": float(records * self.facts.recipe.epochs), "records": float(records)}
 
     def _attack_work(self, attack: Step[Any]) -> dict[str, float]:
-        return attack.work(self.facts.records, self.facts.recipe.epochs)
+        return attack.work(self.facts.workload)
 
     def _add(
         self,

@@ -58,7 +58,7 @@ class Membership(Metric):
         found, is_member, ids = scores[used], member[used], candidates.ids[used]
         readings = (
             _area(found, is_member),
-            *(_rate(name, alpha, found, is_member) for name, alpha in LOW_RATES),
+            *(_rate(name, alpha, found, is_member) for name, alpha in _rates(case).items()),
             *_canaries(case, found, is_member, ids),
         )
         curve = roc_curve(found, is_member)
@@ -71,6 +71,12 @@ def _scores(evidence: Evidence, candidates: Dataset) -> Floats:
     if scores.shape != (len(candidates),):
         raise InputError(f"membership: scores {scores.shape} for {len(candidates)} candidates; need one `score` each")
     return scores
+
+
+def _rates(case: Case) -> dict[str, float]:
+    """The usual false-positive rates and those that the user asks for, by the name of their reading."""
+    asked = {f"tpr_at_{rate * 100:g}pct".replace(".", ""): rate for rate in case.facts.get("false_positive_rates", ())}
+    return {**dict(LOW_RATES), **asked}
 
 
 def _touched(case: Case) -> list[int]:

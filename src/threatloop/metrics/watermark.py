@@ -20,8 +20,9 @@ class WatermarkEscapes(Metric):
     """Whether the set as a whole *escapes* detection, and how well single images and the payload survive.
 
     The headline is 1 when the owner's test over all images is no longer significant at the false-positive rate, so
-    that larger is worse for the owner. ``.z`` is the test's z over the set, ``.per_image`` the share of images that are
-    found singly at the same rate, ``.bit_accuracy`` the share of payload bits recovered.
+    that larger is worse for the owner; it is one test a seed, so its n is 1. ``.z`` is the test's z over the set,
+    ``.per_image`` the share of images that are found singly at the same rate, ``.bit_accuracy`` the share of payload
+    bits recovered.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -50,7 +51,7 @@ class WatermarkEscapes(Metric):
         n = len(outcome)
         name = "watermark_escapes"
         readings = (
-            Reading(name, escaped, n),
+            Reading(name, escaped, 1),
             Reading(f"{name}.z", float(found.z_set), n),
             Reading(f"{name}.per_image", float(singly.mean()), n, low, high),
             Reading(f"{name}.bit_accuracy", float(found.bit_accuracy), n),

@@ -66,8 +66,10 @@ class LocalResponder:
         return answers
 
     def differentiable(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Encoded records (a tensor on the model's device, gradients allowed) to logits; the weights are frozen."""
-        return self._network()
+        """Encoded records (a tensor on any device, gradients allowed) to logits there; the weights are frozen."""
+        network = self._network()
+        place = next(network.parameters()).device
+        return lambda x: network(x.to(place)).to(x.device)
 
     def model(self) -> Model:
         """The weights themselves."""

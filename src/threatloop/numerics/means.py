@@ -13,6 +13,7 @@ from threatloop.numerics.figures import Interval
 from threatloop.numerics.studentised import REPLICATES, Studentised, studentise
 from threatloop.numerics.undefined import Undefined
 
+NEARLY_CONSTANT = "bounded, nearly constant over seeds"
 SKEWED = 0.5
 """|sample skewness| above which the t interval alone is not trusted (it covers 90 % on exponential data at k = 12)."""
 
@@ -128,7 +129,7 @@ def mostly_constant(values: ArrayLike, bounds: Bounds, level: float = 0.95) -> I
         return Undefined("there are no seeds")
     share, usual = odd_share(array, (1 - fraction(level, "level")) / 2)
     low, high = (usual + share * (end - usual) for end in bounds)
-    return Interval(low, high, level, "bounded, nearly constant over seeds")
+    return Interval(low, high, level, NEARLY_CONSTANT)
 
 
 def odd_share(values: Floats, tail: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue, ena
 from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError, Problems, ThreatloopError
 from threatloop.data.sources import Source, parse_source
+from threatloop.scenario.problems import line
 from threatloop.scenario.spec import ScenarioSpec, Spec, Target
 
 B = TypeVar("B", bound=BaseModel)
@@ -100,7 +101,7 @@ def parse_spec(raw: bytes | str, where: str) -> Spec:
         return Spec.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise Problems(where, [*(_line(item, Spec) for item in found), *_further_problems(content, found)]) from None
+        raise Problems(where, [*(line(item, Spec) for item in found), *_further_problems(content, found)]) from None
 
 
 def _content(raw: bytes | str) -> Any:
@@ -221,40 +222,9 @@ def _resolve(
         cls = catalogue.load(name)
         return cls.model_validate(parameters)
     except ValidationError as error:
-        problems += [f"{at} ({name}): {_line(item, cls)}" for item in error.errors(include_url=False)]
+        problems += [f"{at} ({name}): {line(item, cls)}" for item in error.errors(include_url=False)]
     except InputError as error:
         problems.append(f"{at}: {error}")
     except (ImportError, AttributeError) as error:
         problems.append(f"{at}: {catalogue.path(name)} cannot be loaded ({error}); mend or remove that plugin")
-    return None
-
-
-def _line(error: Any, model: type[BaseModel]) -> str:
-    """One pydantic error as one line, with the nearest allowed key for an unknown one."""
-    place = ".".join(str(part) for part in error["loc"]) or "(whole file)"
-    if error["type"] == "extra_forbidden":
-        allowed = _fields_at(model, error["loc"][:-1])
-        return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
-    given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
-    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
-
-
-def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
-    """The allowed keys at a place in the model, as far as its annotations tell."""
-    current: Any = model
-    for part in place:
-        fields = getattr(current, "model_fields", {})
-        if part in fields:
-            current = _inner_model(fields[part].annotation)
-    return list(getattr(current, "model_fields", {}))
-
-
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner: Callable[[Any], Any] = _inner_model
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := inner(argument)) is not None:
-            return found
     return None

@@ -68,6 +68,9 @@ class Target(_Strict):
     shadows: int = Field(default=32, ge=2, multiple_of=2, description="shadow models per seed")
     shares: Shares = Shares()
     canaries: Canaries | None = None
+    false_positive_rates: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
+        default=(), description="rates at which membership must be resolved; each needs 10 / rate non-members"
+    )
     query_cap: int | None = Field(default=None, ge=1, description="records that any one attack may ask, at most")
     mark_psnr: float = Field(default=36.0, ge=30, le=60, description="dB; strength of the data owner's watermark")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToData, Direction
+from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 
@@ -52,6 +52,10 @@ class WatermarkRemoval(DataToData):
     min_psnr: float = Field(default=10.0, ge=0, description="dB against the marked images; more distortion is useless")
     caught: float = Field(default=0.05, gt=0, lt=0.5, description="chance of still being detected that is accepted")
     most_auxiliary: int = Field(default=2000, ge=FEWEST_AUXILIARY, description="auxiliary images that are used at most")
+
+    def work(self, workload: Workload) -> dict[str, float]:
+        """Mostly the denoiser; about 1.5 s for 8×8 pixels and 25 s for 28×28, measured on one core."""
+        return {"seconds": 1.0 + 0.03 * min(workload.width, 4096)}
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
         from scipy.stats import norm

@@ -11,15 +11,12 @@ from pydantic import Field
 from threatloop.algorithms.recovered import recovered, start_points
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToData
+from threatloop.core.attack import AttackInfo, Direction, ModelToData, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 KEEP_EVERY = 20
 """Steps between two complete results, for the case that the budget ends the ascent."""
-TYPICAL_CLASSES = 10
-BACKWARD = 3
-"""A gradient costs about as much as this many answers."""
 
 
 class GradientInversion(ModelToData):
@@ -76,9 +73,10 @@ class GradientInversion(ModelToData):
     learning_rate: float = Field(default=0.3, gt=0, le=1)
     smoothing: float = Field(default=0.5, ge=0, le=2)
 
-    def work(self, records: int, epochs: int) -> dict[str, float]:  # noqa: ARG002
-        """Gradient steps, counted as answers."""
-        return {"scoring_passes": float(BACKWARD * TYPICAL_CLASSES * self.per_class * self.restarts * self.steps)}
+    def work(self, workload: Workload) -> dict[str, float]:
+        """Every step is a forward and backward pass of every restart."""
+        passes = workload.classes * self.per_class * self.restarts * self.steps
+        return {"training_passes": float(passes), "scoring_passes": 0.0}
 
     def recover(self, service: Service, bench: Bench) -> Dataset:
         """The recovered records."""

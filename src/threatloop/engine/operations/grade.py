@@ -24,7 +24,7 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         task.streams,
         tuple(attack_of(one) for one in task.config["upstream"]),
         {OWNER: task.streams.child("mark").key(OWNER)},
-        {},
+        {"false_positive_rates": task.config["false_positive_rates"]},
         task.config["device"],
         bool(task.local.get("allow_code")),
     )

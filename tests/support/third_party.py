@@ -53,7 +53,7 @@ class Greedy(Probe[Service]):
         Direction.MODEL_TO_DATA, needs=frozenset({Capability.SCORES}), resources=frozenset({Resource.CANDIDATES})
     )
 
-    def examine(self, source: Service, bench: Bench) -> Evidence:
+    def examine(self, source: Service, bench: Bench) -> Evidence:  # noqa: ARG002
         return Evidence({"score": bench.resource(Resource.SHADOWS).log_probs.mean(axis=0)})
 
 

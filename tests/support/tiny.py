@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from threatloop import api
+from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import TIMING_COLUMNS
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import Plan, make_plan
@@ -29,6 +32,24 @@ SCENARIOS: dict[str, Any] = {
     "membership": {"attack": "lira"},
 }
 COMMAND = [sys.executable, "-c", "from threatloop.cli.main import run; run()"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A finished inline run of `spec`, not to be changed."""
+
+    finished: Finished
+    folder: Path
+    rows: list[dict[str, Any]]
+
+
+SMALL = {"queries": 30, "steps": 5, "per_class": 2, "restarts": 1, "most_auxiliary": 100}
+
+
+def small(name: str) -> dict[str, Any]:
+    """A row of the catalogue with the cheapest configuration that its fields allow."""
+    fields = ATTACKS.load(name).model_fields
+    return {"name": name, **{field: value for field, value in SMALL.items() if field in fields}}
 
 
 def spec(
@@ -87,5 +108,23 @@ def command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int
 def started(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     """The command line in a process group of its own."""
     command = [*COMMAND, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=cwd, text=True, start_new_session=True, **pipes)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, text=True, start_new_session=True, stdout=pipe, stderr=pipe)
+
+
+def keys(folder: Path) -> set[str]:
+    """Keys of every artefact of a run below this folder."""
+    return set(Store(str(folder / "store")).keys())
+
+
+def children(name: str = "") -> list[psutil.Process]:
+    """Processes below this one whose command contains ``name``."""
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if not name or name in " ".join(command_of(process))]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []

@@ -1,0 +1,118 @@
+"""Larger runs: the whole chain on PneumoniaMNIST, and the plan's estimate against a bounded CIFAR-10 run.
+
+    python benchmarks/bounded.py pneumonia FOLDER     (FOLDER holds pneumoniamnist.npz)
+    python benchmarks/bounded.py cifar FOLDER         (FOLDER holds cifar10_jpeg.zip)
+    python benchmarks/bounded.py images               (1,000 generated images of 224×224 through ResNet-18)
+
+Bars on two cores: PneumoniaMNIST ≤ 10 minutes; CIFAR-10's estimate within a factor of two in time and memory, ≤ 6 GiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from audit import run, show
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def pneumonia(folder: Path) -> None:
+    """The shipped example, cold."""
+    with tempfile.TemporaryDirectory() as place:
+        spec = _spec("pneumoniamnist.yaml", "npz", folder / "pneumoniamnist.npz", Path(place))
+        found = run(spec, Path(place), 3)
+        show("PneumoniaMNIST, small CNN, 3 seeds, 16 shadows, the whole chain", found)
+        _figures(Path(place) / "run")
+
+
+def cifar(folder: Path) -> None:
+    """Estimate, then the real thing."""
+    with tempfile.TemporaryDirectory() as place:
+        spec = _spec("cifar10.yaml", "images", folder / "cifar10_jpeg.zip", Path(place))
+        command = [
+            sys.executable,
+            "-m",
+            "threatloop",
+            "plan",
+            str(spec),
+            "--json",
+            "--store",
+            str(Path(place) / "store"),
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        plan = json.loads(printed.strip().splitlines()[-1])
+        print(f"estimate: {plan['seconds']:.0f} s, {plan['memory_bytes'] / 2**30:.2f} GiB", flush=True)
+        found = run(spec, Path(place), 1)
+        show("CIFAR-10, ResNet-18, 5,000 images, 1 epoch, 4 shadows", found)
+        print(
+            f"estimate / real: time {plan['seconds'] / found['seconds']:.2f}, "
+            f"memory {plan['memory_bytes'] / found['memory']:.2f}"
+        )
+
+
+def images() -> None:
+    """1,000 images of 224×224 through a ResNet-18 service."""
+    import numpy as np
+    import torch
+
+    from threatloop.core.assets import Architecture
+    from threatloop.core.schema import ImageSchema
+    from threatloop.models.build import build
+    from threatloop.models.network import dump
+    from threatloop.models.responder import local_service
+
+    schema = ImageSchema(channels=3, height=224, width=224, classes=tuple(f"class {i}" for i in range(10)))
+    architecture = Architecture(name="resnet18")
+    model = dump(build(architecture, schema, torch.Generator().manual_seed(0)), architecture, schema)
+    x = np.random.default_rng(0).integers(0, 256, (1000, 3, 224, 224), dtype=np.uint8)
+    started = time.perf_counter()
+    answers = local_service(model).log_probs(x)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"1,000 images of 224×224: answers {answers.shape}, {time.perf_counter() - started:.1f} s, peak {peak:.2f} GiB"
+    )
+
+
+def _spec(name: str, key: str, file: Path, place: Path) -> Path:
+    content: dict[str, Any] = yaml.safe_load((EXAMPLES / name).read_text(encoding="utf-8"))
+    (target,) = content["targets"].values()
+    target["data"][key] = str(file.resolve())
+    spec = place / "spec.yaml"
+    spec.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return spec
+
+
+def _figures(folder: Path) -> None:
+    from threatloop.analysis.summary import summarise
+    from threatloop.cli.console import console
+    from threatloop.cli.results import results_table
+    from threatloop.runs.folder import read_run_folder
+
+    read = read_run_folder(folder)
+    console().print(results_table(read.record, summarise(read.record, read.rows)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("pneumonia", "cifar", "images"))
+    parser.add_argument("folder", nargs="?", type=Path, default=Path())
+    arguments = parser.parse_args()
+    if arguments.what == "images":
+        images()
+    else:
+        {"pneumonia": pneumonia, "cifar": cifar}[arguments.what](arguments.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What pydantic found wrong with a spec, in the spec's own words: one line each, with the nearest allowed key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from threatloop.core.catalogue import nearest
+
+
+def line(error: Any, model: type[BaseModel]) -> str:
+    """One pydantic error as one line, with the nearest allowed key for an unknown one."""
+    place = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(model, error["loc"][:-1])
+        return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
+    given = error.get("input")
+    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
+
+
+def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """The allowed keys at a place in the model, as far as its annotations tell."""
+    current: Any = model
+    for part in place:
+        fields = getattr(current, "model_fields", {})
+        if part in fields:
+            current = _inner_model(fields[part].annotation)
+    return list(getattr(current, "model_fields", {}))
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner: Callable[[Any], Any] = _inner_model
+    for argument in getattr(annotation, "__args__", ()):
+        if (found := inner(argument)) is not None:
+            return found
+    return None
