@@ -153,9 +153,10 @@ def _check_rates(plan: Plan) -> None:
         for rate in facts.target.spec.false_positive_rates:
             needed = math.ceil(MIN_FALSE_POSITIVES / rate)
             if nonmembers < needed:
+                least = MIN_FALSE_POSITIVES / max(nonmembers, 1)
                 problems.append(
                     f"targets.{name}.false_positive_rates: {rate:g} needs {needed} non-members, this data leaves about "
-                    f"{nonmembers}; ask for {MIN_FALSE_POSITIVES / max(nonmembers, 1):.2g} or more, or bring more records"
+                    f"{nonmembers}; ask for {least:.2g} or more, or bring more records"
                 )
     if problems:
         raise Problems("spec", problems)
