@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from threatloop.core.errors import InputError
@@ -62,7 +63,8 @@ class OnRay(Backend):
             _node_ip_address=LOOPBACK,
             log_to_driver=False,
             configure_logging=False,
-            runtime_env={"env_vars": ONE_THREAD},
+            # Plugins and code beside the spec, which this process can import.
+            runtime_env={"env_vars": {**ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
         )
 
     def _connect(self, address: str) -> None:
