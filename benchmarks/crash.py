@@ -55,10 +55,12 @@ def command(arguments: list[str], folder: Path) -> list[str]:
 
 
 def kill_once(arguments: list[str], folder: Path, after: float, whole_group: bool) -> tuple[bool, str]:
-    """One run, killed after so many seconds: the whole group, or the parent alone."""
+    """One run, killed so many seconds after it first stored something: the whole group, or the parent alone."""
     before = artefacts(folder / "store")
     quiet: Any = subprocess.DEVNULL
     running = subprocess.Popen(command(arguments, folder), stdout=quiet, stderr=quiet, start_new_session=True)
+    while running.poll() is None and artefacts(folder / "store") <= before:
+        time.sleep(0.05)
     try:
         running.wait(after)
     except subprocess.TimeoutExpired:
@@ -69,7 +71,7 @@ def kill_once(arguments: list[str], folder: Path, after: float, whole_group: boo
         time.sleep(0.1)
     left, stored = members(running.pid), artefacts(folder / "store")
     whom = "the group" if whole_group else "the parent"
-    how = f"{whom} killed after {after:5.1f} s" if status < 0 else f"ended by itself with {status}"
+    how = f"{whom} killed {after:4.1f} s after its first artefact" if status < 0 else f"ended by itself with {status}"
     return left == 0 and before <= stored, f"{how}; {len(before)} → {len(stored)} artefacts, {left} processes left"
 
 
@@ -88,7 +90,7 @@ def main() -> int:
         seconds = time.perf_counter() - started
         print(f"undisturbed: {seconds:.1f} s, {len(artefacts(whole / 'store'))} artefacts")
         for number in range(1, chosen.kills + 1):
-            after = draws.uniform(2.0, max(4.0, seconds * 0.6))
+            after = draws.uniform(0.0, 2 * seconds / chosen.kills)
             passed, line = kill_once(arguments, killed, after, whole_group=number % 2 == 1)
             verdicts.append(passed)
             print(f"kill {number:2d}: {'PASS' if passed else 'FAIL'}  {line}", flush=True)

@@ -6,7 +6,9 @@ import json as json_module
 from collections.abc import Callable
 from typing import Any
 
-from rich.table import Table
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 from threatloop.cli.console import console
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, enable_plugins, nearest
@@ -27,7 +29,7 @@ def run(kind: str, plugins: tuple[str, ...], json: bool) -> int:
         print(json_module.dumps(chosen, ensure_ascii=False))
         return 0
     for name, rows in chosen.items():
-        console().print(_table(name, rows))
+        _show(name, rows)
     return 0
 
 
@@ -88,12 +90,27 @@ def data() -> Rows:
     return catalogue_rows()
 
 
-def _table(title: str, rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left", show_lines=False)
-    wide = ("paper", "meaning", "knowledge")
-    columns = [name for name in rows[0] if name not in ("baseline", "knowledge")] if rows else []
-    for name in columns:
-        table.add_column(name, overflow="fold", ratio=3 if name in wide else None)
+GROUPED_BY = ("direction", "stage")
+BRIEF = ("needs", "modalities", "atlas", "baseline", "unit", "worst", "margin", "options")
+"""Facts that share a line; everything else gets its own."""
+
+
+def _show(title: str, rows: Rows) -> None:
+    """A list rather than a table: names stay whole and sentences stay readable at 100 columns."""
+    out, group = console(), ""
+    out.rule(title, align="left")
     for row in rows:
-        table.add_row(*(", ".join(row[name]) if isinstance(row[name], list) else str(row[name]) for name in columns))
-    return table
+        found = next((str(row[name]) for name in GROUPED_BY if name in row), "")
+        if found != group:
+            group = found
+            out.print(f"[bold]{group}[/]")
+        out.print(f"  [bold]{escape(row['name'])}[/]  {escape(str(row.get('title', '')))}")
+        brief = [f"{name}: {_text(row[name])}" for name in BRIEF if name in row and _text(row[name])]
+        others = [name for name in row if name not in (*GROUPED_BY, *BRIEF, "name", "title")]
+        for line in ("   ".join(brief), *(f"{name}: {_text(row[name])}" for name in others)):
+            if line:
+                out.print(Padding(Text(line), (0, 0, 0, 6)))
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else "–" if value is None else str(value)

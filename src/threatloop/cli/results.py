@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from threatloop.analysis.findings import Figure
@@ -16,7 +17,9 @@ ORDER = ("D→D", "D→M", "M→M", "M→D")
 
 def results_table(record: RunRecord, summary: Summary) -> Table:
     """The headline figure of every step of every scenario, by direction."""
-    table = Table(title=f"{record.name}: {record.seeds} seeds", title_justify="left")
+    table = Table(
+        title=f"{record.name}: {record.seeds} seeds", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for column in ("", "target", "scenario", "metric"):
         table.add_column(column, overflow="fold")
     for column in ("value [95 %]", "baseline"):

@@ -61,7 +61,7 @@ def catalogue_rows() -> list[dict[str, Any]]:
     for key, reader in READERS.items():
         words = [word for word, meant in SHORT.items() if key in meant]
         options = [name for name in reader.model_fields if name != key]
-        about = (reader.__doc__ or "").strip().splitlines()[0]
+        about = (reader.__doc__ or "").strip().splitlines()[0].replace("``", "")
         rows.append({"name": " or ".join(words) or f"{{{key}: …}}", "options": options, "reads": about})
     return rows
 
