@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from threatloop.analysis.findings import Figure
+from threatloop.analysis.index import REFUSED
 from threatloop.analysis.summary import Summary
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.undefined import Undefined
@@ -35,7 +36,7 @@ def _row(record: RunRecord, figure: Figure) -> tuple[str, ...]:
     note = record.metrics.get(figure.metric)
     unit = note.unit if note else ""
     where = figure.scenario if figure.steps == 1 else f"{figure.scenario} {figure.step}/{figure.steps}"
-    gate = f" ({figure.gate})" if figure.gate else ""
+    gate = " (refused by the gate)" if figure.gate == REFUSED else ""
     if isinstance(figure.value.mean, Undefined):
         value = str(figure.value.mean)
     else:
