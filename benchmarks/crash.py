@@ -71,7 +71,9 @@ def kill_once(arguments: list[str], folder: Path, after: float, whole_group: boo
         time.sleep(0.1)
     left, stored = members(running.pid), artefacts(folder / "store")
     whom = "the group" if whole_group else "the parent"
-    how = f"{whom} killed {after:4.1f} s after its first artefact" if status < 0 else f"ended by itself with {status}"
+    how = f"ended with {status}" if status >= 0 else f"{whom} killed {after:4.1f} s after its first artefact"
+    if status >= 0:
+        return False, f"{how} before it could be killed; choose a longer run, or fewer kills"
     return left == 0 and before <= stored, f"{how}; {len(before)} → {len(stored)} artefacts, {left} processes left"
 
 
@@ -90,7 +92,7 @@ def main() -> int:
         seconds = time.perf_counter() - started
         print(f"undisturbed: {seconds:.1f} s, {len(artefacts(whole / 'store'))} artefacts")
         for number in range(1, chosen.kills + 1):
-            after = draws.uniform(0.0, 2 * seconds / chosen.kills)
+            after = draws.uniform(0.0, seconds / chosen.kills)
             passed, line = kill_once(arguments, killed, after, whole_group=number % 2 == 1)
             verdicts.append(passed)
             print(f"kill {number:2d}: {'PASS' if passed else 'FAIL'}  {line}", flush=True)
