@@ -44,6 +44,7 @@ class DecoyBudget:
         false_positive_rate: of the detector he must escape.
         margin: how far, in standard deviations, the mean z must stay below that detector's threshold; 1.25 leaves the
             owner one chance in ten to detect.
+        mark_psnr_db: strength of the owner's marks, which is part of the public scheme.
         min_psnr_db: pipelines that distort more (against the marked images) are of no use to him.
     """
 
@@ -52,6 +53,7 @@ class DecoyBudget:
     false_positive_rate: float = 0.01
     margin: float = 1.25
     min_psnr_db: float = 10.0
+    mark_psnr_db: float = 36.0
 
     def __post_init__(self) -> None:
         if min(self.screening_keys, self.confirmation_keys) < 1 or not 0 < self.false_positive_rate < 1:
@@ -137,7 +139,7 @@ def choose_on_decoy(
     if pipelines is None:
         erase = fit_erase_band(known, reference)
         pipelines = default_pipelines(train_denoiser(known, rng, recipe), erase)
-    bench = _DecoyBench(carriers, reference, float(np.sqrt(set_size / len(carriers))))
+    bench = _DecoyBench(carriers, reference, float(np.sqrt(set_size / len(carriers))), budget.mark_psnr_db)
     decoys = bench.decoys(budget.screening_keys, rng)
     screening = tuple(bench.run(pipeline, decoys, rng) for pipeline in pipelines)
     usable = [i for i, trial in enumerate(screening) if trial.psnr_db >= budget.min_psnr_db]
@@ -166,10 +168,11 @@ class _DecoyBench:
     carriers: Images
     reference: HostStatistics
     scale: float
+    psnr_db: float
 
     def decoys(self, count: int, rng: np.random.Generator) -> list[_Decoy]:
         keys = [rng.bytes(16) for _ in range(count)]
-        marked = [embed(self.carriers, key, self.reference) for key in keys]
+        marked = [embed(self.carriers, key, self.reference, self.psnr_db) for key in keys]
         return [_Decoy(key, images, self._z(images, key)) for key, images in zip(keys, marked, strict=True)]
 
     def run(self, pipeline: Pipeline, decoys: Sequence[_Decoy], rng: np.random.Generator) -> Trial:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,10 @@ class Distillation(ModelToModel):
     architecture: Architecture | None = None
     steps: int = Field(default=1000, ge=1)
     temperature: float = Field(default=3.0, ge=1)
+
+    def with_budget(self, factor: int) -> Self:
+        """More queries, and as many more optimisation steps."""
+        return self.model_copy(update={"queries": self.queries * factor, "steps": self.steps * factor})
 
     def work(self, workload: Workload) -> dict[str, float]:
         """Training on the queries, for at least ``steps`` steps."""

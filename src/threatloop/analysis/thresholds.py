@@ -101,7 +101,9 @@ class _Judge:
             found = [f for f in self.summary.figures if f.headline and (f.target, f.direction) == (target, wanted.name)]
             if not found:
                 outcomes.append(self._open(f"{target}: {wanted.name} was not assessed"))
-            outcomes.extend(self._estimate(wanted, f"risk of {_called(f)}", f.risk, self._doubts([f])) for f in found)
+            outcomes.extend(
+                self._estimate(wanted, f"risk of {_called(f)}", f.risk, self._doubts([f], f.risk.n)) for f in found
+            )
             named = {a for a, facts in self.record.attacks.items() if facts.get("direction") == wanted.name}
             outcomes.extend(self._lost(target, "", named))
         return outcomes
@@ -115,7 +117,7 @@ class _Judge:
                 if f.target == target and any((f.scenario, f.attack, name) in triples for name in self._called(f)):
                     groups.setdefault((f.scenario, f.step, f.metric), []).append(f)
             for group in groups.values():
-                doubts = self._doubts(group)
+                doubts = self._doubts(group, sum(f.value.n for f in group))
                 outcomes.extend(self._estimate(wanted, _called(f), f.value, doubts) for f in group)
             for scenario, attack, _ in triples:
                 outcomes.extend(self._lost(target, scenario, {attack}))
@@ -140,8 +142,7 @@ class _Judge:
             return self._open(f"{shown}, which straddles {wanted.limit:g}")
         return self._open(f"{shown}, but {doubts[0]}") if doubts else _Outcome(False, (shown,))
 
-    def _doubts(self, group: Sequence[Figure]) -> list[str]:
-        seeds = sum(f.value.n for f in group)
+    def _doubts(self, group: Sequence[Figure], seeds: int) -> list[str]:
         few = [f"only {seeds} of {self.record.seeds} seeds have a value"] if seeds < self.record.seeds else []
         return few + [f"a self-check failed ({why})" for f in group for why in f.suspect]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from threatloop.api import Result
     from threatloop.core.measurement import RunRecord
 
+MOST_LINES = 12
 EXIT_OK, EXIT_ERRORS, EXIT_CROSSED = 0, 1, 3
 
 
@@ -80,8 +81,10 @@ def _tell(result: Result) -> None:
 
     out.print(results_table(record, result.summary))
     for name, notices in (("errors", record.errors), ("not assessed", record.not_assessed)):
-        for notice in notices:
+        for notice in notices[:MOST_LINES]:
             out.print(f"[bold]{name}[/]: " + escape(f"{notice.target} {notice.what}: {notice.why}"))
+        if len(notices) > MOST_LINES:
+            out.print(f"… and {len(notices) - MOST_LINES} more {name}; the report lists them all")
     failed = [check for check in record.self_checks if check.passed is False]
     for check in failed:
         where = f"{check.target} {check.what}" + ("" if check.seed is None else f" failed in seed {check.seed}")

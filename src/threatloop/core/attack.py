@@ -54,6 +54,7 @@ class AttackInfo:
         needs: capabilities on the service it attacks; empty for attacks on data.
         resources: what it holds beside its source.
         atlas: MITRE ATLAS technique ids.
+        unchanged: it returns its source as it is, so that the plan needs no task for it.
     """
 
     title: str
@@ -66,6 +67,7 @@ class AttackInfo:
     needs: frozenset[Capability] = frozenset()
     resources: frozenset[Resource] = frozenset()
     atlas: tuple[str, ...] = ()
+    unchanged: bool = False
 
 
 @dataclass(frozen=True)

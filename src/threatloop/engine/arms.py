@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from threatloop.core.attack import Direction, Step
@@ -13,6 +13,9 @@ from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WIT
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
+
+DOUBLE = "double"
+"""The control of lap 2 that spends both laps' budget in one."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Arm:
         graded_from: 1-based; earlier steps are the same as in the ``attack`` arm, and are not run in lap 2.
         lap: 1 or 2.
         start: what the chain starts from, or None for its natural start.
-        offers: contributions that the victim accepted in the lap before.
+        offers: contributions of the lap before; the gate decides about them again, in the same way.
         extra: feedback and the clone of the lap before.
         lift: the first step is replaced by the engine's own lifting of the protection.
     """
@@ -112,7 +115,7 @@ def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterabl
     yield lap("restart", again, None)
     yield lap("prior", prior, prior)
     doubled = tuple(step.with_budget(2) for step in scenario.steps)
-    yield Arm("double", doubled, begin, 2, again, first.crafted)
+    yield Arm(DOUBLE, doubled, begin, 2, again, first.crafted)
 
 
 def _models_stolen(scenario: Scenario, walked: _Walked) -> list[Ref]:
@@ -135,16 +138,13 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
         if arm.lap > 1 and i < arm.graded_from:
             continue
         direction = meant.info.direction
-        if arm.lift and i == 1:
-            outcome = tasks.original()
-        else:
-            outcome = tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm))
+        outcome = _run(arm, i, step, source, owned, tasks)
         truths = {"source": source, "outcome": outcome}
         if direction is Direction.DATA_TO_MODEL:
             crafted.append(outcome)
-            victim = tasks.victim([*arm.offers, outcome])
-            truths |= {"crafted": outcome, "outcome": victim, "clean_contribution": source}
-            outcome = victim
+            victim = tasks.victim([*arm.offers, outcome], None if step.info.unchanged else step)
+            truths |= {"crafted": outcome, "outcome": victim}
+            outcome, owned = victim, False
         if i >= arm.graded_from:
             upstream = scenario.steps[: i - 1]
             figures.append(_figure(arm, i, meant, scenario, tasks, truths, victim, upstream))
@@ -152,6 +152,16 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
         source = outcome
         outcomes.append(outcome)
     return _Walked(tuple(outcomes), tuple(crafted), tuple(figures))
+
+
+def _run(arm: Arm, i: int, step: Step[Any], source: Ref, owned: bool, tasks: SeedTasks) -> Ref:
+    """What a step makes of its source; the engine itself lifts the protection where the arm says so."""
+    if arm.lift and i == 1:
+        return tasks.role("contribution")
+    if step.info.unchanged:
+        return source
+    twice = 2 if arm.name == DOUBLE else 1
+    return tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm), twice=twice)
 
 
 def _extra(step: Step[Any], arm: Arm) -> Mapping[str, Ref]:
@@ -172,14 +182,18 @@ def _figure(
     infos = [METRICS.load(name).info for name in meant.info.metrics]
     wanted = {name for info in infos for name in info.needs | info.may_use}
     found = {name: ref for name, ref in truths.items() if name in wanted or name == "outcome"}
+    poisoned = any(step.info.direction is Direction.DATA_TO_MODEL for step in upstream)
     for name in sorted(wanted - set(found)):
-        if (ref := _truth(name, tasks, truths)) is not None:
+        if (ref := _truth(name, tasks, truths, poisoned)) is not None:
             found[name] = ref
     if victim is not None:
         found["victim"] = victim
-    graded = meant.with_budget(2) if arm.name == "double" else meant
+    if "crafted" in truths:
+        found["crafted"] = truths["crafted"]
+    if poisoned and "members" in found:
+        found["touched"] = tasks.role("contribution")
     return Figure(
-        tasks.grade(graded, upstream, found),
+        tasks.grade(meant, upstream, found),
         truths["outcome"],
         truths["source"],
         victim,
@@ -191,9 +205,15 @@ def _figure(
         arm.name,
         ATTACKS.name_of(type(meant)),
         meant.info.direction.value,
-        tasks.by_proxy and any(step.info.direction is Direction.DATA_TO_MODEL for step in scenario.steps[:i]),
+        tasks.by_proxy and _retrains(scenario.steps[:i]),
         _checks(arm, meant, tasks, truths),
     )
+
+
+def _retrains(steps: Sequence[Step[Any]]) -> bool:
+    """Whether a figure rests on models that the recipe trained in the victim's place."""
+    makes = (Direction.DATA_TO_MODEL, Direction.DATA_TO_DATA)
+    return any(step.info.direction in makes or Resource.SHADOWS in step.info.resources for step in steps)
 
 
 def _checks(arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, Ref]) -> tuple[Ref, ...]:
@@ -203,9 +223,14 @@ def _checks(arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, R
     return (tasks.exchangeability(), tasks.planted_leak(meant, truths["source"]))
 
 
-def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref]) -> Ref | None:
-    """A truth by name; None where this scenario has none."""
-    if name in ("test", "members", "nonmembers", "candidates", "own"):
+def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: bool) -> Ref | None:
+    """A truth by name; None where this scenario has none.
+
+    Behind a poisoning only the victim's own records count as members: the contribution was touched, or refused.
+    """
+    if name == "members" and poisoned:
+        return tasks.role("own")
+    if name in ("test", "members", "nonmembers", "candidates"):
         return tasks.role(name)
     if name == "canaries":
         return tasks.role(name) if tasks.facts.target.spec.canaries else None
@@ -232,5 +257,4 @@ def _victim_reference(scenario: Scenario, tasks: SeedTasks, whole: _Walked) -> l
     outcome = tasks.act(last, victim, owned=True)
     arm = Arm(f"{REFERENCE}victim", scenario.steps)
     truths = {"source": victim, "outcome": outcome}
-    found = _figure(arm, len(scenario.steps), last, scenario, tasks, truths, victim, scenario.steps[:-1])
-    return [replace(found, arm=arm.name)]
+    return [_figure(arm, len(scenario.steps), last, scenario, tasks, truths, victim, scenario.steps[:-1])]

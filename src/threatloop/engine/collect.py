@@ -16,12 +16,10 @@ from threatloop.core.metric import Graded
 from threatloop.engine.arms import Figure
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
+from threatloop.engine.self_checks import NO_QUERY, exchangeability, self_checks
 from threatloop.engine.storage.store import Store
-from threatloop.numerics.intervals import Interval, mean_t
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA
 
-NO_QUERY = "membership.auc_no_query"
-PLANTED = "membership.auc_planted_leak"
 CURVE_POINTS = 200
 """A curve is thinned to about so many points: more than a plot shows."""
 GALLERY_SEED = 0
@@ -38,6 +36,7 @@ class Collected:
     gallery: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     items: list[GalleryItem] = field(default_factory=list)
     not_assessed: list[Notice] = field(default_factory=list)
+    lost: list[Notice] = field(default_factory=list)
     self_checks: list[Notice] = field(default_factory=list)
 
 
@@ -52,6 +51,7 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
     for target, figure in plan.figures:
         product = products.get(figure.grade.key)
         if product is None:
+            found.lost.append(_lost(target, figure, plan, failed))
             continue
         if isinstance(product.value, NotAssessed):
             notice = Notice(
@@ -99,7 +99,8 @@ def _add_rows(
     run: str,
 ) -> None:
     facts, graded = product.facts, product.value
-    compared = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
+    # The oracle's victim is not the one that the baselines ran against.
+    compared = figure.arm == ATTACK or figure.arm.startswith(REFERENCE)
     defences = ",".join(DEFENCES.name_of(type(d)) for d in plan.facts[target].target.defences)
     of_split = [one for check in checks for one in check.value.readings if one.metric == NO_QUERY]
     for reading in (*graded.readings, *of_split):
@@ -201,7 +202,7 @@ def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, grad
         return
     for name, batch in graded.gallery.items():
         arm = figure.arm.replace(":", "-")
-        file = f"{target}-{figure.scenario}-{arm}-{figure.step}-{name}.png".replace(" ", "-")
+        file = f"{target}/{figure.scenario}/{arm}-{figure.step}-{name}.png".replace(" ", "-")
         found.gallery[file] = np.asarray(batch, np.float32)
         private = not plan.facts[target].public
         found.items.append(
@@ -219,54 +220,11 @@ def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, grad
         )
 
 
-def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[Product]) -> list[Notice]:
-    """Checks that the attack itself worked, from the notes it left; a failed one makes its finding *suspect*."""
-    if figure.arm != ATTACK:
-        return []
-    notes = product.facts.get("notes", {})
-    found = []
-    if "loss_first" in notes and "loss_last" in notes:
-        fell = notes["loss_last"] < notes["loss_first"]
-        why = f"loss {notes['loss_first']:.3g} → {notes['loss_last']:.3g}"
-        found.append(_check(target, figure, "loss falls with steps", why, fell))
-    if "gradient_nonzero" in notes:
-        share = notes["gradient_nonzero"]
-        found.append(_check(target, figure, "gradients not mostly zero", f"{share:.0%} of them are not", share > 0.5))
-    for reading in (one for check in checks for one in check.value.readings if one.metric == PLANTED):
-        why = (
-            reading.undefined
-            or f"AUC {reading.value:.3f} on half of the candidates, which the model was made to memorise"
-        )
-        found.append(_check(target, figure, "a planted leak is found", why, (reading.low or 0.0) > 0.5))
-    return found
-
-
-def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
-    """One check per scenario over all seeds: a classifier that never asks the model must not get above .5.
-
-    Over seeds, since one interval in twenty excludes .5 by chance alone. Below .5 is no alarm: what one half of an
-    exchangeable, finite set has too much of, the other half lacks, so cross-fitting errs to that side.
-    """
-    places: dict[tuple[str, str], list[Measurement]] = {}
-    for row in rows:
-        if row.metric == NO_QUERY and row.value is not None:
-            places.setdefault((row.target, row.scenario), []).append(row)
-    notices = []
-    for (target, scenario), found in places.items():
-        values = [row.value for row in found if row.value is not None]
-        inside = mean_t(values) if len(values) > 1 else None
-        low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (found[0].low, found[0].high)
-        passed = (low or 0.0) <= 0.5
-        mean = sum(values) / len(values)
-        why = f"AUC {mean:.3f} [{low or 0.0:.3f}, {high or 1.0:.3f}] without a query, {len(values)} seeds"
-        what = f"{found[0].attack}: " + ("split is exchangeable" if passed else "split is not exchangeable")
-        notices.append(Notice(target=target, scenario=scenario, what=what, why=why, passed=passed))
-    return notices
-
-
-def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:
-    name = f"{figure.attack}: {what}"
-    return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=name, why=why, passed=passed)
+def _lost(target: str, figure: Figure, plan: Plan, failed: Mapping[str, str]) -> Notice:
+    """An error for a figure that is missing, so that its scenario and attack never read as clean."""
+    cause = failed.get(figure.grade.key, "its artefact is not in the store")
+    why = f"no figure: {cause}" if figure.grade.key in plan.tasks else "no figure: it was not planned"
+    return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=why)
 
 
 def _what(figure: Figure) -> str:

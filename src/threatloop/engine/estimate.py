@@ -103,11 +103,13 @@ def run_probe(facts: TargetFacts) -> Probe:
         "recipe": facts.recipe.model_dump(mode="json"),
         "records": facts.records,
         "device": facts.target.spec.device,
+        "allow_code": bool(facts.load.local.get("allow_code")),
+        "base": facts.load.local["base"],
     }
     command = [sys.executable, "-m", "threatloop.engine.probe"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, input=json.dumps(question), capture_output=True, text=True, env=environment, check=False, timeout=600
+        command, input=json.dumps(question), capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]

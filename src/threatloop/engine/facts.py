@@ -83,6 +83,7 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
         "base": str(audit.base),
         "source": target.source.model_dump(mode="json", exclude_none=True),
         "target": target.name,
+        "allow_code": audit.allow_code,
     }
     if spec.members:
         path = audit.base / spec.members

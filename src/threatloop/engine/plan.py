@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from threatloop.core.attack import Direction
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import CorruptArtefact, Problems
 from threatloop.core.measurement import Notice
@@ -67,10 +68,6 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     for scenario in audit.scenarios:
         for name in scenario.targets:
             cost = _add(plan, scenario, plan.facts[name], estimator, cost, workspace)
-    for name, facts in plan.facts.items():
-        for seed in range(audit.spec.seeds):
-            tasks = SeedTasks(audit, facts, seed, plan.tasks)
-            plan.victims[name, seed] = tasks.quality()
     _try_what_was_brought(plan, workspace)
     return plan
 
@@ -115,9 +112,11 @@ def _add(
         plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=reason))
         return spent
     tasks: dict[str, Task] = dict(plan.tasks)
-    figures = []
+    figures, victims = [], {}
     for seed in range(plan.audit.spec.seeds):
-        figures += expand(scenario, SeedTasks(plan.audit, facts, seed, tasks))
+        of_seed = SeedTasks(plan.audit, facts, seed, tasks)
+        figures += expand(scenario, of_seed)
+        victims[target, seed] = of_seed.quality()
     limits = plan.audit.spec.max_cost
     if limits is not None and estimator is not None:
         new = {key: task for key, task in tasks.items() if key not in plan.tasks and not workspace.store.has(key)}
@@ -128,6 +127,7 @@ def _add(
             return spent
         spent = total
     plan.tasks.update(tasks)
+    plan.victims.update(victims)
     plan.figures += [(target, figure) for figure in figures]
     return spent
 
@@ -177,6 +177,6 @@ def _check_access(plan: Plan) -> None:
                         f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
                         f"targets.{name}.access grants {granted}: grant it, or leave the target out"
                     )
-                owned = owned or step.info.direction.value == "M→M"
+                owned = step.info.direction is Direction.MODEL_TO_MODEL or (owned and step.info.direction.source == "M")
     if problems:
         raise Problems("spec", problems)

@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,10 @@ def probe(question: dict[str, Any]) -> dict[str, float]:
     schema = SCHEMA.validate_python(question["schema"])
     architecture = Architecture.model_validate(question["architecture"])
     recipe = Recipe.model_validate(question["recipe"])
-    training = RecipeTraining(architecture, recipe, question["device"])
+    allow_code = bool(question["allow_code"])
+    if allow_code:
+        sys.path.insert(0, question["base"])
+    training = RecipeTraining(architecture, recipe, question["device"], allow_code)
     batch = recipe.batch_size
     n = min(int(question["records"]), batch)
     data = _random_records(schema, n)
@@ -55,7 +59,7 @@ def probe(question: dict[str, Any]) -> dict[str, float]:
 
 def _with(training: RecipeTraining, recipe: Recipe, epochs: int) -> RecipeTraining:
     fewer = recipe.model_copy(update={"epochs": epochs})
-    return RecipeTraining(training.architecture, fewer, training.device)
+    return replace(training, recipe=fewer)
 
 
 def _per_pass(train: Any, passes: int) -> float:

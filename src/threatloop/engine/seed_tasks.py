@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from threatloop.core.access import ALL_CAPABILITIES
-from threatloop.core.attack import Direction, Step
+from threatloop.core.attack import Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
 from threatloop.core.defence import IngestGate
@@ -65,17 +65,20 @@ class SeedTasks:
         config = {"psnr_db": self.facts.target.spec.mark_psnr}
         return self._add("mark", config, {"data": self.role("contribution")}, self.streams.child("mark"), "mark data")
 
-    def original(self) -> Ref:
-        """The contribution before it was marked, as a perfect removal would return it."""
-        return self._add("original", {}, {"data": self.role("contribution")}, self.streams, "lift the mark")
+    def victim(self, offers: Sequence[Ref], poison: Step[Any] | None = None, *, gated: bool = True) -> Ref:
+        """The model that the victim's lifecycle makes of its own records and these offers.
 
-    def victim(self, offers: Sequence[Ref]) -> Ref:
-        """The model that the victim's lifecycle makes of its own records and these offers."""
+        ``poison`` marks the weights as an attack's artefact. ``gated`` False: nobody attacks and nothing is offered
+        that a gate would see, so that its false alarms do not reach scenarios that have no contribution.
+        """
         inputs = {"own": self.role("own"), **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)}}
-        config = {"training": self._training(), "defences": [written(d, DEFENCES) for d in self.facts.target.defences]}
-        if any(isinstance(defence, IngestGate) for defence in self.facts.target.defences):
+        defences = [d for d in self.facts.target.defences if gated or not isinstance(d, IngestGate)]
+        config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
+        if poison is not None:
+            config["attack_artefact"] = ATTACKS.name_of(type(poison))
+        if any(isinstance(defence, IngestGate) for defence in defences):
             inputs["registered"] = self.role("contribution")
-        modules = [type(defence).__module__ for defence in self.facts.target.defences]
+        modules = [type(defence).__module__ for defence in defences]
         records = self._share("own") + sum(self._share("contribution") for _ in offers)
         return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
 
@@ -83,7 +86,7 @@ class SeedTasks:
         """The victim that nobody attacked: the user's own weights where they brought them."""
         spec = self.facts.target.spec
         if spec.weights is None:
-            return self.victim([self.role("contribution")])
+            return self.victim([self.role("contribution")], gated=False)
         path = self.audit.base / spec.weights
         if not path.is_file():
             raise InputError(f"targets.{self.facts.target.name}.weights: no file {path}")
@@ -124,14 +127,29 @@ class SeedTasks:
         return found
 
     def act(
-        self, attack: Step[Any], source: Ref, *, owned: bool, lap: int = 1, extra: Mapping[str, Ref] | None = None
+        self,
+        attack: Step[Any],
+        source: Ref,
+        *,
+        owned: bool,
+        lap: int = 1,
+        extra: Mapping[str, Ref] | None = None,
+        twice: int = 1,
     ) -> Ref:
-        """One attack on one source. ``owned``: the source is the attacker's own clone, with full access."""
+        """One attack on one source.
+
+        ``owned``: the source is the attacker's own clone, with full access and nobody to count his queries. ``twice``
+        is 2 where one lap has the budget of two.
+        """
         info, spec = attack.info, self.facts.target.spec
+        if "mark_psnr" in type(attack).model_fields:
+            # The scheme is public, its strength included; only the key is secret.
+            attack = attack.model_copy(update={"mark_psnr": spec.mark_psnr})
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
         if info.direction.source == "M":
             config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.access)
-            config["limit"] = query_limit(attack, spec.query_cap)
+            cap = None if spec.query_cap is None else spec.query_cap * twice
+            config["limit"] = None if owned else query_limit(attack, cap)
         inputs = {"source": source, **(extra or {})}
         if info.resources & {Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION}:
             inputs[Resource.QUERY_POOL.value] = self.role("pool")
@@ -173,9 +191,10 @@ class SeedTasks:
         config = {"attack": written(probe, ATTACKS), "device": self.facts.target.spec.device}
         inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
         if Resource.SHADOWS in probe.info.resources:
-            inputs |= self.shadows()
+            inputs |= {**self.shadows(), "members": self.role("members")}
         modules = (type(probe).__module__,)
-        return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules)
+        work = {"scoring_passes": float(self.facts.records)}
+        return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules, work)
 
     def grade(self, attack: Step[Any], upstream: Sequence[Step[Any]], truths: Mapping[str, Ref]) -> Ref:
         """Every metric of an attack on an outcome."""
@@ -189,7 +208,9 @@ class SeedTasks:
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]
-        return self._add("grade", config, truths, self.streams, f"grade {ATTACKS.name_of(type(attack))}", modules)
+        work = {"scoring_passes": float(self.facts.records)}
+        label = f"grade {ATTACKS.name_of(type(attack))}"
+        return self._add("grade", config, truths, self.streams, label, modules, work)
 
     def _split(self) -> Ref:
         spec = self.facts.target.spec
@@ -222,7 +243,7 @@ class SeedTasks:
         work: Mapping[str, float] | None = None,
         local: Mapping[str, Any] | None = None,
     ) -> Ref:
-        numeric = operation not in ("split", "original", "like")
+        numeric = operation not in ("split", "like")
         task = Task(
             operation,
             config,
@@ -245,7 +266,5 @@ def written(thing: BaseModel, catalogue: Catalogue[Any]) -> dict[str, Any]:
 
 def query_limit(attack: Step[Any], cap: int | None) -> int | None:
     """The query budget of an attack: its own where it states one, never more than the target's cap."""
-    stated = getattr(attack, "queries", None)
-    limits = [int(limit) for limit in (stated, cap) if limit is not None]
-    black_box = attack.info.direction is Direction.MODEL_TO_MODEL
-    return min(limits) if limits and (black_box or cap is not None) else None
+    limits = [int(limit) for limit in (getattr(attack, "queries", None), cap) if limit is not None]
+    return min(limits, default=None)

@@ -79,7 +79,7 @@ class Inversion(Metric):
             _share("inversion.accuracy", assigned == found.y, found.y),
             _mean("inversion.distance", near.own / real.typical_neighbour[found.y], found.y),
             _mean("inversion.mean_distance", near.mean / real.typical_mean[found.y], found.y),
-            _member_share(found, members, case.get("nonmembers", Dataset), rng),
+            _member_share(found, members, _unseen(case), rng),
         )
         records = {"label": found.y, "assigned": assigned, "own": near.own, "other": near.other}
         nearest = real.members.take(near.row)
@@ -174,6 +174,12 @@ def _share(name: str, hits: npt.NDArray[np.bool_], labels: Labels) -> Reading:
     interval = clustered_binomial([one.sum() for one in per_class], [len(one) for one in per_class])
     ends = (None, None) if isinstance(interval, Undefined) else (interval.low, interval.high)
     return Reading(name, float(hits.mean()), len(hits), *ends)
+
+
+def _unseen(case: Case) -> Dataset:
+    """Non-members that the attacker does not hold: his own would look nearer than chance to what he makes of them."""
+    nonmembers, held = case.get("nonmembers", Dataset), case.get("held", Dataset)
+    return nonmembers.take(~np.isin(nonmembers.ids, held.ids))
 
 
 def _member_share(found: Dataset, members: Dataset, nonmembers: Dataset, rng: np.random.Generator) -> Reading:

@@ -75,8 +75,9 @@ def _scores(evidence: Evidence, candidates: Dataset) -> Floats:
 
 def _rates(case: Case) -> dict[str, float]:
     """The usual false-positive rates and those that the user asks for, by the name of their reading."""
-    asked = {f"tpr_at_{rate * 100:g}pct".replace(".", ""): rate for rate in case.facts.get("false_positive_rates", ())}
-    return {**dict(LOW_RATES), **asked}
+    usual = dict(LOW_RATES)
+    asked = [rate for rate in case.facts.get("false_positive_rates", ()) if rate not in usual.values()]
+    return {**usual, **{f"tpr_at_{rate * 100:g}pct".replace(".", "_"): rate for rate in asked}}
 
 
 def _touched(case: Case) -> list[int]:

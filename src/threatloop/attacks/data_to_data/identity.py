@@ -20,6 +20,7 @@ class Identity(DataToData):
         metrics=(),
         paper="baseline",
         baseline="identity",
+        unchanged=True,
     )
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:  # noqa: ARG002

@@ -20,6 +20,7 @@ class HonestContribution(DataToModel):
         metrics=("clean_accuracy",),
         paper="none: the baseline of attacks on training data",
         baseline="honest_contribution",
+        unchanged=True,
     )
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:  # noqa: ARG002

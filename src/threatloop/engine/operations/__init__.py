@@ -17,7 +17,6 @@ OPERATIONS: dict[str, str] = {
     "load": f"{_HERE}.load:load",
     "split": f"{_HERE}.split:split",
     "mark": f"{_HERE}.mark:mark",
-    "original": f"{_HERE}.mark:original",
     "canaries": f"{_HERE}.canaries:canaries",
     "train": f"{_HERE}.train:train",
     "given": f"{_HERE}.train:given",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from threatloop import modality
 from threatloop.algorithms.training import training_of
 from threatloop.core.access import Capability, Ledger
@@ -62,6 +64,9 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
             found[name] = _noise(inputs["query_pool"].value, task)
         elif name is Resource.SHADOWS and chunks:
             found[name] = gather(chunks)
+        elif name is Resource.CANDIDATES and chunks:
+            # Record numbers may tell members from others; the attack gets positions instead.
+            found[name] = replace(chunks[0], ids=np.arange(len(chunks[0])))
         elif chunks:
             found[name] = chunks[0]
     return found
@@ -73,8 +78,6 @@ def _numbered(name: str) -> tuple[str, int]:
 
 
 def _noise(pool: Dataset, task: Task) -> Dataset:
-    import numpy as np
-
     rng = task.streams.numpy("out-of-distribution")
     n = task.config["out_of_distribution"]
     x = modality.of(pool.schema).noise_records(pool.schema, n, rng)

@@ -33,4 +33,6 @@ def canaries(task: Task, inputs: Mapping[str, Product]) -> Product:
         "candidates": [data, drawn],
         "canaries": [drawn],
     }
-    return Product(concatenate(parts[part]))
+    found = concatenate(parts[part])
+    # In a random order, or the position would tell which canaries are planted.
+    return Product(found.take(task.streams.numpy(f"order-{part}").permutation(len(found))))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from threatloop.algorithms.no_query import separation
 from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
-from threatloop.core.bench import Bench
+from threatloop.core.bench import Bench, Resource
 from threatloop.core.metric import Graded, Reading
 from threatloop.core.service import Responder
 from threatloop.engine.operations.act import attack_of, resources_of
@@ -25,6 +25,7 @@ from threatloop.numerics.undefined import Undefined
 
 NO_QUERY = "membership.auc_no_query"
 PLANTED = "membership.auc_planted_leak"
+SHADOW_SIZE = "membership.shadow_size"
 TEMPERATURE = 3.0
 """By how much the planted leak flattens the answers on all other candidates."""
 
@@ -54,7 +55,11 @@ def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
     area, inside = auc(scores, planted), auc_interval(scores, planted)
     if isinstance(area, Undefined) or not isinstance(inside, Interval):
         return Product(Graded((Reading(PLANTED, None, len(scores), undefined=str(area)),)))
-    return Product(Graded((Reading(PLANTED, area, len(scores), inside.low, inside.high),)))
+    readings = [Reading(PLANTED, area, len(scores), inside.low, inside.high)]
+    if Resource.SHADOWS in bench.resources:
+        masks, members = bench.resources[Resource.SHADOWS].masks, inputs["members"].value
+        readings.append(Reading(SHADOW_SIZE, float(masks.sum(axis=1).mean()) / len(members), len(masks)))
+    return Product(Graded(tuple(readings)))
 
 
 @dataclass(frozen=True)

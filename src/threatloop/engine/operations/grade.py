@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from threatloop.core.assets import Dataset
 from threatloop.core.catalogue import METRICS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
@@ -24,12 +25,14 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         task.streams,
         tuple(attack_of(one) for one in task.config["upstream"]),
         {OWNER: task.streams.child("mark").key(OWNER)},
-        {"false_positive_rates": task.config["false_positive_rates"]},
+        {"false_positive_rates": task.config["false_positive_rates"], "touched": _touched(inputs)},
         task.config["device"],
         bool(task.local.get("allow_code")),
     )
     graded = merge(_by(name, case) for name in task.config["metrics"])
-    facts = {name: inputs["outcome"].facts[name] for name in COPIED_FACTS if name in inputs["outcome"].facts}
+    # What an attack on training data did is known of the data that it crafted, not of the model trained on it.
+    of_attack = inputs.get("crafted", inputs["outcome"]).facts
+    facts = {name: of_attack[name] for name in COPIED_FACTS if name in of_attack}
     return Product(graded, {**facts, **_victim_facts(inputs)})
 
 
@@ -46,6 +49,14 @@ def _by(name: str, case: Case) -> Graded:
 
 def _undefined(name: str, reason: str) -> Graded:
     return Graded((Reading(name, None, 0, undefined=reason),))
+
+
+def _touched(inputs: Mapping[str, Product]) -> list[int]:
+    """Ids of the records that an attack may have touched; they say nothing about membership as such."""
+    if "touched" not in inputs:
+        return []
+    data: Dataset = inputs["touched"].value
+    return [int(number) for number in data.ids]
 
 
 def _victim_facts(inputs: Mapping[str, Product]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from threatloop.engine.task import Task
 
 
 def like(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """As many records of ``data`` as ``model`` has, drawn afresh (with replacement only where there are too few)."""
+    """As many records of ``data`` as ``like`` has, drawn afresh (with replacement only where there are too few)."""
     data: Dataset = inputs["data"].value
     n = len(inputs["like"].value)
     rows = task.streams.numpy("like").choice(len(data), n, replace=n > len(data))

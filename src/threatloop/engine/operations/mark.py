@@ -1,4 +1,4 @@
-"""The data owner marks what the victim will be offered; the engine lifts that mark itself, as an upper bound."""
+"""The data owner marks what the victim will be offered; by the key that only the engine and the gate hold."""
 
 from __future__ import annotations
 
@@ -24,8 +24,3 @@ def mark(task: Task, inputs: Mapping[str, Product]) -> Product:
     images = modality.of(data.schema).watermark_view(data.x, data.schema)
     marked = embed(images, task.streams.key(OWNER), host_statistics(images), psnr_db=task.config["psnr_db"])
     return Product(data.with_x(np.rint(marked * 255).astype(np.uint8)))
-
-
-def original(_task: Task, inputs: Mapping[str, Product]) -> Product:
-    """The contribution as it was before it was marked: what a perfect removal would return."""
-    return Product(inputs["data"].value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.defence import Registration
+from threatloop.engine.operations.act import ARTEFACT_MARK
 from threatloop.engine.operations.mark import OWNER
 from threatloop.engine.products import Loaded, Product
 from threatloop.engine.task import Task
@@ -20,7 +22,7 @@ def train(task: Task, inputs: Mapping[str, Product]) -> Product:
     """The victim's lifecycle over its own records and every contribution: gate, then train.
 
     Inputs: ``own``, ``contribution-1`` … in order of arrival, and ``registered`` (the mark owner's clean records) where
-    there is a gate. Facts: ``gate`` and the decision on each.
+    there is a gate. Facts: ``gate``, the decision on the last offer, and ``decisions`` on each.
     """
     lifecycle = Lifecycle(
         training_of(task.config["training"], task.local),
@@ -31,9 +33,11 @@ def train(task: Task, inputs: Mapping[str, Product]) -> Product:
     offers = [inputs[name].value for name in sorted(inputs) if name.startswith("contribution")]
     model, decisions = lifecycle.run(own, offers, task.streams)
     facts: dict[str, Any] = {
-        "gate": "refused" if any(not d.accepted for d in decisions) else ("accepted" if decisions else ""),
+        "gate": "" if not decisions else "accepted" if decisions[-1].accepted else "refused",
         "decisions": [[d.accepted, d.p_value, d.reason] for d in decisions],
     }
+    if "attack_artefact" in task.config:
+        model = replace(model, notes={**model.notes, ARTEFACT_MARK: task.config["attack_artefact"]})
     return Product(model, facts)
 
 

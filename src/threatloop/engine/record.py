@@ -1,0 +1,152 @@
+"""What a run says about itself: ``run.json`` from the plan, the tally and what was collected."""
+
+from __future__ import annotations
+
+import resource
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from threatloop.core.catalogue import ATTACKS, METRICS
+from threatloop.core.digests import digest_json
+from threatloop.core.measurement import MetricNote, Notice, RunRecord
+from threatloop.engine.collect import Collected
+from threatloop.engine.facts import table
+from threatloop.engine.plan import Plan
+from threatloop.engine.products import NotAssessed, decode
+from threatloop.engine.profile import environment
+from threatloop.engine.schedule import Tally
+from threatloop.engine.storage.store import Store
+from threatloop.engine.task import Task
+from threatloop.scenario.build import Audit
+
+Accuracy = dict[str, dict[str, Any]]
+
+
+def identity(audit: Audit, started: datetime) -> str:
+    return f"{started:%Y%m%dT%H%M%SZ}-{digest_json(audit.spec.model_dump(mode='json'))[:8]}"
+
+
+def record_of(
+    plan: Plan,
+    command: str,
+    workers: int,
+    collected: Collected,
+    tally: Tally,
+    started: datetime,
+    seconds: float,
+    accuracy: Accuracy,
+) -> RunRecord:
+    audit = plan.audit
+    device = next(iter(plan.facts.values())).target.spec.device
+    attacks = {type(step) for scenario in audit.scenarios for step in scenario.steps}
+    errors = [_error(plan.tasks[key], why) for key, why in tally.failed.items()]
+    errors += collected.lost
+    facts = table(plan.facts)
+    for name, figures in accuracy.items():
+        facts[name]["victim"] = figures
+    return RunRecord(
+        run=identity(audit, started),
+        name=audit.spec.name,
+        threatloop=metadata.version("threatloop"),
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        peak_memory_mib=round(peak_memory_mib(workers), 1),
+        run_seed=audit.spec.seed,
+        seeds=audit.spec.seeds,
+        command=command,
+        spec=audit.spec.model_dump(mode="json", exclude_none=True),
+        targets=facts,
+        scenarios={
+            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps}
+            for s in audit.scenarios
+        },
+        attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
+        metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
+        tasks={
+            "planned": tally.planned,
+            "executed": tally.executed,
+            "cached": tally.cached,
+            "failed": len(tally.failed),
+            "skipped": len(tally.skipped),
+            "retried": tally.retried,
+        },
+        worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
+        environment=environment(device),
+        errors=tuple(errors),
+        not_assessed=(*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)),
+        self_checks=tuple(collected.self_checks),
+        notes=tuple(f"recomputed: {line}" for line in tally.corrupt),
+        gallery=tuple(collected.items),
+    )
+
+
+def _error(task: Task, why: str) -> Notice:
+    return Notice(target=str(task.local.get("target", "")), what=task.label, why=why)
+
+
+def _grouped(notices: list[Notice], seeds: int) -> list[Notice]:
+    """One line for all the seeds that cannot be assessed for the same reason."""
+    groups: dict[tuple[str, str, str, str], list[int]] = {}
+    for notice in notices:
+        groups.setdefault((notice.target, notice.scenario, notice.what, notice.why), []).append(notice.seed or 0)
+    lines = []
+    for (target, scenario, what, why), found in groups.items():
+        reason = why if len(found) == seeds else f"{why} (seeds {', '.join(map(str, found))})"
+        lines.append(Notice(target=target, scenario=scenario, what=what, why=reason))
+    return lines
+
+
+def _about(cls: Any) -> dict[str, Any]:
+    info = cls.info
+    return {
+        "title": info.title,
+        "direction": info.direction.value,
+        "knowledge": info.knowledge,
+        "needs": sorted(info.needs),
+        "paper": info.paper,
+        "atlas": list(info.atlas),
+        "baseline": info.baseline,
+        "metrics": list(info.metrics),
+    }
+
+
+def _metric_notes(names: set[str]) -> dict[str, MetricNote]:
+    notes = {}
+    for name in sorted(names):
+        info = METRICS.load(name).info
+        notes[name] = MetricNote(
+            title=info.title, unit=info.unit, worst=info.worst, margin=info.margin, meaning=info.meaning
+        )
+    return notes
+
+
+"""Target → metric → mean over seeds."""
+
+
+def victim_accuracy(plan: Plan, store: Store, tally: Tally) -> Accuracy:
+    """Per target, the honest victim's mean accuracy on its members and on the test set, over seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for (name, _seed), ref in plan.victims.items():
+        key = ref.key
+        if key in tally.failed or key in tally.skipped or not store.has(key):
+            continue
+        product = decode(store.get(key))
+        if isinstance(product.value, NotAssessed):
+            continue
+        for reading in product.value.readings:
+            if reading.value is not None:
+                found.setdefault(name, {}).setdefault(reading.metric, []).append(reading.value)
+    return {
+        name: {metric: {"mean": float(np.mean(v)), "seeds": len(v)} for metric, v in metrics.items()}
+        for name, metrics in found.items()
+    }
+
+
+def peak_memory_mib(workers: int) -> float:
+    """Upper bound of the resident memory of all processes together, in MiB: every worker as large as the largest."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return float(own + workers * largest) / 1024

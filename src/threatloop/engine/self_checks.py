@@ -1,0 +1,71 @@
+"""Checks that an attack worked as it should: a failed one makes its finding *attack suspect*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from threatloop.core.measurement import ATTACK, Measurement, Notice
+from threatloop.engine.arms import Figure
+from threatloop.engine.products import Product
+from threatloop.numerics.intervals import Interval, mean_t
+
+NO_QUERY = "membership.auc_no_query"
+PLANTED = "membership.auc_planted_leak"
+SHADOW_SIZE = "membership.shadow_size"
+SMALLEST_SHADOW = 0.8
+"""Of the victim's training set; shadow models trained on much less show another leak than the victim's."""
+
+
+def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[Product]) -> list[Notice]:
+    """Checks that the attack itself worked, from the notes it left; a failed one makes its finding *suspect*."""
+    if figure.arm != ATTACK:
+        return []
+    notes = product.facts.get("notes", {})
+    found = []
+    if "loss_first" in notes and "loss_last" in notes:
+        fell = notes["loss_last"] < notes["loss_first"]
+        why = f"loss {notes['loss_first']:.3g} → {notes['loss_last']:.3g}"
+        found.append(_check(target, figure, "loss falls with steps", why, fell))
+    if "gradient_nonzero" in notes:
+        share = notes["gradient_nonzero"]
+        found.append(_check(target, figure, "gradients not mostly zero", f"{share:.0%} of them are not", share > 0.5))
+    for reading in (one for check in checks for one in check.value.readings if one.metric == PLANTED):
+        why = reading.undefined or f"AUC {reading.value:.3f} for candidates that the model was made surer of"
+        found.append(_check(target, figure, "a planted leak is found", why, (reading.low or 0.0) > 0.5))
+    for reading in (one for check in checks for one in check.value.readings if one.metric == SHADOW_SIZE):
+        ratio = reading.value or 0.0
+        why = f"shadows train on {ratio:.0%} as many records as the victim"
+        found.append(_check(target, figure, "shadows are as large as the victim", why, ratio >= SMALLEST_SHADOW))
+    return found
+
+
+def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
+    """One check per scenario over all seeds: a classifier that never asks the model must not get above .5.
+
+    Over seeds, since one interval in twenty excludes .5 by chance alone. Below .5 is no alarm: what one half of an
+    exchangeable, finite set has too much of, the other half lacks, so cross-fitting errs to that side.
+    """
+    places: dict[tuple[str, str], list[Measurement]] = {}
+    for row in rows:
+        if row.metric == NO_QUERY:
+            places.setdefault((row.target, row.scenario), []).append(row)
+    notices = []
+    for (target, scenario), found in places.items():
+        values = [row.value for row in found if row.value is not None]
+        if not values:
+            what = f"{found[0].attack}: split could not be checked"
+            notices.append(Notice(target=target, scenario=scenario, what=what, why=found[0].undefined, passed=False))
+            continue
+        inside = mean_t(values) if len(values) > 1 else None
+        low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (found[0].low, found[0].high)
+        passed = (low or 0.0) <= 0.5
+        mean = sum(values) / len(values)
+        why = f"AUC {mean:.3f} [{low or 0.0:.3f}, {high or 1.0:.3f}] without a query, {len(values)} seeds"
+        what = f"{found[0].attack}: " + ("split is exchangeable" if passed else "split is not exchangeable")
+        notices.append(Notice(target=target, scenario=scenario, what=what, why=why, passed=passed))
+    return notices
+
+
+def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:
+    name = f"{figure.attack}: {what}"
+    return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=name, why=why, passed=passed)
