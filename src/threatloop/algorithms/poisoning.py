@@ -17,8 +17,20 @@ def known_class(label: int, data: Dataset, name: str) -> None:
     Raises:
         InputError: it is not.
     """
-    if not 0 <= label < data.n_classes:
-        raise InputError(f"{name} {label}: the data has classes 0 to {data.n_classes - 1}")
+    for problem in class_problems(label, data.n_classes, name):
+        raise InputError(problem)
+
+
+def class_problems(label: int, classes: int, name: str) -> list[str]:
+    """A label that is none of this many classes, as one line; else nothing."""
+    return [] if 0 <= label < classes else [f"{name} {label}: the data has classes 0 to {classes - 1}"]
+
+
+def rate_problems(rate: float, n: int) -> list[str]:
+    """A rate that rounds to none of n records, as one line; else nothing."""
+    if n == 0:
+        return ["no records"]
+    return [] if round(rate * n) else [f"rate {rate:g} of {n} records rounds to none; use at least {1 / n:.2g}"]
 
 
 def chosen(
@@ -36,11 +48,9 @@ def chosen(
     Raises:
         InputError: the rate rounds to no record, or to more than there are candidates.
     """
+    for problem in rate_problems(rate, n):
+        raise InputError(problem)
     wanted = round(rate * n)
-    if wanted == 0:
-        raise InputError(
-            f"rate {rate:g} of {n} records rounds to none; use at least {1 / n:.2g}" if n else "no records"
-        )
     if wanted > len(candidates):
         raise InputError(
             f"rate {rate:g} of {n} records asks for {wanted}, but there are {len(candidates)} {what}; "

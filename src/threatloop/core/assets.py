@@ -104,7 +104,7 @@ class Architecture(BaseModel):
         outputs: what the network answers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     parameters: dict[str, Any] = {}

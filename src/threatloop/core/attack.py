@@ -15,6 +15,7 @@ from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.recipe import Recipe
+from threatloop.core.schema import Schema
 from threatloop.core.service import Service
 
 S = TypeVar("S")
@@ -98,7 +99,7 @@ class Outcome(Generic[T]):
 class Step(BaseModel, Generic[S]):
     """What attacks and probes share: a frozen configuration and the guarded call."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     info: ClassVar[AttackInfo]
 
     @abstractmethod
@@ -112,6 +113,15 @@ class Step(BaseModel, Generic[S]):
     def work(self, workload: Workload) -> dict[str, float]:
         """What the plan's estimate counts: ``training_passes``, ``scoring_passes`` (of single records), ``seconds``."""
         return {"scoring_passes": float(workload.records)}
+
+    def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
+        """What makes this configuration impossible on such data, one line each; found before any compute is spent.
+
+        Args:
+            schema: of the records that it would work on, of a modality in ``info.modalities``.
+            records: how many there are, ≥ 0: for a D→M attack those it contributes.
+        """
+        return []
 
     def with_budget(self, factor: int) -> Step[Any]:
         """The same attack with its query budget multiplied, where it states one."""

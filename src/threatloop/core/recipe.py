@@ -20,7 +20,7 @@ class Recipe(BaseModel):
         augment: ``none``, ``shift`` (images: up to 1/8 of a side) or ``shift_flip`` (and horizontal flips).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=40, ge=1)
     batch_size: int = Field(default=64, ge=1)

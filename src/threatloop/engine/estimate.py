@@ -37,22 +37,24 @@ class Probe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """CPU seconds of single-threaded work, peak bytes of one worker, and the number of tasks."""
+    """CPU seconds of single-threaded work, peak bytes of one worker, number of tasks, and the longest chain of them."""
 
     seconds: float = 0.0
     memory: float = 0.0
     tasks: int = 0
     workers: int = 1
+    longest: float = 0.0
 
     def plus(self, other: Estimate) -> Estimate:
         """Both together; their tasks share the workers."""
         memory = max(self.memory, other.memory)
-        return Estimate(self.seconds + other.seconds, memory, self.tasks + other.tasks, other.workers)
+        longest = max(self.longest, other.longest)
+        return Estimate(self.seconds + other.seconds, memory, self.tasks + other.tasks, other.workers, longest)
 
     @property
     def wall(self) -> float:
-        """Seconds until it is done with all workers busy."""
-        return self.seconds / self.workers
+        """Seconds until it is done: all workers busy, or the longest chain of tasks that wait for each other."""
+        return max(self.seconds / self.workers, self.longest)
 
     def over(self, limits: MaxCost) -> str:
         """Which limit it passes, with both figures; empty when it fits."""
@@ -76,23 +78,27 @@ class Estimator:
     probes: dict[str, Probe] = field(default_factory=dict)
 
     def estimate(self, tasks: Iterable[Task], facts: Mapping[str, TargetFacts]) -> Estimate:
-        """The cost of running these tasks."""
-        seconds, memory, count = 0.0, 0.0, 0
+        """The cost of running these tasks, given in an order in which every task comes after its inputs."""
+        ends: dict[str, float] = {}
+        seconds, memory = 0.0, 0.0
         for task in tasks:
             probe = self._probe(facts[str(task.local["target"])])
-            per_pass = probe.train_many if task.operation == "shadows" else probe.train
-            seconds += SECONDS_PER_TASK + task.work.get("seconds", 0.0)
-            seconds += per_pass * task.work.get("training_passes", 0.0) + probe.score * task.work.get(
-                "scoring_passes", 0.0
-            )
-            memory, count = max(memory, probe.memory), count + 1
-        return Estimate(seconds, memory, count, self.workers)
+            cost = _seconds(task, probe)
+            seconds, memory = seconds + cost, max(memory, probe.memory)
+            ends[task.key] = cost + max((ends.get(ref.key, 0.0) for ref in task.inputs.values()), default=0.0)
+        return Estimate(seconds, memory, len(ends), self.workers, max(ends.values(), default=0.0))
 
     def _probe(self, facts: TargetFacts) -> Probe:
         name = facts.target.name
         if name not in self.probes:
             self.probes[name] = run_probe(facts)
         return self.probes[name]
+
+
+def _seconds(task: Task, probe: Probe) -> float:
+    per_pass = probe.train_many if task.operation == "shadows" else probe.train
+    training, scoring = task.work.get("training_passes", 0.0), task.work.get("scoring_passes", 0.0)
+    return SECONDS_PER_TASK + task.work.get("seconds", 0.0) + per_pass * training + probe.score * scoring
 
 
 def run_probe(facts: TargetFacts) -> Probe:

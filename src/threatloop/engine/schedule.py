@@ -54,17 +54,17 @@ def dependencies(task: Task, tasks: Mapping[str, Task]) -> set[str]:
 
 
 def needed(tasks: Mapping[str, Task], wanted: set[str], store: Store) -> dict[str, Task]:
-    """The tasks that must run: wanted ones that are not in the store, and whatever they need that is not."""
+    """The tasks that must run, in the plan's order: wanted ones that are not in the store, and whatever they need."""
     present = store.present(list(tasks))
-    missing: dict[str, Task] = {}
+    missing: set[str] = set()
     waiting = [key for key in wanted if key not in present]
     while waiting:
         key = waiting.pop()
         if key in missing:
             continue
-        missing[key] = tasks[key]
+        missing.add(key)
         waiting += dependencies(tasks[key], tasks) - present
-    return missing
+    return {key: task for key, task in tasks.items() if key in missing}
 
 
 class Scheduler:

@@ -22,8 +22,8 @@ from threatloop.engine.task import Ref, Task
 from threatloop.scenario.build import Audit
 
 SHADOW_CHUNK = {"mlp": 32}
-"""Shadow models per task; an architecture that is trained one at a time gets small chunks, which resume better."""
-OTHER_CHUNK = 4
+"""Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
+OTHER_CHUNK = 1
 
 
 @dataclass
@@ -120,6 +120,7 @@ class SeedTasks:
             config = {"training": self._training(), "first": first, "count": count, "total": total}
             label = f"train shadows {first + 1}-{first + count}"
             work = self._passes(self._share("members") * count)
+            work["scoring_passes"] = float(count * 2 * self._share("members"))
             inputs = {"candidates": self.role("candidates")}
             found[f"{Resource.SHADOWS.value}-{i}"] = self._add(
                 "shadows", config, inputs, self.streams.child("shadows"), label, (), work

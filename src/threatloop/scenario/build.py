@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from threatloop.core.attack import Direction, Probe, Step, composition_problems
-from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue, enable_plugins, nearest
+from threatloop.core.attack import Step
+from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, enable_plugins, nearest
 from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError, Problems, ThreatloopError
 from threatloop.data.sources import Source, parse_source
-from threatloop.scenario.problems import line
+from threatloop.scenario.chains import chain_problems
+from threatloop.scenario.problems import line, spelled
+from threatloop.scenario.read import read_content, value_problems
 from threatloop.scenario.spec import ScenarioSpec, Spec, Target
 
 B = TypeVar("B", bound=BaseModel)
@@ -71,11 +72,15 @@ class Audit:
     allow_code: bool = False
 
 
-def read_spec(path: Path) -> Spec:
+def read_spec(path: Path, *, allow_code: bool = False) -> Spec:
     """The spec of a YAML or JSON file.
 
+    Args:
+        path: of the file.
+        allow_code: don't list names of code among the problems.
+
     Raises:
-        InputError: missing or unreadable, too large, not YAML.
+        InputError: missing or unreadable, too large, not YAML, or more YAML than a spec has.
         Problems: every unknown key and bad value of the file.
     """
     try:
@@ -84,51 +89,69 @@ def read_spec(path: Path) -> Spec:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); give the path of a spec file") from None
     if len(raw) > MAX_SPEC_BYTES:
         raise InputError(f"{path}: {len(raw)} bytes; a spec has at most {MAX_SPEC_BYTES}")
-    return parse_spec(raw, str(path))
+    return parse_spec(raw, str(path), allow_code=allow_code)
 
 
-def parse_spec(raw: bytes | str, where: str) -> Spec:
-    """The spec in this text; see `read_spec`."""
-    try:
-        content = _content(raw)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"{where}: not YAML{place}: {getattr(error, 'problem', None) or error}") from None
+def parse_spec(written: bytes | str | Mapping[str, Any], where: str, *, allow_code: bool = False) -> Spec:
+    """The spec in this text, or of this mapping of plain values, which is copied; see `read_spec`."""
+    content = dict(written) if isinstance(written, Mapping) else read_content(written, where)
     if not isinstance(content, dict):
         raise InputError(f"{where}: a spec is a mapping with `targets:` and `scenarios:`")
+    odd = value_problems(content, where)
+    found: list[Any] = []
     try:
-        return Spec.model_validate(content)
+        spec = Spec.model_validate(deepcopy(content))
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise Problems(where, [*(line(item, Spec) for item in found), *_further_problems(content, found)]) from None
+    if not odd and not found:
+        return spec
+    known = [place for place, _ in odd]
+    lines = [f"{spelled(place)}: {problem}" for place, problem in odd]
+    lines += [line(item, Spec) for item in found if not _covered(item["loc"], known)]
+    raise Problems(where, [*lines, *further_problems(content, [*known, *(e["loc"] for e in found)], allow_code)])
 
 
-def _content(raw: bytes | str) -> Any:
-    """JSON where it is JSON: YAML refuses its tabs and misreads its escapes beyond the 16-bit plane."""
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return yaml.safe_load(raw)
+def _covered(place: tuple[Any, ...], known: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether one of these places is this one, or holds it, as pydantic spells places."""
+    spelt = [tuple(map(str, one)) for one in known]
+    return any(tuple(map(str, place[: len(one)])) == one for one in spelt)
 
 
-def _further_problems(content: dict[Any, Any], found: Sequence[Any]) -> list[str]:
-    """What is wrong beside these errors: the names in whatever is left when the faulty entries are taken out."""
+def further_problems(content: dict[Any, Any], faulty: Sequence[tuple[Any, ...]], allow_code: bool) -> list[str]:
+    """What else is wrong, in whatever is left of each target and scenario when the faulty places are taken out."""
+    rest = _without(content, faulty)
+    targets, scenarios = _mapping(content.get("targets")), _mapping(rest.get("scenarios"))
+    problems: list[str] = []
+    with suppress(ValidationError):
+        _enable(TypeAdapter(tuple[str, ...]).validate_python(rest.get("plugins", ())), problems)
+    for name, written in targets.items():
+        target = _mapping(written)
+        problems += [] if allow_code else code_problems(name, target.get("train"), _mapping(target.get("model")).get("name"))
+    for name, written in _mapping(rest.get("targets")).items():
+        with suppress(ValidationError):
+            _target(str(name), Target.model_validate(written), True, problems)
+    for name, written in scenarios.items():
+        with suppress(ValidationError):
+            _scenario(str(name), ScenarioSpec.model_validate(written), tuple(map(str, targets)), problems)
+    return problems
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _without(content: dict[Any, Any], faulty: Sequence[tuple[Any, ...]]) -> dict[Any, Any]:
+    """A copy in which each of these places is left out, with the list around it where it stands in one."""
     rest = deepcopy(content)
-    for item in found:
-        *above, last = item["loc"] or (None,)
-        at: Any = rest
-        for part in above:
-            at = at.get(part) if isinstance(at, dict) else None
-        if isinstance(at, dict):
-            at.pop(last, None)
-    try:
-        build(Spec.model_validate(rest), Path(sys.path[0]), allow_code=True)
-    except ValidationError:
-        return []
-    except Problems as others:
-        return list(others.problems)
-    return []
+    for place in faulty:
+        at = rest
+        for part, last in zip(place, [*[False] * (len(place) - 1), True], strict=True):
+            if part in at and (last or not isinstance(at[part], dict)):
+                at.pop(part)
+            if not isinstance(at.get(part), dict):
+                break
+            at = at[part]
+    return rest
 
 
 def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spec") -> Audit:
@@ -140,16 +163,29 @@ def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spe
     if allow_code and str(base) not in sys.path:
         sys.path.insert(0, str(base))
     problems: list[str] = []
-    try:
-        enable_plugins(spec.plugins)
-    except InputError as error:
-        problems.append(f"plugins: {error}")
+    _enable(spec.plugins, problems)
     targets = {name: _target(name, target, allow_code, problems) for name, target in spec.targets.items()}
     scenarios = [_scenario(name, item, tuple(targets), problems) for name, item in spec.scenarios.items()]
     if problems:
         raise Problems(where, problems)
     whole_targets = {name: target for name, target in targets.items() if target is not None}
     return Audit(spec, base, whole_targets, tuple(s for s in scenarios if s is not None), allow_code)
+
+
+def _enable(plugins: tuple[str, ...], problems: list[str]) -> None:
+    try:
+        enable_plugins(plugins)
+    except InputError as error:
+        problems.append(f"plugins: {error}")
+
+
+def code_problems(name: str, train: Any, model: Any) -> list[str]:
+    """The names of code in a target, one line each."""
+    return [
+        f"targets.{name}: names code ({path}); read it, then allow it with --allow-code"
+        for path in (train, model)
+        if isinstance(path, str) and ":" in path
+    ]
 
 
 def _target(name: str, target: Target, allow_code: bool, problems: list[str]) -> BuiltTarget | None:
@@ -159,12 +195,8 @@ def _target(name: str, target: Target, allow_code: bool, problems: list[str]) ->
     except ThreatloopError as error:
         problems.append(f"{at}.data: {error}")
         return None
-    code = [target.train, target.model.name if target.model else None]
-    problems += [
-        f"{at}: names code ({path}); read it, then allow it with --allow-code"
-        for path in code
-        if path and ":" in path and not allow_code
-    ]
+    if not allow_code:
+        problems += code_problems(name, target.train, target.model.name if target.model else None)
     if target.weights and target.train:
         problems.append(f"{at}: has both `weights` and `train`; keep one")
     if target.weights and target.model is None:
@@ -188,26 +220,15 @@ def _scenario(name: str, item: ScenarioSpec, targets: tuple[str, ...], problems:
     for target in item.targets or ():
         if target not in targets:
             problems.append(f"{at}.targets: unknown target {target!r}{nearest(target, targets)}")
+    twice = sorted({target for target in item.targets or () if (item.targets or ()).count(target) > 1})
+    problems += [f"{at}.targets: names {target!r} more than once" for target in twice]
     written = item.chain if item.chain is not None else (item.attack,)
     labels = [f"{at}.chain[{i}]" for i in range(len(written))] if item.chain is not None else [f"{at}.attack"]
     found = [_resolve(one, ATTACKS, label, problems) for one, label in zip(written, labels, strict=True)]
     steps = tuple(step for step in found if step is not None)
-    problems += [f"{at}: {problem}" for problem in composition_problems(steps)]
-    problems += [f"{at}: {problem}" for problem in _metric_problems(steps)]
-    if item.laps == 2 and steps and not _closes(steps):
-        problems.append(f"{at}.laps: 2 needs a chain that starts from data and ends by recovering data")
+    if None not in found:
+        problems += [f"{at}: {problem}" for problem in chain_problems(steps, item.laps)]
     return Scenario(name, steps, item.laps, item.targets or targets)
-
-
-def _closes(steps: tuple[Step[Any], ...]) -> bool:
-    first, last = steps[0].info.direction, steps[-1].info.direction
-    return first.source == "D" and last is Direction.MODEL_TO_DATA and not isinstance(steps[-1], Probe)
-
-
-def _metric_problems(steps: tuple[Step[Any], ...]) -> list[str]:
-    known = METRICS.names()
-    names = [(type(step).__name__, metric) for step in steps for metric in step.info.metrics]
-    return [f"{attack} names the unknown metric {m!r}{nearest(m, known)}" for attack, m in names if m not in known]
 
 
 def _resolve(

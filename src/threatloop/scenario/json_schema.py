@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue
-from threatloop.scenario.spec import Spec
+from threatloop.scenario.spec import MAX_STEPS, Spec
 
 
 def spec_schema() -> dict[str, Any]:
@@ -16,7 +16,7 @@ def spec_schema() -> dict[str, Any]:
     scenario = definitions["ScenarioSpec"]["properties"]
     scenario["attack"] = {"anyOf": [attack, {"type": "null"}], "default": None}
     scenario["chain"] = {
-        "anyOf": [{"type": "array", "items": attack, "minItems": 2}, {"type": "null"}],
+        "anyOf": [{"type": "array", "items": attack, "minItems": 2, "maxItems": MAX_STEPS}, {"type": "null"}],
         "default": None,
     }
     definitions["Target"]["properties"]["defences"]["items"] = defence

@@ -10,14 +10,36 @@ from pydantic import BaseModel
 from threatloop.core.catalogue import nearest
 
 
+MAX_SHOWN = 80
+
+
+def quoted(value: Any) -> str:
+    """A value of the user's for a message: on one line, without control characters, not too long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
+def spelled(place: tuple[Any, ...]) -> str:
+    """A place in the spec with dots; a part that would not show as one word is quoted."""
+    return ".".join(_word(part) for part in place) or "(whole file)"
+
+
+def _word(part: Any) -> str:
+    text = str(part)
+    return text if text.isprintable() and len(text) <= MAX_SHOWN else quoted(text)
+
+
 def line(error: Any, model: type[BaseModel]) -> str:
     """One pydantic error as one line, with the nearest allowed key for an unknown one."""
-    place = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    place = spelled(error["loc"])
     if error["type"] == "extra_forbidden":
         allowed = _fields_at(model, error["loc"][:-1])
         return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
     given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    shown = f" (got {quoted(given)})" if isinstance(given, (str, int, float, bool)) else ""
     return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
 
 

@@ -12,9 +12,12 @@ from threatloop.core.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
+MAX_SEEDS = 1000
+MAX_STEPS = 8
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MaxCost(_Strict):
@@ -35,8 +38,8 @@ class Shares(_Strict):
 class Canaries(_Strict):
     """Secrets planted into the members, so that memorisation has a known answer."""
 
-    count: int = Field(default=10, ge=1)
-    repetitions: int = Field(default=4, ge=1)
+    count: int = Field(default=10, ge=1, le=10_000)
+    repetitions: int = Field(default=4, ge=1, le=1000)
 
 
 class Target(_Strict):
@@ -65,7 +68,7 @@ class Target(_Strict):
         description="what the service grants an attacker",
     )
     defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
-    shadows: int = Field(default=32, ge=2, multiple_of=2, description="shadow models per seed")
+    shadows: int = Field(default=32, ge=2, le=4096, multiple_of=2, description="shadow models per seed")
     shares: Shares = Shares()
     canaries: Canaries | None = None
     false_positive_rates: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
@@ -80,9 +83,13 @@ class ScenarioSpec(_Strict):
     """One attack, or a chain of attacks."""
 
     attack: str | dict[str, Any] | None = Field(default=None, description="catalogue name, or {name: …, parameters}")
-    chain: tuple[str | dict[str, Any], ...] | None = Field(default=None, description="at least two, in order")
+    chain: tuple[str | dict[str, Any], ...] | None = Field(
+        default=None, max_length=MAX_STEPS, description="at least two, in order"
+    )
     laps: Literal[1, 2] = Field(default=1, description="2 feeds what the chain recovers into a second lap")
-    targets: tuple[str, ...] | None = Field(default=None, description="default: all")
+    targets: tuple[str, ...] | None = Field(
+        default=None, min_length=1, json_schema_extra={"uniqueItems": True}, description="default: all"
+    )
 
 
 class Spec(_Strict):
@@ -91,8 +98,8 @@ class Spec(_Strict):
     version: Literal[1] = 1
     name: str = "audit"
     seed: int = Field(default=0, ge=0, description="the one run seed; everything random derives from it")
-    seeds: int = Field(default=12, ge=1, description="independent repetitions; verdicts need at least 12")
+    seeds: int = Field(default=12, ge=1, le=MAX_SEEDS, description="independent repetitions; verdicts need at least 12")
     max_cost: MaxCost | None = None
     plugins: tuple[str, ...] = Field(default=(), description="installed distributions whose entry points may be used")
-    targets: dict[Name, Target] = Field(min_length=1)
-    scenarios: dict[Name, ScenarioSpec] = Field(min_length=1)
+    targets: dict[Name, Target] = Field(min_length=1, max_length=64)
+    scenarios: dict[Name, ScenarioSpec] = Field(min_length=1, max_length=256)

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import chosen, known_class
+from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
+from threatloop.core.schema import Schema
 from threatloop.modality import of
 
 SIDES_PER_TRIGGER = 7
@@ -51,6 +52,10 @@ class BadNets(DataToModel):
     rate: float = Field(default=0.1, gt=0, le=1)
     target: int = Field(default=0, ge=0)
     size: int | None = Field(default=None, ge=1)
+
+    def problems(self, schema: Schema, records: int) -> list[str]:
+        """A target that is no class, a rate that rounds to no record."""
+        return class_problems(self.target, len(schema.classes), "target") + rate_problems(self.rate, records)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.

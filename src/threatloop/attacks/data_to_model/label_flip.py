@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from threatloop.algorithms.poisoning import chosen, known_class
+from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
+from threatloop.core.schema import Schema
 
 
 class LabelFlip(DataToModel):
@@ -53,6 +54,17 @@ class LabelFlip(DataToModel):
         if self.source is not None and self.source == self.target:
             raise ValueError(f"source and target are both {self.source}: that flips nothing; use two classes")
         return self
+
+    def problems(self, schema: Schema, records: int) -> list[str]:
+        """Source and target that are no classes, a rate that rounds to no record.
+
+        How many records are of the source class is not known here, so its share is only checked against all of them.
+        """
+        named = [
+            (label, name) for label, name in ((self.source, "source"), (self.target, "target")) if label is not None
+        ]
+        wrong = [line for label, name in named for line in class_problems(label, len(schema.classes), name)]
+        return wrong + rate_problems(self.rate, records)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The contribution with flipped labels.
