@@ -12,6 +12,7 @@ import pytest
 
 import tiny
 from threatloop.core.assets import Dataset, Evidence, Model
+from threatloop.core.bench import Bench
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
 from threatloop.core.defence import IngestGate, Registration
 from threatloop.core.digests import digest_array, digest_arrays
@@ -29,6 +30,8 @@ TEXT = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}, "shad
 TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "tokens": TEXT}
 ROWS = ATTACKS.names()
 PAIRS = [(name, kind) for name in ROWS for kind in sorted(ATTACKS.load(name).info.modalities)]
+UNCHANGED = [pair for pair in PAIRS if ATTACKS.load(pair[0]).info.unchanged]
+RUN = [pair for pair in PAIRS if pair not in UNCHANGED]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,21 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
     return made
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@pytest.mark.parametrize(("name", "kind"), UNCHANGED)
+def test_what_returns_its_source_takes_no_task(worlds: dict[str, World], name: str, kind: str) -> None:
+    world = worlds[kind]
+    assert world.acts(name) == []
+    figures = [figure for _, figure in world.plan.figures if figure.scenario == name]
+    assert figures
+    source = world.workspace.product(figures[0].source).value
+    if isinstance(source, NotAssessed):
+        pytest.skip(source.reason)
+    assert isinstance(source, Dataset)
+    result = ATTACKS.load(name)().run(source, Bench(Streams(0))).result
+    assert result.digest == source.digest
+
+
+@pytest.mark.parametrize(("name", "kind"), RUN)
 def test_an_attack_runs_where_it_says_and_repeats_itself(worlds: dict[str, World], name: str, kind: str) -> None:
     world = worlds[kind]
     tasks = world.acts(name)
@@ -77,7 +94,7 @@ def test_an_attack_runs_where_it_says_and_repeats_itself(worlds: dict[str, World
         assert again.facts["stop_reason"] in ("finished", "query budget spent")
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@pytest.mark.parametrize(("name", "kind"), RUN)
 def test_a_result_fits_its_source(worlds: dict[str, World], name: str, kind: str) -> None:
     from threatloop import modality
 

@@ -118,7 +118,7 @@ def test_constraints_pin_every_requirement() -> None:
         for line in (*project["dependencies"], *extras["ray"], *extras["test"])
     }
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    pins = dict(line.lower().split("==") for line in lines if line and not line.startswith("#"))
     assert wanted - set(pins) == set()
     assert pins["torch"] == "2.13.0"
     assert [pin for pin in pins.values() if not re.fullmatch(r"\d[\w.]*", pin)] == []

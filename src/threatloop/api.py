@@ -142,9 +142,9 @@ def load_spec(spec: SpecLike = None, *, seeds: int | None = None, allow_code: bo
         text = (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
         where, base, found = "the embedded spec", Path.cwd(), parse_spec(text, "the embedded spec")
     elif isinstance(spec, Mapping):
-        where, base, found = "spec", Path.cwd(), parse_spec(_as_text(spec), "spec")
+        where, base, found = "spec", Path.cwd(), parse_spec(spec, "spec", allow_code=allow_code)
     else:
-        where, base, found = str(spec), Path(spec).absolute().parent, read_spec(Path(spec))
+        where, base, found = str(spec), Path(spec).absolute().parent, read_spec(Path(spec), allow_code=allow_code)
     if seeds is not None:
         if seeds < 1:
             raise InputError(f"seeds {seeds}: needs at least 1; verdicts need 12")
@@ -169,13 +169,3 @@ def check_syntax(expressions: Sequence[str], checked: Audit) -> None:
     )
     for expression in expressions:
         parse(expression, names)
-
-
-def _as_text(spec: Mapping[str, Any]) -> str:
-    import yaml
-
-    try:
-        return yaml.safe_dump(dict(spec), allow_unicode=True, sort_keys=False)
-    except yaml.YAMLError as error:
-        problem = str(error).splitlines()[0]
-        raise InputError(f"spec: holds more than numbers, text, lists and mappings ({problem})") from None

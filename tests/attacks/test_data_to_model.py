@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pydantic import ValidationError
-
 from stealing_world import digits
+
 from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.attacks.data_to_model.honest import HonestContribution
 from threatloop.attacks.data_to_model.label_flip import LabelFlip
@@ -75,11 +75,12 @@ def test_random_flips_change_labels_to_other_classes_evenly() -> None:
     assert counts[1:].min() > 0.6 * changed.sum() / 9
 
 
-def test_class_to_class_flips_touch_only_the_source() -> None:
+@pytest.mark.parametrize("rate", [0.05, 0.4, 1.0])
+def test_class_to_class_flips_touch_a_share_of_the_source_and_nothing_else(rate: float) -> None:
     data = digits()
-    flipped = LabelFlip(rate=0.05, source=1, target=7).run(data, bench()).result
+    flipped = LabelFlip(rate=rate, source=1, target=7).run(data, bench()).result
     changed = np.flatnonzero(flipped.y != data.y)
-    assert len(changed) == round(0.05 * len(data))
+    assert len(changed) == round(rate * int((data.y == 1).sum()))
     assert (data.y[changed] == 1).all()
     assert (flipped.y[changed] == 7).all()
 
@@ -104,7 +105,7 @@ def test_honest_contribution_is_the_data_itself() -> None:
         (BadNets(size=9), "trigger size 9"),
         (LabelFlip(source=11, target=1, rate=0.01), "source 11: the data has classes 0 to 9"),
         (LabelFlip(source=1, target=12, rate=0.01), "target 12: the data has classes 0 to 9"),
-        (LabelFlip(rate=0.3, source=1, target=2), "records of class 1; use at most 0.1"),
+        (LabelFlip(rate=1e-3, source=1, target=2), "rate 0.001 of 182 records rounds to none; use at least 0.0055"),
         (LabelFlip(rate=1e-5), "rounds to none"),
     ],
 )

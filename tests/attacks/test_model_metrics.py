@@ -98,7 +98,7 @@ def test_inheritance_is_graded_by_the_trigger_planted_upstream() -> None:
 
 def test_class_to_class_flips_are_graded_on_the_source_class() -> None:
     w = world()
-    attack = LabelFlip(rate=0.08, source=1, target=7)
+    attack = LabelFlip(rate=0.8, source=1, target=7)
     flipped, honest = (
         graded(FlipSuccess(), attack, outcome=trained(poison))["flip_success"]
         for poison in (attack, HonestContribution())
@@ -145,7 +145,7 @@ def test_clone_accuracy_is_the_accuracy_of_the_outcome_under_its_own_name() -> N
 def test_a_rate_of_nothing_is_undefined() -> None:
     none = np.zeros(0, dtype=bool)
     for reading in (rate("r", none, "there is nothing"), rate_difference("r", none, none, "there is nothing")):
-        assert (reading.value, reading.undefined) == (None, "not computed, because there is nothing")
+        assert (reading.value, reading.undefined) == (None, "there is nothing")
 
 
 def test_paired_difference_matches_the_published_example() -> None:

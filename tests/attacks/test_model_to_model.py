@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-
 from stealing_world import world
+
 from threatloop.algorithms.distil import Distillation, enough, one_hot, tempered
 from threatloop.algorithms.queries import draw
 from threatloop.attacks.model_to_model.knockoff import Knockoff

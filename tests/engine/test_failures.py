@@ -33,15 +33,51 @@ def test_a_failing_attack_keeps_the_others_going(reference: Reference, tmp_path:
     # Whatever does not need the broken step is as if it had never been asked for: baselines of the chain included.
     assert [row for row in rows if row["scenario"] != "broken"] == reference.rows
     assert {row["arm"] for row in rows if row["scenario"] == "broken"} == {"without:1"}
-    failed, *skipped = finished.record.errors
+    failed, *lost = finished.record.errors
     assert failed.what == "digits seed 0: exploding"
     assert "RuntimeError: broke on 359 records and seed-0 (at third_party.py:" in failed.why
     assert len(failed.why.splitlines()) == 1
-    assert [notice.why for notice in skipped] == [
-        f"{finished.record.tasks['skipped']} tasks that depend on it were skipped"
+    assert {(notice.target, notice.scenario, notice.seed) for notice in lost} == {("digits", "broken", 0)}
+    # The arm without the theft rests on the broken step too.
+    assert sorted(notice.what for notice in lost) == [
+        "exploding (step 1, attack)",
+        "knockoff (step 2, attack)",
+        "knockoff (step 2, without:2)",
     ]
+    assert {notice.why for notice in lost} == {"no figure: digits seed 0: exploding"}
     assert finished.record.tasks["failed"] == 1
     assert finished.record.tasks["skipped"] > 3
+
+
+def test_every_figure_that_is_lost_is_an_error_of_its_scenario_and_seed(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threatloop.attacks.model_to_model.knockoff import Knockoff
+
+    def steal(self: Knockoff, service: Any, bench: Any) -> Any:
+        if "seed-1" in bench.streams.path:
+            raise RuntimeError("unlucky")
+        return honest(self, service, bench)
+
+    honest = Knockoff.steal
+    monkeypatch.setattr(Knockoff, "steal", steal)
+    scenarios = {**tiny.SCENARIOS, "alone": {"attack": tiny.THEFT}}
+    finished = tiny.run(tiny.spec(scenarios=scenarios, seeds=2), tmp_path)
+    lost = [notice for notice in finished.record.errors if notice.why.startswith("no figure: ")]
+    # The honest victim's clone is one task for both scenarios, and each of them is told.
+    assert sorted((notice.scenario, notice.seed, notice.what) for notice in lost) == [
+        ("alone", 1, "knockoff (step 1, attack)"),
+        ("theft", 1, "knockoff (step 2, attack)"),
+        ("theft", 1, "knockoff (step 2, without:1)"),
+    ]
+    assert all("knockoff" in notice.why for notice in lost)
+    assert finished.record.tasks["failed"] == len(finished.record.errors) - len(lost) == 2
+    rows = tiny.table(finished.out)
+    assert [row for row in rows if row["seed"] == 0 and row["scenario"] != "alone"] == reference.rows
+    assert {(row["scenario"], row["arm"]) for row in rows if row["seed"] == 1 and row["attack"] == "knockoff"} == {
+        ("alone", "baseline"),
+        ("theft", "without:2"),
+    }
 
 
 @pytest.mark.usefixtures("third_party")

@@ -142,7 +142,7 @@ def test_their_own_network_is_trained_by_the_recipe(their_code: Path) -> None:
     finished = run(their_code, model=model)
     assert finished.record.errors == ()
     models = victims(their_code, "train")
-    assert len(models) == 3
+    assert len(models) == 2  # poisoned, and honest
     assert {model.weights["body.1.weight"].shape for model in models} == {(5, 64)}
     assert {row["by_proxy"] for row in tiny.table(finished.out)} == {False}
 
@@ -156,7 +156,7 @@ def test_their_own_training_is_called_as_is(their_code: Path) -> None:
         assert found.notes["trained_by"] == "their_code:trained"
         biases.append(found.weights["body.3.bias"])
     # One function, one seed, other data: the arms differ by their labels only.
-    assert len(biases) == 3
+    assert len(biases) == 2
     assert np.ptp(np.stack(biases), axis=0).max() > 0
 
 

@@ -120,10 +120,10 @@ def test_start_points_are_within_bounds_and_wider_than_the_data(schema: Any) -> 
 def test_decoded_records_are_valid_and_undo_encoding(schema: Any) -> None:
     kind = modality.of(schema)
     records = kind.noise_records(schema, 20, np.random.default_rng(3))
-    back = kind.decode(kind.encode(records, schema), schema)  # type: ignore[attr-defined]
+    back = kind.decode(kind.encode(records, schema), schema)
     np.testing.assert_allclose(kind.encode(back, schema), kind.encode(records, schema))
     wild = np.random.default_rng(4).normal(0, 9, kind.encode(records, schema).shape).astype(np.float32)
-    assert kind.problems(dataset(kind.decode(wild, schema), schema)) == []  # type: ignore[attr-defined]
+    assert kind.problems(dataset(kind.decode(wild, schema), schema)) == []
 
 
 @pytest.mark.parametrize("schema", [IMAGE, TABLE, TEXT])

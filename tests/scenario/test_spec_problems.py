@@ -17,7 +17,7 @@ CHAIN = ["watermark_removal", "badnets", "knockoff", "gradient_inversion"]
 
 def checked(written: dict[str, Any] | str, *, allow_code: bool = False) -> Audit:
     text = written if isinstance(written, str) else yaml.safe_dump(written)
-    return build(parse_spec(text, "spec"), Path(), allow_code=allow_code)
+    return build(parse_spec(text, "spec", allow_code=allow_code), Path(), allow_code=allow_code)
 
 
 def problems(written: dict[str, Any], *, allow_code: bool = False) -> str:
@@ -46,6 +46,10 @@ def scenario(**content: Any) -> dict[str, Any]:
         (scenario(attack="knockof"), "scenarios.one.attack: unknown attack 'knockof' (did you mean 'knockoff'?)"),
         (scenario(attack={"name": "badnets", "rat": 0.2}), "rat: unknown key (did you mean 'rate'?)"),
         (scenario(attack={"name": "badnets", "rate": 2}), "(badnets): rate: input should be less than or equal to 1"),
+        (
+            scenario(attack={"name": "label_flip", "source": 1}),
+            "scenarios.one.attack (label_flip): give both source and target for class-to-class flips",
+        ),
         (scenario(attack={"rate": 0.2}), "scenarios.one.attack: needs a `name`"),
         (scenario(attack="badnets", targets=["digit"]), "unknown target 'digit' (did you mean 'digits'?)"),
         (scenario(attack="badnets", chain=CHAIN), "needs exactly one of `attack` and `chain`"),
@@ -109,6 +113,7 @@ def test_all_problems_are_listed_at_once() -> None:
         "seeds: input should be greater",
         "shadow: unknown key",
         "unknown data set 'digit'",
+        "targets.table: names code (mine:fit)",
         "unknown defence 'gate'",
         "yields a model, but step 2",
         "unknown target 'tables'",
@@ -117,7 +122,7 @@ def test_all_problems_are_listed_at_once() -> None:
         "targt: unknown key",
     ):
         assert part in message
-    assert "10 problems" in message
+    assert "11 problems" in message
 
 
 def test_listing_everything_does_not_refuse_code_that_was_allowed() -> None:
@@ -137,7 +142,6 @@ def test_a_chain_that_composes_is_accepted(attack: str) -> None:
     [
         ("targets: [", "spec: not YAML at line 1, column"),
         ("name: x\nseeds: 3\n  targets: y\n", "spec: not YAML at line 3, column"),
-        ("a: *nothing\n", "spec: not YAML at line 1, column"),
         ("!!python/object/apply:os.system ['true']\n", "spec: not YAML at line 1"),
         ("- a\n- b\n", "spec: a spec is a mapping"),
         ("", "spec: a spec is a mapping"),

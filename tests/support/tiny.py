@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ SCENARIOS: dict[str, Any] = {
     "membership": {"attack": "lira"},
 }
 COMMAND = [sys.executable, "-c", "from threatloop.cli.main import run; run()"]
+# A test suite in a shell's background ignores interrupts, and whatever it starts would too.
+HEARS_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def table(out: Path) -> list[dict[str, Any]]:
 def save(written: Mapping[str, Any] | str, folder: Path, name: str = "spec.yaml") -> Path:
     """A spec as a file."""
     path = folder / name
-    path.write_text(written if isinstance(written, str) else yaml.safe_dump(dict(written)), encoding="utf-8")
+    # Copied, or parts that occur twice would be written as aliases.
+    text = written if isinstance(written, str) else yaml.safe_dump(json.loads(json.dumps(written)))
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -107,7 +112,8 @@ def command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int
 
 def started(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     """The command line in a process group of its own."""
-    command = [*COMMAND, *map(str, arguments)]
+    python, flag, code = COMMAND
+    command = [python, flag, HEARS_INTERRUPTS + code, *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, text=True, start_new_session=True, stdout=pipe, stderr=pipe)
 

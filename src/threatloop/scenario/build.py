@@ -5,52 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from threatloop.core.attack import Step
-from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, enable_plugins, nearest
-from threatloop.core.defence import Defence
-from threatloop.core.errors import InputError, Problems, ThreatloopError
-from threatloop.data.sources import Source, parse_source
-from threatloop.scenario.chains import chain_problems
+from threatloop.core.catalogue import enable_plugins
+from threatloop.core.errors import InputError, Problems
 from threatloop.scenario.problems import line, spelled
 from threatloop.scenario.read import read_content, value_problems
+from threatloop.scenario.resolve import (
+    BuiltTarget,
+    Scenario,
+    built_scenario,
+    built_target,
+    code_problems,
+    defence_problems,
+)
 from threatloop.scenario.spec import ScenarioSpec, Spec, Target
 
-B = TypeVar("B", bound=BaseModel)
+__all__ = ["Audit", "BuiltTarget", "Scenario", "build", "defence_problems", "parse_spec", "read_spec"]
+
 MAX_SPEC_BYTES = 1 << 20
 
-
-@dataclass(frozen=True)
-class Scenario:
-    """A scenario with its attack objects.
-
-    Attributes:
-        name: the name in the spec.
-        steps: attacks in order; one for a single attack.
-        laps: 1 or 2.
-        targets: names of the targets it applies to.
-    """
-
-    name: str
-    steps: tuple[Step[Any], ...]
-    laps: int
-    targets: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BuiltTarget:
-    """A target with its data source and defence objects."""
-
-    name: str
-    spec: Target
-    source: Source
-    defences: tuple[Defence, ...]
+Place = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -98,59 +77,86 @@ def parse_spec(written: bytes | str | Mapping[str, Any], where: str, *, allow_co
     if not isinstance(content, dict):
         raise InputError(f"{where}: a spec is a mapping with `targets:` and `scenarios:`")
     odd = value_problems(content, where)
-    found: list[Any] = []
+    known = [place for place, _ in odd]
+    sound, found = _without(content, [_whole_attack(place) for place in known]), []
     try:
-        spec = Spec.model_validate(deepcopy(content))
+        spec = Spec.model_validate(_copied(sound))
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = [item for item in error.errors(include_url=False) if not _follows(item["loc"], known)]
     if not odd and not found:
         return spec
-    known = [place for place, _ in odd]
-    lines = [f"{spelled(place)}: {problem}" for place, problem in odd]
-    lines += [line(item, Spec) for item in found if not _covered(item["loc"], known)]
-    raise Problems(where, [*lines, *further_problems(content, [*known, *(e["loc"] for e in found)], allow_code)])
+    lines = [f"{spelled(place)}: {problem}" for place, problem in odd] + [line(item, Spec) for item in found]
+    faulty = [item["loc"][:-1] if item["loc"][-1:] == ("[key]",) else item["loc"] for item in found]
+    raise Problems(where, [*lines, *_further_problems(content, sound, _without(sound, faulty), allow_code)])
 
 
-def _covered(place: tuple[Any, ...], known: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether one of these places is this one, or holds it, as pydantic spells places."""
-    spelt = [tuple(map(str, one)) for one in known]
-    return any(tuple(map(str, place[: len(one)])) == one for one in spelt)
+def _whole_attack(place: Place) -> Place:
+    """The attack or chain that holds this place, since half an attack has other faults; or the place."""
+    return place[:3] if place[:1] == ("scenarios",) and place[2:3] in (("attack",), ("chain",)) else place
 
 
-def further_problems(content: dict[Any, Any], faulty: Sequence[tuple[Any, ...]], allow_code: bool) -> list[str]:
-    """What else is wrong, in whatever is left of each target and scenario when the faulty places are taken out."""
-    rest = _without(content, faulty)
-    targets, scenarios = _mapping(content.get("targets")), _mapping(rest.get("scenarios"))
+def _follows(place: Place, taken_out: Sequence[Place]) -> bool:
+    """Whether what is wrong here can come from what was taken out: above it, or at the same place."""
+    return any(place == one[: len(place)] for one in taken_out)
+
+
+def _further_problems(
+    content: dict[Any, Any], sound: dict[Any, Any], rest: dict[Any, Any], allow_code: bool
+) -> list[str]:
+    """What else is wrong with each target and scenario, without the faulty places.
+
+    Args:
+        content: as it was written.
+        sound: without values that no spec can hold.
+        rest: of this, what pydantic found no fault with.
+        allow_code: names of code are no problem.
+    """
     problems: list[str] = []
     with suppress(ValidationError):
         _enable(TypeAdapter(tuple[str, ...]).validate_python(rest.get("plugins", ())), problems)
-    for name, written in targets.items():
-        target = _mapping(written)
-        problems += [] if allow_code else code_problems(name, target.get("train"), _mapping(target.get("model")).get("name"))
+    names = tuple(_mapping(sound.get("targets")))
+    for name in () if allow_code else names:
+        target = _mapping(sound["targets"][name])
+        problems += code_problems(name, target.get("train"), _mapping(target.get("model")).get("name"))
     for name, written in _mapping(rest.get("targets")).items():
         with suppress(ValidationError):
-            _target(str(name), Target.model_validate(written), True, problems)
-    for name, written in scenarios.items():
+            built_target(name, Target.model_validate(written), True, problems)
+    for name, left in _mapping(rest.get("scenarios")).items():
+        written = _stood_in(_mapping(content["scenarios"][name]), left)
         with suppress(ValidationError):
-            _scenario(str(name), ScenarioSpec.model_validate(written), tuple(map(str, targets)), problems)
+            built_scenario(name, ScenarioSpec.model_validate(written), names, problems)
     return problems
+
+
+def _stood_in(scenario: dict[Any, Any], left: Any) -> Any:
+    """What is left of a scenario; where its attack or chain was taken out, any sound one in its place."""
+    if isinstance(left, dict) and not {"attack", "chain"} & left.keys() and {"attack", "chain"} & scenario.keys():
+        return {**left, "attack": "identity", "laps": 1}
+    return left
 
 
 def _mapping(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _without(content: dict[Any, Any], faulty: Sequence[tuple[Any, ...]]) -> dict[Any, Any]:
+def _copied(value: Any) -> Any:
+    """The same lists and mappings anew, around the same values."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _without(content: dict[Any, Any], faulty: Sequence[Place]) -> dict[Any, Any]:
     """A copy in which each of these places is left out, with the list around it where it stands in one."""
-    rest = deepcopy(content)
+    rest: dict[Any, Any] = _copied(content)
     for place in faulty:
         at = rest
-        for part, last in zip(place, [*[False] * (len(place) - 1), True], strict=True):
-            if part in at and (last or not isinstance(at[part], dict)):
-                at.pop(part)
-            if not isinstance(at.get(part), dict):
+        for i, part in enumerate(place):
+            if i + 1 < len(place) and isinstance(at.get(part), dict):
+                at = at[part]
+            else:
+                at.pop(part, None)
                 break
-            at = at[part]
     return rest
 
 
@@ -164,8 +170,8 @@ def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spe
         sys.path.insert(0, str(base))
     problems: list[str] = []
     _enable(spec.plugins, problems)
-    targets = {name: _target(name, target, allow_code, problems) for name, target in spec.targets.items()}
-    scenarios = [_scenario(name, item, tuple(targets), problems) for name, item in spec.scenarios.items()]
+    targets = {name: built_target(name, target, allow_code, problems) for name, target in spec.targets.items()}
+    scenarios = [built_scenario(name, item, tuple(targets), problems) for name, item in spec.scenarios.items()]
     if problems:
         raise Problems(where, problems)
     whole_targets = {name: target for name, target in targets.items() if target is not None}
@@ -177,75 +183,3 @@ def _enable(plugins: tuple[str, ...], problems: list[str]) -> None:
         enable_plugins(plugins)
     except InputError as error:
         problems.append(f"plugins: {error}")
-
-
-def code_problems(name: str, train: Any, model: Any) -> list[str]:
-    """The names of code in a target, one line each."""
-    return [
-        f"targets.{name}: names code ({path}); read it, then allow it with --allow-code"
-        for path in (train, model)
-        if isinstance(path, str) and ":" in path
-    ]
-
-
-def _target(name: str, target: Target, allow_code: bool, problems: list[str]) -> BuiltTarget | None:
-    at = f"targets.{name}"
-    try:
-        source = parse_source(target.data)
-    except ThreatloopError as error:
-        problems.append(f"{at}.data: {error}")
-        return None
-    if not allow_code:
-        problems += code_problems(name, target.train, target.model.name if target.model else None)
-    if target.weights and target.train:
-        problems.append(f"{at}: has both `weights` and `train`; keep one")
-    if target.weights and target.model is None:
-        problems.append(f"{at}: has `weights` but no `model`; name the architecture that they belong to")
-    if target.members and not target.weights:
-        problems.append(f"{at}: has `members` but no `weights`; members are drawn here when the victim is trained here")
-    shares = target.shares
-    if shares.own + shares.contribution + shares.pool > 0.95:
-        problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")
-    defences = [_resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)]
-    return BuiltTarget(name, target, source, tuple(d for d in defences if d is not None))
-
-
-def _scenario(name: str, item: ScenarioSpec, targets: tuple[str, ...], problems: list[str]) -> Scenario | None:
-    at = f"scenarios.{name}"
-    if (item.attack is None) == (item.chain is None):
-        problems.append(f"{at}: needs exactly one of `attack` and `chain`")
-        return None
-    if item.chain is not None and len(item.chain) < 2:
-        problems.append(f"{at}.chain: needs at least two steps; use `attack` for one")
-    for target in item.targets or ():
-        if target not in targets:
-            problems.append(f"{at}.targets: unknown target {target!r}{nearest(target, targets)}")
-    twice = sorted({target for target in item.targets or () if (item.targets or ()).count(target) > 1})
-    problems += [f"{at}.targets: names {target!r} more than once" for target in twice]
-    written = item.chain if item.chain is not None else (item.attack,)
-    labels = [f"{at}.chain[{i}]" for i in range(len(written))] if item.chain is not None else [f"{at}.attack"]
-    found = [_resolve(one, ATTACKS, label, problems) for one, label in zip(written, labels, strict=True)]
-    steps = tuple(step for step in found if step is not None)
-    if None not in found:
-        problems += [f"{at}: {problem}" for problem in chain_problems(steps, item.laps)]
-    return Scenario(name, steps, item.laps, item.targets or targets)
-
-
-def _resolve(
-    written: str | Mapping[str, Any] | None, catalogue: Catalogue[B], at: str, problems: list[str]
-) -> B | None:
-    parameters = {"name": written} if isinstance(written, str) else dict(written or {})
-    name = parameters.pop("name", None)
-    if not isinstance(name, str):
-        problems.append(f"{at}: needs a `name`")
-        return None
-    try:
-        cls = catalogue.load(name)
-        return cls.model_validate(parameters)
-    except ValidationError as error:
-        problems += [f"{at} ({name}): {line(item, cls)}" for item in error.errors(include_url=False)]
-    except InputError as error:
-        problems.append(f"{at}: {error}")
-    except (ImportError, AttributeError) as error:
-        problems.append(f"{at}: {catalogue.path(name)} cannot be loaded ({error}); mend or remove that plugin")
-    return None

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from threatloop.core.catalogue import nearest
 
-
 MAX_SHOWN = 80
 
 
@@ -24,7 +23,7 @@ def quoted(value: Any) -> str:
 
 def spelled(place: tuple[Any, ...]) -> str:
     """A place in the spec with dots; a part that would not show as one word is quoted."""
-    return ".".join(_word(part) for part in place) or "(whole file)"
+    return ".".join(_word(part) for part in place)
 
 
 def _word(part: Any) -> str:
@@ -40,7 +39,8 @@ def line(error: Any, model: type[BaseModel]) -> str:
         return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
     given = error.get("input")
     shown = f" (got {quoted(given)})" if isinstance(given, (str, int, float, bool)) else ""
-    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place + ': ' if error['loc'] else ''}{message[0].lower()}{message[1:]}{shown}"
 
 
 def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:

@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
             sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
             _refuse(f"{sign}{event.anchor}: a spec has no anchors and aliases; write the value out", event.start_mark)
@@ -93,8 +93,10 @@ def read_content(raw: bytes | str, where: str) -> Any:
         content = json.loads(text)
     except RecursionError:
         raise InputError(f"{where}: {_TOO_DEEP}") from None
-    except ValueError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return _yaml(raw, where)
+    except ValueError:
+        raise InputError(f"{where}: a number of more than {MAX_NUMBER} characters; write a smaller one") from None
     if repeated := _repeated(text):
         raise InputError(f"{where}: {repeated}")
     return content
@@ -147,6 +149,8 @@ def value_problems(content: Any, where: str) -> list[Found]:
             raise InputError(f"{where}: more than {MAX_VALUES} values; a spec lists files, not their content")
         if problem := _problem(value):
             found.append((place, problem))
+        odd = [key for key in value if not isinstance(key, str) or _unwritable(key)] if isinstance(value, dict) else []
+        found += [((*place, key), "this key is no plain text; put it in quotes, or mend it") for key in odd]
     return found
 
 
@@ -160,10 +164,7 @@ def _values(value: Any, place: tuple[Any, ...], where: str) -> Iterator[Found | 
 
 
 def _problem(value: Any) -> str:
-    if isinstance(value, dict):
-        odd = [key for key in value if not isinstance(key, str) or _unwritable(key)]
-        return f"the key {quoted(odd[0])} is no plain text; put it in quotes, or mend it" if odd else ""
-    if value is None or isinstance(value, (bool, list, tuple)):
+    if value is None or isinstance(value, (bool, list, tuple, dict)):
         return ""
     if isinstance(value, str):
         return f"{quoted(value)} holds a character that cannot be written to a file" if _unwritable(value) else ""

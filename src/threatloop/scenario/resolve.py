@@ -1,0 +1,136 @@
+"""From the entries of a spec to attack, defence and source objects. What is wrong is collected, not raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from threatloop.core.attack import Step
+from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
+from threatloop.core.defence import Defence
+from threatloop.core.errors import InputError, ThreatloopError
+from threatloop.data.sources import Source, parse_source
+from threatloop.scenario.chains import chain_problems
+from threatloop.scenario.problems import line, spelled
+from threatloop.scenario.spec import ScenarioSpec, Target
+
+B = TypeVar("B", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario with its attack objects.
+
+    Attributes:
+        name: the name in the spec.
+        steps: attacks in order; one for a single attack.
+        laps: 1 or 2.
+        targets: names of the targets it applies to.
+    """
+
+    name: str
+    steps: tuple[Step[Any], ...]
+    laps: int
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BuiltTarget:
+    """A target with its data source and defence objects."""
+
+    name: str
+    spec: Target
+    source: Source
+    defences: tuple[Defence, ...]
+
+
+def code_problems(name: str, train: Any, model: Any) -> list[str]:
+    """The names of code in a target, one line each."""
+    return [
+        f"{spelled(('targets', name))}: names code ({path}); read it, then allow it with --allow-code"
+        for path in (train, model)
+        if isinstance(path, str) and ":" in path
+    ]
+
+
+def built_target(name: str, target: Target, allow_code: bool, problems: list[str]) -> BuiltTarget | None:
+    """The target with its source and defences; what is wrong is added to ``problems``. None without a source."""
+    at = f"targets.{name}"
+    try:
+        source = parse_source(target.data)
+    except ThreatloopError as error:
+        problems.append(f"{at}.data: {error}")
+        return None
+    if not allow_code:
+        problems += code_problems(name, target.train, target.model.name if target.model else None)
+    if target.weights and target.train:
+        problems.append(f"{at}: has both `weights` and `train`; keep one")
+    if target.weights and target.model is None:
+        problems.append(f"{at}: has `weights` but no `model`; name the architecture that they belong to")
+    if target.members and not target.weights:
+        problems.append(f"{at}: has `members` but no `weights`; members are drawn here when the victim is trained here")
+    shares = target.shares
+    if shares.own + shares.contribution + shares.pool > 0.95:
+        problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")
+    defences = [_resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)]
+    return BuiltTarget(name, target, source, tuple(d for d in defences if d is not None))
+
+
+def built_scenario(name: str, item: ScenarioSpec, targets: tuple[str, ...], problems: list[str]) -> Scenario | None:
+    """The scenario with its attacks; what is wrong is added to ``problems``."""
+    at = f"scenarios.{name}"
+    if (item.attack is None) == (item.chain is None):
+        problems.append(f"{at}: needs exactly one of `attack` and `chain`")
+        return None
+    if item.chain is not None and len(item.chain) < 2:
+        problems.append(f"{at}.chain: needs at least two steps; use `attack` for one")
+    for target in item.targets or ():
+        if target not in targets:
+            problems.append(f"{at}.targets: unknown target {target!r}{nearest(target, targets)}")
+    twice = sorted({target for target in item.targets or () if (item.targets or ()).count(target) > 1})
+    problems += [f"{at}.targets: names {target!r} more than once" for target in twice]
+    written = item.chain if item.chain is not None else (item.attack,)
+    labels = [f"{at}.chain[{i}]" for i in range(len(written))] if item.chain is not None else [f"{at}.attack"]
+    found = [_resolve(one, ATTACKS, label, problems) for one, label in zip(written, labels, strict=True)]
+    steps = tuple(step for step in found if step is not None)
+    if None not in found:
+        problems += [f"{at}: {problem}" for problem in chain_problems(steps, item.laps)]
+    return Scenario(name, steps, item.laps, item.targets or targets)
+
+
+def defence_problems(target: BuiltTarget, kind: str) -> list[str]:
+    """Defences that cannot act on the target's records, one line each.
+
+    Args:
+        target: with its defence objects.
+        kind: of the target's schema: ``image``, ``tabular`` or ``tokens``.
+    """
+    return [
+        f"targets.{target.name}.defences: {DEFENCES.name_of(type(defence))} works on "
+        f"{', '.join(sorted(defence.info.modalities))} records; {target.name} holds {kind} records: take it out"
+        for defence in target.defences
+        if kind not in defence.info.modalities
+    ]
+
+
+def _resolve(
+    written: str | Mapping[str, Any] | None, catalogue: Catalogue[B], at: str, problems: list[str]
+) -> B | None:
+    parameters = {"name": written} if isinstance(written, str) else dict(written or {})
+    name = parameters.pop("name", None)
+    if not isinstance(name, str):
+        problems.append(f"{at}: needs a `name`")
+        return None
+    try:
+        cls = catalogue.load(name)
+        return cls.model_validate(parameters)
+    except ValidationError as error:
+        problems += [f"{at} ({name}): {line(item, cls)}" for item in error.errors(include_url=False)]
+    except InputError as error:
+        problems.append(f"{at}: {error}")
+    except (ImportError, AttributeError) as error:
+        problems.append(f"{at}: {catalogue.path(name)} cannot be loaded ({error}); mend or remove that plugin")
+    return None
