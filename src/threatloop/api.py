@@ -137,6 +137,7 @@ def load_spec(spec: SpecLike = None, *, seeds: int | None = None, allow_code: bo
         InputError, Problems: everything wrong with it.
     """
     from threatloop.scenario.build import build, parse_spec, read_spec
+    from threatloop.scenario.spec import MAX_SEEDS
 
     if spec is None:
         text = (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
@@ -146,8 +147,8 @@ def load_spec(spec: SpecLike = None, *, seeds: int | None = None, allow_code: bo
     else:
         where, base, found = str(spec), Path(spec).absolute().parent, read_spec(Path(spec), allow_code=allow_code)
     if seeds is not None:
-        if seeds < 1:
-            raise InputError(f"seeds {seeds}: needs at least 1; verdicts need 12")
+        if not 1 <= seeds <= MAX_SEEDS:
+            raise InputError(f"seeds {seeds}: needs at least 1 and at most {MAX_SEEDS}; verdicts need 12")
         found = found.model_copy(update={"seeds": seeds})
     return build(found, base, allow_code=allow_code, where=where)
 

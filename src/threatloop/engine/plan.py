@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from threatloop.core.attack import Direction
 from threatloop.core.catalogue import ATTACKS
-from threatloop.core.errors import CorruptArtefact, Problems
+from threatloop.core.errors import CorruptArtefact
 from threatloop.core.measurement import Notice
 from threatloop.engine.arms import Figure, expand
 from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
+from threatloop.engine.plan_checks import check, unsupported
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref, Task
-from threatloop.numerics.roc import MIN_FALSE_POSITIVES
 from threatloop.scenario.build import Audit, BuiltTarget, Scenario
 
 USER_INPUT = ("split", "given")
@@ -62,8 +60,7 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     plan = Plan(audit, {})
     plan.facts = {name: _facts(target, plan, workspace) for name, target in audit.targets.items()}
     plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
-    _check_access(plan)
-    _check_rates(plan)
+    check(audit, plan.facts)
     cost = Estimate()
     for scenario in audit.scenarios:
         for name in scenario.targets:
@@ -108,7 +105,7 @@ def _add(
 ) -> Estimate:
     """Expand one scenario on one target, unless it cannot be assessed or does not fit ``max_cost``."""
     target = facts.target.name
-    if reason := _unsupported(scenario, facts):
+    if reason := unsupported(scenario, facts):
         plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=reason))
         return spent
     tasks: dict[str, Task] = dict(plan.tasks)
@@ -132,51 +129,5 @@ def _add(
     return spent
 
 
-def _unsupported(scenario: Scenario, facts: TargetFacts) -> str:
-    for step in scenario.steps:
-        if facts.schema.kind not in step.info.modalities:
-            kinds = ", ".join(sorted(step.info.modalities))
-            return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
-    return ""
-
-
 def _label(scenario: Scenario) -> str:
     return " >> ".join(ATTACKS.name_of(type(step)) for step in scenario.steps)
-
-
-def _check_rates(plan: Plan) -> None:
-    """A false-positive rate that the user asks for needs enough non-members to be resolved."""
-    problems = []
-    for name, facts in plan.facts.items():
-        shares = facts.target.spec.shares
-        nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
-        for rate in facts.target.spec.false_positive_rates:
-            needed = math.ceil(MIN_FALSE_POSITIVES / rate)
-            if nonmembers < needed:
-                least = MIN_FALSE_POSITIVES / max(nonmembers, 1)
-                problems.append(
-                    f"targets.{name}.false_positive_rates: {rate:g} needs {needed} non-members, this data leaves about "
-                    f"{nonmembers}; ask for {least:.2g} or more, or bring more records"
-                )
-    if problems:
-        raise Problems("spec", problems)
-
-
-def _check_access(plan: Plan) -> None:
-    """A scenario that asks for more than the service grants is a mistake in the spec, not a finding."""
-    problems = []
-    for scenario in plan.audit.scenarios:
-        for name in scenario.targets:
-            facts = plan.facts[name]
-            owned = False
-            for step in () if _unsupported(scenario, facts) else scenario.steps:
-                missing = sorted(step.required() - frozenset(facts.target.spec.access))
-                if step.info.direction.source == "M" and not owned and missing:
-                    granted = ", ".join(facts.target.spec.access) or "nothing"
-                    problems.append(
-                        f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
-                        f"targets.{name}.access grants {granted}: grant it, or leave the target out"
-                    )
-                owned = step.info.direction is Direction.MODEL_TO_MODEL or (owned and step.info.direction.source == "M")
-    if problems:
-        raise Problems("spec", problems)

@@ -23,6 +23,7 @@ from threatloop.engine.task import Task
 from threatloop.scenario.build import Audit
 
 Accuracy = dict[str, dict[str, Any]]
+"""Target → metric → mean over seeds."""
 
 
 def identity(audit: Audit, started: datetime) -> str:
@@ -121,9 +122,6 @@ def _metric_notes(names: set[str]) -> dict[str, MetricNote]:
             title=info.title, unit=info.unit, worst=info.worst, margin=info.margin, meaning=info.meaning
         )
     return notes
-
-
-"""Target → metric → mean over seeds."""
 
 
 def victim_accuracy(plan: Plan, store: Store, tally: Tally) -> Accuracy:

@@ -109,9 +109,8 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
 def _check_writable(out: Path) -> None:
     """Before any compute is spent: the run folder can be put there."""
     refuse_foreign(out)
-    parent = out.absolute().parent
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
     try:
-        parent.mkdir(parents=True, exist_ok=True)
         probe = parent / f".threatloop-{time.time_ns()}"
         probe.touch()
         probe.unlink()

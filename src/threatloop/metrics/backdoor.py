@@ -61,7 +61,7 @@ class AttackSuccess(Metric):
 
 
 class BackdoorInherited(Metric):
-    """Success on the clone of the trigger that was planted in its victim, earlier in the chain."""
+    """Success on the clone of the trigger that was planted in its victim, earlier in the chain; nothing without one."""
 
     info: ClassVar[MetricInfo] = MetricInfo(
         title="Backdoor inherited",
@@ -76,6 +76,5 @@ class BackdoorInherited(Metric):
     def grade(self, case: Case) -> Graded:
         planted = [attack for attack in case.upstream if isinstance(attack, Triggered)]
         if not planted:
-            undefined = "not computed, because no backdoor was planted upstream"
-            return Graded((Reading("backdoor_inherited", None, 0, undefined=undefined),))
+            return Graded(())
         return success("backdoor_inherited", case, planted[-1])

@@ -1,0 +1,73 @@
+"""What a spec asks for against what its data and services can give: all problems at once, before any compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from threatloop.core.attack import Direction
+from threatloop.core.catalogue import ATTACKS
+from threatloop.core.errors import Problems
+from threatloop.engine.facts import TargetFacts
+from threatloop.numerics.roc import MIN_FALSE_POSITIVES
+from threatloop.scenario.build import Audit, Scenario, defence_problems
+
+
+def check(audit: Audit, facts: Mapping[str, TargetFacts]) -> None:
+    """Compare a checked spec with the targets' schemas, sizes and access.
+
+    Raises:
+        Problems: defences that cannot read the records, parameters that do not fit the data, access that the service
+            does not grant, false-positive rates that the data cannot resolve.
+    """
+    problems = [problem for target in facts.values() for problem in _of_target(target)]
+    for scenario in audit.scenarios:
+        for name in scenario.targets:
+            if not unsupported(scenario, facts[name]):
+                problems += [*_parameters(scenario, facts[name]), *_access(scenario, facts[name])]
+    if problems:
+        raise Problems("spec", problems)
+
+
+def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
+    """Why a scenario cannot be assessed on these records; empty where it can."""
+    for step in scenario.steps:
+        if facts.schema.kind not in step.info.modalities:
+            kinds = ", ".join(sorted(step.info.modalities))
+            return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
+    return ""
+
+
+def _of_target(facts: TargetFacts) -> Iterator[str]:
+    yield from defence_problems(facts.target, facts.schema.kind)
+    shares = facts.target.spec.shares
+    nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
+    for rate in facts.target.spec.false_positive_rates:
+        needed, least = math.ceil(MIN_FALSE_POSITIVES / rate), MIN_FALSE_POSITIVES / max(nonmembers, 1)
+        if nonmembers < needed:
+            yield (
+                f"targets.{facts.target.name}.false_positive_rates: {rate:g} needs {needed} non-members, this data "
+                f"leaves about {nonmembers}; ask for {least:.2g} or more, or bring more records"
+            )
+
+
+def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
+    contributed = int(facts.target.spec.shares.contribution * facts.records)
+    for step in scenario.steps:
+        for problem in step.problems(facts.schema, contributed):
+            yield f"scenarios.{scenario.name} on {facts.target.name}: {problem}"
+
+
+def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
+    """A scenario that asks for more than the service grants is a mistake in the spec, not a finding."""
+    owned, grants = False, frozenset(facts.target.spec.access)
+    for step in scenario.steps:
+        direction = step.info.direction
+        missing = sorted(step.required() - grants)
+        if direction.source == "M" and not owned and missing:
+            yield (
+                f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
+                f"targets.{facts.target.name}.access grants {', '.join(sorted(grants)) or 'nothing'}: "
+                "grant it, or leave the target out"
+            )
+        owned = direction is Direction.MODEL_TO_MODEL or (owned and direction.source == "M")
