@@ -59,7 +59,7 @@ class Estimate:
     def over(self, limits: MaxCost) -> str:
         """Which limit it passes, with both figures; empty when it fits."""
         if limits.minutes is not None and self.wall > limits.minutes * 60:
-            return f"about {self.wall / 60:.1f} minutes with what comes before it, allowed {limits.minutes:g}"
+            return f"about {self.wall / 60:.2g} minutes with what comes before it, allowed {limits.minutes:g}"
         gib = self.memory * self.workers / 2**30
         if limits.memory_gib is not None and gib > limits.memory_gib:
             return f"about {gib:.1f} GiB for {self.workers} workers, allowed {limits.memory_gib:g}"
