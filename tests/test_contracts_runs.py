@@ -166,8 +166,10 @@ def test_no_metric_ever_returns_nan(worlds: dict[str, World], kind: str) -> None
         if isinstance(graded, NotAssessed):
             continue
         assert isinstance(graded, Graded)
-        expected = task.config["metrics"]
-        assert {reading.metric.partition(".")[0] for reading in graded.readings} >= set(expected)
+        expected = set(task.config["metrics"])
+        if not any(one["name"] == "badnets" for one in task.config["upstream"]):
+            expected.discard("backdoor_inherited")  # says nothing where no backdoor was planted
+        assert {reading.metric.partition(".")[0] for reading in graded.readings} >= expected
         for reading in graded.readings:
             if reading.value is None:
                 assert reading.undefined, reading.metric

@@ -92,8 +92,7 @@ def test_inheritance_is_graded_by_the_trigger_planted_upstream() -> None:
     chain = (HonestContribution(), planted)
     kept = graded(BackdoorInherited(), Knockoff(), chain, outcome=victim)["backdoor_inherited"]
     assert value(kept) == graded(AttackSuccess(), planted, outcome=victim)["attack_success"].value
-    none = graded(BackdoorInherited(), Knockoff(), (HonestContribution(),), outcome=victim)["backdoor_inherited"]
-    assert "no backdoor was planted upstream" in none.undefined
+    assert graded(BackdoorInherited(), Knockoff(), (HonestContribution(),), outcome=victim) == {}
 
 
 def test_class_to_class_flips_are_graded_on_the_source_class() -> None:

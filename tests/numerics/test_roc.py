@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from sklearn import metrics
 
 from threatloop.core.errors import InputError
+from threatloop.numerics.arrays import average_ranks
 from threatloop.numerics.roc import Roc, auc, roc_curve, tpr_at_fpr
 from threatloop.numerics.undefined import Undefined
 
@@ -97,3 +99,9 @@ def test_bad_input_is_one_clear_line(scores: list[float], member: list[int], mes
 def test_undefined_never_passes_for_zero_or_false() -> None:
     with pytest.raises(TypeError, match="no truth value"):
         bool(Undefined("of a test"))
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
+def test_average_ranks_are_those_of_scipy(values: list[int]) -> None:
+    array = np.array(values, np.float64)
+    np.testing.assert_allclose(average_ranks(array), rankdata(array))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import gammaincinv, ndtr, stdtrit
 
 from threatloop.analysis.effects import ALPHA, MIN_SEEDS, Contrast, Effect, judge_family
 from threatloop.core.errors import InputError
@@ -33,7 +33,7 @@ _SPREAD_QUANTILE = 0.2
 def careful_spread(values: Floats) -> float:
     """Upper 80 % confidence limit of the standard deviation, so that a lucky screening doesn't plan too few seeds."""
     k = values.size
-    return float(values.std(ddof=1) * np.sqrt((k - 1) / stats.chi2.ppf(_SPREAD_QUANTILE, k - 1)))
+    return float(values.std(ddof=1) * np.sqrt((k - 1) / (2 * gammaincinv((k - 1) / 2, _SPREAD_QUANTILE))))
 
 
 def power_curves(mean: float, spread: float, delta: float, n: Floats, level: float) -> tuple[Floats, Floats]:
@@ -49,10 +49,10 @@ def power_curves(mean: float, spread: float, delta: float, n: Floats, level: flo
         Two arrays of shape (m,) in [0, 1].
     """
     error = spread / np.sqrt(n)
-    effect = stats.norm.sf(stats.t.isf(level / 2, n - 1) - abs(mean) / error)
-    critical = stats.t.isf(level, n - 1)
-    upper = stats.norm.cdf((delta - mean) / error - critical)
-    lower = stats.norm.cdf(critical - (delta + mean) / error)
+    effect = ndtr(abs(mean) / error + stdtrit(n - 1, level / 2))
+    critical = -stdtrit(n - 1, level)
+    upper = ndtr((delta - mean) / error - critical)
+    lower = ndtr(critical - (delta + mean) / error)
     return effect, np.clip(upper - lower, 0.0, 1.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,8 +56,8 @@ class SeedTasks:
         """The records of a role of this seed's split; with canaries planted where the spec asks for them."""
         canaries = self.facts.target.spec.canaries
         if canaries is None or name not in ("own", "members", "candidates", "canaries"):
-            return Ref(self._split().key, name)
-        inputs = {"data": Ref(self._split().key, "own" if name == "canaries" else name)}
+            return Ref(self._split.key, name)
+        inputs = {"data": Ref(self._split.key, "own" if name == "canaries" else name)}
         config = {**canaries.model_dump(), "part": name}
         return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
 
@@ -213,6 +214,7 @@ class SeedTasks:
         label = f"grade {ATTACKS.name_of(type(attack))}"
         return self._add("grade", config, truths, self.streams, label, modules, work)
 
+    @cached_property
     def _split(self) -> Ref:
         spec = self.facts.target.spec
         config = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}

@@ -54,3 +54,11 @@ def scores_and_labels(scores: ArrayLike, member: ArrayLike) -> tuple[Floats, Boo
     if not np.isin(labels, (0, 1)).all():
         raise InputError("member: expected booleans or 0 and 1 only")
     return values, labels.astype(np.bool_)
+
+
+def average_ranks(values: Floats) -> Floats:
+    """Ranks from 1, ties sharing the mean of theirs; shape (n,). As ``scipy.stats.rankdata``, without its import."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Floats = (last - (counts - 1) / 2)[inverse]
+    return ranks

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import betainccinv, betaincinv, ndtri, stdtrit
 
 from threatloop.core.errors import InputError
 from threatloop.numerics.arrays import finite_vector, fraction
@@ -33,7 +33,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval | Undefined:
     _check_counts(successes, n)
     if n == 0:
         return _NO_TRIALS
-    z = float(stats.norm.ppf((1 + fraction(level, "level")) / 2))
+    z = float(ndtri((1 + fraction(level, "level")) / 2))
     rate, shrink = successes / n, 1 + z * z / n
     centre = (rate + z * z / (2 * n)) / shrink
     half = z / shrink * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -45,8 +45,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval | Undefined:
 
 def binomial_ends(successes: float, n: float, tail: float) -> tuple[float, float]:
     """Exact ends that each miss with probability at most `tail`; fractional counts are allowed."""
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, successes, n - successes + 1))
-    high = 1.0 if successes >= n else float(stats.beta.isf(tail, successes + 1, n - successes))
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes >= n else float(betainccinv(successes + 1, n - successes, tail))
     return low, high
 
 
@@ -94,7 +94,7 @@ def clustered_binomial(successes: ArrayLike, trials: ArrayLike, level: float = 0
     binomial = rate * (1 - rate) / total
     effect = max(1.0, spread / binomial) if binomial > 0 else 1.0
     quantile = (1 + level) / 2
-    effective = total / effect * float(stats.norm.ppf(quantile) / stats.t.ppf(quantile, k - 1)) ** 2
+    effective = total / effect * float(ndtri(quantile) / stdtrit(k - 1, quantile)) ** 2
     low, high = binomial_ends(rate * effective, effective, (1 - level) / 2)
     method = "seed-clustered Clopper-Pearson (Korn-Graubard)"
     return Interval(min(low, rate), max(high, rate), level, method)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.stats import rankdata
+from scipy.special import ndtri
 
-from threatloop.numerics.arrays import Bools, Floats, fraction, scores_and_labels
+from threatloop.numerics.arrays import Bools, Floats, average_ranks, fraction, scores_and_labels
 from threatloop.numerics.figures import Interval
 from threatloop.numerics.roc import auc, one_class_reason
 from threatloop.numerics.undefined import Undefined
@@ -20,11 +18,11 @@ def delong_variance(scores: Floats, member: Bools) -> float:
 
     Needs at least two members and two non-members.
     """
-    ranks = rankdata(scores)
+    ranks = average_ranks(scores)
     inside, outside = scores[member], scores[~member]
     m, n = inside.size, outside.size
-    member_placement = (ranks[member] - rankdata(inside)) / n
-    other_placement = 1 - (ranks[~member] - rankdata(outside)) / m
+    member_placement = (ranks[member] - average_ranks(inside)) / n
+    other_placement = 1 - (ranks[~member] - average_ranks(outside)) / m
     return float(member_placement.var(ddof=1) / m + other_placement.var(ddof=1) / n)
 
 
@@ -41,6 +39,8 @@ def _score_end(area: float, end: float, m: int, n: int, z: float) -> float:
 
     # The area itself is a root where its variance vanishes (0 or 1): look strictly beside it.
     beside = area + (end - area) * 1e-12
+    from scipy.optimize import brentq  # half a second to import, and not needed to read results
+
     return end if area == end else float(brentq(excess, end, beside, xtol=1e-12))
 
 
@@ -64,7 +64,7 @@ def auc_interval(scores: ArrayLike, member: ArrayLike, level: float = 0.95) -> I
     if isinstance(area, Undefined):
         return Undefined(one_class_reason(labels) or area.reason)
     m, n = int(labels.sum()), int((~labels).sum())
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     variance = delong_variance(values, labels) if min(m, n) >= 2 else 0.0
     if 0 < area < 1 and variance > 0:
         centre, half = math.log(area / (1 - area)), z * math.sqrt(variance) / (area * (1 - area))

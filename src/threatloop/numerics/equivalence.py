@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtr
 
 from threatloop.core.errors import InputError
 from threatloop.numerics.arrays import finite_vector
@@ -48,7 +48,7 @@ def tost(differences: ArrayLike, delta: float, bounds: Bounds | None = None) -> 
             return Undefined(f"all {values.size} seeds differ by {mean:g}, so the spread over seeds is unknown")
         return _constant(float(within(values, bounds)[0]), values.size, margin, bounds)
     error = float(values.std(ddof=1)) / np.sqrt(values.size)
-    return float(stats.t.sf((margin - abs(mean)) / error, values.size - 1))
+    return float(stdtr(values.size - 1, (abs(mean) - margin) / error))
 
 
 def _constant(value: float, k: int, margin: float, bounds: Bounds) -> float:

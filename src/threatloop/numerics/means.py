@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from threatloop.core.errors import InputError
 from threatloop.numerics.arrays import Floats, finite_vector, fraction
@@ -58,7 +58,7 @@ def mean_t(values: ArrayLike, level: float = 0.95) -> Interval | Undefined:
         return Undefined(f"an interval over seeds needs at least 2, got {array.size}")
     if is_constant(array):
         return Undefined(f"all {array.size} seeds give {array[0]:g}, so the spread over seeds is unknown")
-    half = float(stats.t.ppf((1 + level) / 2, array.size - 1) * array.std(ddof=1) / np.sqrt(array.size))
+    half = float(stdtrit(array.size - 1, (1 + level) / 2) * array.std(ddof=1) / np.sqrt(array.size))
     mean = float(array.mean())
     return Interval(mean - half, mean + half, level, "t")
 

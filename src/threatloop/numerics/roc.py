@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
-from threatloop.numerics.arrays import Bools, Floats, fraction, scores_and_labels
+from threatloop.numerics.arrays import Bools, Floats, average_ranks, fraction, scores_and_labels
 from threatloop.numerics.undefined import Undefined
 
 MIN_FALSE_POSITIVES = 10.0
@@ -77,7 +76,7 @@ def auc(scores: ArrayLike, member: ArrayLike) -> float | Undefined:
     if reason := one_class_reason(labels):
         return Undefined(reason)
     members, others = int(labels.sum()), int((~labels).sum())
-    rank_sum = float(rankdata(values)[labels].sum())
+    rank_sum = float(average_ranks(values)[labels].sum())
     return (rank_sum - members * (members + 1) / 2) / (members * others)
 
 
