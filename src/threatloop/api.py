@@ -126,7 +126,7 @@ def execute(
     folder = read_run_folder(finished.out)
     summary = summarise(folder.record, folder.rows)
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
-    report = build(finished.out, None, show_records=show_records, fail_on=thresholds, summary=summary)
+    report = build(folder, None, show_records=show_records, fail_on=thresholds, summary=summary)
     return Result(summary, folder.record, report, thresholds)
 
 

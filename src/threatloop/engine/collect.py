@@ -146,7 +146,7 @@ def _place(target: str, figure: Figure, n: int) -> dict[str, Any]:
         "lap": figure.lap,
         "seed": figure.seed,
     }
-    return {name: [value] * n for name, value in values.items()}
+    return {name: pa.repeat(pa.scalar(value), n) for name, value in values.items()}
 
 
 def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -> None:
@@ -158,10 +158,10 @@ def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -
         n = len(keep)
         columns = {
             **_place(target, figure, n),
-            "metric": [metric] * n,
-            "curve": [name] * n,
-            "x_name": [x_name] * n,
-            "y_name": [y_name] * n,
+            "metric": pa.repeat(metric, n),
+            "curve": pa.repeat(name, n),
+            "x_name": pa.repeat(x_name, n),
+            "y_name": pa.repeat(y_name, n),
             "x": np.asarray(x, np.float64)[keep],
             "y": np.asarray(y, np.float64)[keep],
         }
@@ -176,7 +176,7 @@ def _add_tables(found: Collected, target: str, figure: Figure, graded: Graded) -
         columns = {
             **_place(target, figure, len(column)),
             "record": numbers.astype(np.int64),
-            "name": [name] * len(column),
+            "name": pa.repeat(name, len(column)),
             "value": np.asarray(column, np.float64),
         }
         found.records.append(pa.table(columns, schema=RECORDS_SCHEMA))

@@ -18,7 +18,7 @@ from threatloop.report import numbers, plots
 from threatloop.report.machine import as_json, as_junit
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
-from threatloop.runs.folder import read_run_folder
+from threatloop.runs.folder import RunFolder, read_run_folder
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
@@ -26,7 +26,7 @@ JUNIT: Final = "junit.xml"
 
 
 def build(
-    run_folder: Path,
+    run_folder: Path | RunFolder,
     out: Path | None = None,
     show_records: bool = False,
     fail_on: Sequence[ThresholdResult] = (),
@@ -35,7 +35,7 @@ def build(
     """Write the three files of a report and return the path of the HTML one.
 
     Args:
-        run_folder: as ``write_run_folder`` left it.
+        run_folder: as ``write_run_folder`` left it, or as it was read.
         out: the folder to write to; the run folder itself by default.
         show_records: show recovered records of targets that are not public; else they are blurred and hashed.
         fail_on: judged thresholds, to be shown on top and as failures in JUnit.
@@ -44,7 +44,7 @@ def build(
     Raises:
         InputError: the run folder cannot be read, or the output cannot be written; one line.
     """
-    folder = read_run_folder(run_folder)
+    folder = run_folder if isinstance(run_folder, RunFolder) else read_run_folder(run_folder)
     summary = summary or summarise(folder.record, folder.rows)
     view = page(folder, summary, fail_on, show_records)
     texts = {
@@ -52,7 +52,7 @@ def build(
         JSON: as_json(folder.record, summary, view.opening, fail_on),
         JUNIT: as_junit(folder.record, summary, fail_on),
     }
-    place = run_folder if out is None else out
+    place = folder.path if out is None else out
     _write(place, texts)
     return place / HTML
 

@@ -215,7 +215,7 @@ def _read_table(file: Path, schema: pa.Schema) -> pa.Table:
     if not file.is_file():
         raise InputError(f"{file.parent}: is not a whole run folder ({file.name} is missing); run the audit again")
     try:
-        table = pq.read_table(file, memory_map=True)
+        table = pq.ParquetFile(file, memory_map=True).read()
         if missing := [name for name in schema.names if name not in table.column_names]:
             raise InputError(f"{file}: the column {missing[0]} is missing; run the audit again")
         return table.select(schema.names).cast(schema)
