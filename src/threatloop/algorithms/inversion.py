@@ -57,6 +57,9 @@ class Climb:
         start: encoded records (n, *shape) to start from.
         ascent: how to climb.
         generator: draws the noise.
+
+    Attributes:
+        live: share of the records whose gradient at the first step is not zero; a masked gradient shows here.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Climb:
         self._z.requires_grad_()
         self._velocity = torch.zeros_like(self._z)
         self._done = 0
+        self.live = 1.0
 
     def step(self) -> Floats:
         """One step; the margins (n,) before it, under noise. Asks the model n records."""
@@ -86,6 +90,8 @@ class Climb:
         x = x + self._noise * torch.randn(x.shape, generator=self._generator)
         found = margins(self._forward(x.reshape(self._shape)), self._labels)
         (gradient,) = torch.autograd.grad(found.sum(), self._z)
+        if not self._done:
+            self.live = float((gradient.abs().amax(dim=1) > 0).float().mean())
         size = self._ascent.learning_rate * self._reach * (1 + cos(pi * self._done / self._ascent.steps)) / 2
         with torch.no_grad():
             unit = gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)

@@ -52,9 +52,9 @@ class Measurement(BaseModel):
         stop_reason: why the attack stopped.
         seconds: seconds that the step's own task took.
         gate: ``accepted``, ``refused`` or empty: what the ingest gate said of the data on which this figure rests.
-        dataset: digest of the data that the step started from.
-        model: digest of the victim, or empty.
-        outcome: key of the graded artefact in the store.
+        dataset: store key of what the step started from; a role of a split has the split's key.
+        model: store key of the victim, or empty.
+        outcome: store key of the graded artefact.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

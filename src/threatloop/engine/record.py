@@ -79,9 +79,19 @@ def record_of(
         errors=tuple(errors),
         not_assessed=(*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)),
         self_checks=tuple(collected.self_checks),
-        notes=tuple(f"recomputed: {line}" for line in tally.corrupt),
+        notes=(*(f"recomputed: {line}" for line in tally.corrupt), *_cautions(plan)),
         gallery=tuple(collected.items),
     )
+
+
+def _cautions(plan: Plan) -> list[str]:
+    """What a reader must know of the intervals where the user brought trained weights."""
+    return [
+        f"{name}: trained weights were brought, so all seeds attack one and the same model; intervals cover the "
+        "attacks' randomness, not another training of the victim"
+        for name, facts in plan.facts.items()
+        if facts.target.spec.weights is not None
+    ]
 
 
 def _error(task: Task, why: str) -> Notice:

@@ -37,7 +37,6 @@ class Task:
         local: JSON-able facts that this machine needs but that do not change the result, such as paths.
         label: for people.
         work: size of the task in units that the cost model of its operation understands.
-        optional: inputs that may be missing because their task could not be assessed.
     """
 
     operation: str

@@ -31,8 +31,8 @@ class GradientInversion(ModelToData):
     one with the largest margin is kept, for each record by itself.
 
     Returns ``per_class`` valid records per class, labelled with it, ids −1. Asks the model classes × ``per_class`` ×
-    ``restarts`` × (``steps`` + 2) records; with less budget it makes fewer restarts. Notes ``loss_first`` and
-    ``loss_last``: minus the mean margin of all restarts, without noise.
+    ``restarts`` × (``steps`` + 2) records; with less budget it makes fewer restarts. Notes ``gradient_nonzero`` (share of
+    records), and ``loss_first`` and ``loss_last``: minus the mean margin of all restarts, without noise.
 
     Fredrikson, Jha, Ristenpart 2015, "Model Inversion Attacks that Exploit Confidence Information and Basic
     Countermeasures" (CCS), section 5 (MI-Face); Nguyen, Chandrasegaran, Abdollahzadeh, Cheung 2023, arXiv 2304.01669
@@ -106,6 +106,7 @@ class GradientInversion(ModelToData):
         bench.progress.note("loss_first", -float(climb.judge().mean()))
         for step in range(self.steps):
             margins = climb.step()
+            bench.progress.note("gradient_nonzero", climb.live)
             if step % KEEP_EVERY == 0:
                 bench.progress.keep(best(margins))
                 bench.progress.report(step / self.steps)

@@ -14,7 +14,7 @@ from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Progress, Resource
-from threatloop.core.catalogue import ATTACKS, DEFENCES
+from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.service import Service
 from threatloop.engine.operations.shadows import gather
@@ -48,9 +48,8 @@ def attack_of(written: Mapping[str, Any]) -> Step[Any]:
 
 def _service(model: Model, task: Task, ledger: Ledger) -> Service:
     grants = frozenset(Capability(name) for name in task.config["grants"])
-    serving = [DEFENCES.load(d["name"]).model_validate(d["parameters"]) for d in task.config.get("serving", ())]
     whole = local_service(model, grants, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    return replace(whole, grants=grants, ledger=ledger, defences=tuple(serving))  # type: ignore[arg-type]
+    return replace(whole, grants=grants, ledger=ledger)
 
 
 def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
