@@ -31,8 +31,8 @@ class GradientInversion(ModelToData):
     one with the largest margin is kept, for each record by itself.
 
     Returns ``per_class`` valid records per class, labelled with it, ids −1. Asks the model classes × ``per_class`` ×
-    ``restarts`` × (``steps`` + 2) records; with less budget it makes fewer restarts. Notes ``gradient_nonzero`` (share of
-    records), and ``loss_first`` and ``loss_last``: minus the mean margin of all restarts, without noise.
+    ``restarts`` × (``steps`` + 2) records; with less budget it makes fewer restarts. Notes ``gradient_nonzero`` (of
+    the records), ``loss_first`` and ``loss_last`` (minus the mean margin of all restarts, without noise).
 
     Fredrikson, Jha, Ristenpart 2015, "Model Inversion Attacks that Exploit Confidence Information and Basic
     Countermeasures" (CCS), section 5 (MI-Face); Nguyen, Chandrasegaran, Abdollahzadeh, Cheung 2023, arXiv 2304.01669
