@@ -19,6 +19,7 @@ from threatloop.core.digests import digest_array, digest_arrays
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.metric import Graded
 from threatloop.core.seeds import Streams
+from threatloop.defences.data.spread_spectrum import SpreadSpectrum
 from threatloop.engine.execute import Workspace
 from threatloop.engine.operations.act import act, attack_of
 from threatloop.engine.plan import Plan
@@ -198,9 +199,9 @@ def test_a_gate_decides_the_same_twice_and_gives_its_reason(worlds: dict[str, Wo
         pytest.skip(f"{name} is no gate")
     assert gate.info.modalities & set(worlds)
     for kind in sorted(gate.info.modalities):
-        offers = [task for task in worlds[kind].plan.tasks.values() if task.operation == "mark"]
+        offers = [task for task in worlds[kind].plan.tasks.values() if task.operation == "protect"]
         data = worlds[kind].inputs(offers[0])["data"].value
-        registered = (Registration(b"k" * 16, data),)
+        registered = (Registration(b"k" * 16, data, SpreadSpectrum()),)
         first, again = (gate.inspect(data, registered, Streams(0)) for _ in range(2))
         assert first == again
         assert 0.0 <= first.p_value <= 1.0

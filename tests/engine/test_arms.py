@@ -12,11 +12,12 @@ import tiny
 from threatloop import api
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.bench import Resource
+from threatloop.defences.data.spread_spectrum import SpreadSpectrum
 from threatloop.engine.arms import Figure
 from threatloop.engine.estimate import Estimator, Probe
 from threatloop.engine.execute import Workspace
 from threatloop.engine.operations.act import attack_of, resources_of
-from threatloop.engine.operations.mark import mark
+from threatloop.engine.operations.protect import protect
 from threatloop.engine.operations.train import train
 from threatloop.engine.plan import Plan, make_plan
 from threatloop.engine.seed_tasks import SeedTasks
@@ -116,8 +117,8 @@ def test_the_gate_of_a_second_lap_tells_of_the_last_offer(reference: Reference) 
     workspace = Workspace(Store(str(reference.folder / "store")))
     gated = next(task for task in plan.tasks.values() if task.operation == "train" and "registered" in task.inputs)
     own, clean = (workspace.product(gated.inputs[name]) for name in ("own", "registered"))
-    of_seed = SeedTasks(plan.audit, plan.facts["digits"], 0, {})
-    marked = mark(of_seed.tasks[of_seed.marked().key], {"data": clean})
+    of_seed = SeedTasks(plan.audit, plan.facts["digits"], 0, {}, SpreadSpectrum())
+    marked = protect(of_seed.tasks[of_seed.protected().key], {"data": clean})
     gates = {}
     for name, offers in {"clean last": (marked, clean), "marked last": (clean, marked)}.items():
         inputs = {"own": own, "registered": clean, "contribution-1": offers[0], "contribution-2": offers[1]}

@@ -37,7 +37,6 @@ targets = st.fixed_dictionaries(
         "shares": st.fixed_dictionaries({"own": SHARE, "contribution": SHARE, "pool": SHARE}),
         "canaries": st.none() | st.fixed_dictionaries({"count": st.integers(1, 9)}),
         "query_cap": st.none() | st.integers(1, 10**9),
-        "mark_psnr": st.floats(30, 60),
     },
 )
 attacks = st.sampled_from(["badnets", "label_flip"]) | st.fixed_dictionaries(

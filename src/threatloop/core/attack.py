@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -52,10 +52,18 @@ class AttackInfo:
         metrics: catalogue names of the metrics that grade it, the headline figure first.
         paper: authors, year, title, arXiv id, section.
         baseline: catalogue name of the best that the attacker gets with everything he holds, minus this attack.
-        needs: capabilities on the service it attacks; empty for attacks on data.
+        needs: capabilities on the service it attacks, or on the one it holds as `Resource.VICTIM`.
         resources: what it holds beside its source.
         atlas: MITRE ATLAS technique ids.
         unchanged: it returns its source as it is, so that the plan needs no task for it.
+        undoes: D→D only: catalogue names of the protections that it attacks, the usual one first. An attack that undoes
+            none starts from held-out records, such as an evasion.
+        sweep: the field of its budget that a spec may vary, such as ``epsilon`` or ``queries``.
+        targets: where its `Resource.TARGETS` come from: ``test`` for records that nobody trains on, ``candidates``
+            for records of which half are members.
+        control: catalogue name of a matched control that does the same without aiming at a later step.
+        adds_records: what it crafts holds records of its own, with ids −1, beside the contribution.
+        victim: ``skewed`` where it attacks a victim whose own records the attack's ``skew`` has drawn.
     """
 
     title: str
@@ -69,6 +77,12 @@ class AttackInfo:
     resources: frozenset[Resource] = frozenset()
     atlas: tuple[str, ...] = ()
     unchanged: bool = False
+    undoes: tuple[str, ...] = ()
+    sweep: str = ""
+    targets: Literal["", "test", "candidates"] = ""
+    control: str = ""
+    adds_records: bool = False
+    victim: Literal["honest", "skewed"] = "honest"
 
 
 @dataclass(frozen=True)
@@ -128,16 +142,38 @@ class Step(BaseModel, Generic[S]):
         queries = getattr(self, "queries", None)
         return self if queries is None else self.model_copy(update={"queries": queries * factor})
 
+    def at(self, value: float) -> Self:
+        """The same attack with its swept field at another value.
+
+        Raises:
+            ValidationError: the value is not allowed.
+        """
+        kind = type(getattr(self, self.info.sweep))
+        given = int(value) if kind is int and float(value).is_integer() else value
+        return type(self).model_validate({**self.model_dump(), self.info.sweep: given})
+
+    def unbounded(self) -> Step[Any] | None:
+        """The same attack with a budget at which it must win completely, for a self-check; None where there is none."""
+        return None
+
+    def as_control(self) -> Step[Any] | None:
+        """The matched control ``info.control`` with the fields that both have, or None."""
+        return self._as(self.info.control) if self.info.control else None
+
     def as_baseline(self) -> Step[Any]:
         """The baseline of this very configuration: the catalogue's row ``info.baseline`` with the fields both have.
 
         The catalogue is passed over by attacks that build their baseline themselves.
         """
+        return self._as(self.info.baseline)
+
+    def _as(self, row: str) -> Step[Any]:
+        """An attack of this row with the fields that both have."""
         from threatloop.core.catalogue import ATTACKS
 
-        baseline = ATTACKS.load(self.info.baseline)
-        shared = {name: value for name, value in self if name in baseline.model_fields}
-        return baseline(**shared)
+        other = ATTACKS.load(row)
+        shared = {name: value for name, value in self if name in other.model_fields}
+        return other(**shared)
 
     def run(self, source: Any, bench: Bench) -> Outcome[Any]:
         """Run with just the declared access; a spent budget ends it with its best result so far.
@@ -148,6 +184,9 @@ class Step(BaseModel, Generic[S]):
         """
         if isinstance(source, Service):
             source = source.narrowed(self.required())
+        if Resource.VICTIM in bench.resources:
+            victim = bench.service().narrowed(self.required())
+            bench = replace(bench, resources={**bench.resources, Resource.VICTIM: victim})
         try:
             return Outcome(self._act(source, bench), "finished")
         except BudgetExhausted as spent:

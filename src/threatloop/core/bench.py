@@ -10,6 +10,7 @@ from typing import Any
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import AccessError
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Service
 
 
 class Resource(StrEnum):
@@ -29,6 +30,18 @@ class Resource(StrEnum):
     """In lap 2 only: the clone (a Model) stolen in the lap before."""
     LIFECYCLE = "lifecycle"
     """The victim's recipe and architecture, so that the attacker can train like the victim."""
+    VICTIM = "victim"
+    """The victim as a Service, for attacks whose source is data; narrowed to the capabilities in ``needs``."""
+    PROTECTION = "protection"
+    """The owner's protection, its parameters included and its key not: schemes are public (Kerckhoffs)."""
+    KNOWN_PAIRS = "known_pairs"
+    """Two Datasets: records of the attacker's pool, and the same records protected under the owner's key."""
+    DETECTOR = "detector"
+    """The owner's detector as a `Detector`: what it says of data that it is shown; every record counts as a query."""
+    TARGETS = "targets"
+    """A few records that the attacker is after, of the kind that ``info.targets`` says."""
+    PARTIAL = "partial"
+    """The candidates, as the attack's own ``hidden`` leaves them: without what it is to infer."""
 
 
 @dataclass
@@ -76,6 +89,13 @@ class Bench:
     def has(self, name: Resource) -> bool:
         """Whether the plan provided this resource; for those that exist only in later laps."""
         return name in self.resources
+
+    def service(self) -> Service:
+        """The victim, for an attack that declares `Resource.VICTIM`."""
+        found = self.resource(Resource.VICTIM)
+        if not isinstance(found, Service):
+            raise AccessError("the resource victim is not a service")
+        return found
 
     def data(self, name: Resource) -> Dataset:
         """A declared resource that is a Dataset."""

@@ -112,7 +112,10 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
 
 DEFENCES: Catalogue[Defence] = Catalogue(
     "defence",
-    {"watermark_gate": f"{_D}.data.watermark_gate:WatermarkGate"},
+    {
+        "watermark_gate": f"{_D}.data.watermark_gate:WatermarkGate",
+        "spread_spectrum": f"{_D}.data.spread_spectrum:SpreadSpectrum",
+    },
 )
 
 METRICS: Catalogue[Metric] = Catalogue(

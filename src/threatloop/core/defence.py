@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset
 from threatloop.core.seeds import Streams
 
@@ -42,6 +45,55 @@ class Defence(BaseModel):
     info: ClassVar[DefenceInfo]
 
 
+class Protection(Defence):
+    """A data-stage defence: the owner changes his records under a key before anyone else gets them.
+
+    The scheme is public, parameters included; only the key is secret.
+    """
+
+    @abstractmethod
+    def protect(self, data: Dataset, key: bytes) -> Dataset:
+        """The protected records: same schema, number, order and ids. Deterministic in data and key.
+
+        Raises:
+            NotAssessable: records of this modality or size cannot be protected so.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Evidence that records carry a key's mark. All z are about N(0, 1) and all p uniform where they do not.
+
+    Attributes:
+        z_set, p_set: evidence of all records together.
+        p_per_record: (n,) evidence of every single record (one-sided p).
+        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark.
+    """
+
+    z_set: float
+    p_set: float
+    p_per_record: npt.NDArray[np.float64] = field(repr=False)
+    bit_accuracy: float
+
+    def detected(self, false_positive_rate: float = 0.01) -> bool:
+        """Whether the set counts as marked at this false-positive rate, in (0, 1)."""
+        return self.p_set <= false_positive_rate
+
+
+class Marker(Protection):
+    """A protection that leaves the records usable and lets their owner recognise them."""
+
+    @abstractmethod
+    def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:
+        """Evidence of the key's mark in the data; at least one record.
+
+        Args:
+            data: records of unknown origin.
+            key: the owner's.
+            reference: clean records of the owner's, as they were before `protect`.
+        """
+
+
 @dataclass(frozen=True)
 class GateDecision:
     """An ingest gate's answer about one contribution.
@@ -64,10 +116,37 @@ class Registration:
     Attributes:
         key: the watermark key.
         reference: clean records of his, for the detector's host statistics.
+        marker: how he marks.
     """
 
     key: bytes = field(repr=False)
     reference: Dataset = field(repr=False)
+    marker: Marker
+
+    def detect(self, data: Dataset) -> Detection:
+        """Evidence of this owner's mark in the data."""
+        return self.marker.detect(data, self.key, self.reference)
+
+
+class Detector:
+    """An owner's detector that answers anyone who shows it data: the attacker's `Resource.DETECTOR`.
+
+    Args:
+        owner: whose mark it looks for.
+        ledger: counts every record that it is shown.
+    """
+
+    def __init__(self, owner: Registration, ledger: Ledger) -> None:
+        self._owner, self._ledger = owner, ledger
+
+    def detect(self, data: Dataset) -> Detection:
+        """What the owner's detector says. Charges one query a record.
+
+        Raises:
+            BudgetExhausted: the limit would be passed.
+        """
+        self._ledger.charge(len(data))
+        return self._owner.detect(data)
 
 
 class IngestGate(Defence):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.assets import Dataset, Evidence, Model
+from threatloop.core.defence import Protection
 from threatloop.core.seeds import Streams
 
 A = TypeVar("A", Dataset, Model, Evidence)
@@ -86,6 +87,7 @@ class Case:
         facts: JSON-able facts about how the outcome came to be.
         device: where the judge runs models.
         allow_code: whether the user allowed architectures that name code.
+        protection: the scheme by which the data owner protects, without its key.
     """
 
     truths: Mapping[str, Dataset | Model | Evidence]
@@ -96,6 +98,7 @@ class Case:
     facts: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     allow_code: bool = False
+    protection: Protection | None = None
 
     def get(self, name: str, kind: type[A]) -> A:
         """The truth of this name.

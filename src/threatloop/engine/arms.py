@@ -9,7 +9,18 @@ from typing import Any
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, METRICS
-from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT
+from threatloop.core.measurement import (
+    ATTACK,
+    BASELINE,
+    CONTROL,
+    ORACLE,
+    REFERENCE,
+    SWEEP,
+    SWEEP_BASELINE,
+    SWEEP_CONTROL,
+    UNBOUNDED,
+    WITHOUT,
+)
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
@@ -89,10 +100,33 @@ def expand(scenario: Scenario, seed_tasks: SeedTasks) -> list[Figure]:
 def _other_arms(scenario: Scenario) -> Iterable[Arm]:
     single = len(scenario.steps) == 1
     for i, step in enumerate(scenario.steps, start=1):
-        steps = (*scenario.steps[: i - 1], step.as_baseline(), *scenario.steps[i:])
-        yield Arm(BASELINE if single else f"{WITHOUT}{i}", steps, graded_from=i)
-    if not single and scenario.steps[0].info.direction is Direction.DATA_TO_DATA:
+        name = BASELINE if single else f"{WITHOUT}{i}"
+        yield Arm(name, _replaced(scenario, i, step.as_baseline()), graded_from=i)
+        if (control := step.as_control()) is not None:
+            yield Arm(f"{CONTROL}{i}", _replaced(scenario, i, control), graded_from=i)
+        if single and (unbounded := step.unbounded()) is not None:
+            yield Arm(UNBOUNDED, (unbounded,))
+    if not single and scenario.steps[0].info.undoes:
         yield Arm(ORACLE, scenario.steps, graded_from=2, lift=True)
+    yield from _sweep(scenario)
+
+
+def _replaced(scenario: Scenario, i: int, step: Step[Any]) -> tuple[Step[Any], ...]:
+    """The scenario's steps with the i-th, counted from 1, replaced."""
+    return (*scenario.steps[: i - 1], step, *scenario.steps[i:])
+
+
+def _sweep(scenario: Scenario) -> Iterable[Arm]:
+    """One step's budget at other values; with its baseline and its control where those have the same budget."""
+    position, values = scenario.swept
+    i = position + 1
+    for value, step in values:
+        found: list[tuple[str, Step[Any] | None]] = [(SWEEP, step), (SWEEP_CONTROL, step.as_control())]
+        if step.info.sweep in type(baseline := step.as_baseline()).model_fields:
+            found.append((SWEEP_BASELINE, baseline))
+        for prefix, one in found:
+            if one is not None:
+                yield Arm(f"{prefix}{value:g}", _replaced(scenario, i, one), graded_from=i)
 
 
 def _second_lap(scenario: Scenario, tasks: SeedTasks, first: _Walked) -> Iterable[Arm]:
@@ -124,44 +158,60 @@ def _models_stolen(scenario: Scenario, walked: _Walked) -> list[Ref]:
 
 
 def _start(scenario: Scenario, tasks: SeedTasks) -> Ref:
-    direction = scenario.steps[0].info.direction
-    if direction is Direction.DATA_TO_DATA:
-        return tasks.marked()
-    return tasks.role("contribution") if direction.source == "D" else tasks.honest()
+    first = scenario.steps[0]
+    if first.info.direction.source == "M":
+        return _attacked(first, tasks)
+    if first.info.direction is Direction.DATA_TO_DATA and first.info.undoes:
+        return tasks.protected()
+    # What evades needs no protection to be undone: it starts from records that the model was not trained on.
+    alone = first.info.direction is Direction.DATA_TO_DATA and len(scenario.steps) == 1
+    return tasks.role("test" if alone else "contribution")
+
+
+def _attacked(first: Step[Any], tasks: SeedTasks) -> Ref:
+    """The victim that a scenario on a model begins with."""
+    if first.info.victim == "skewed":
+        return tasks.victim([], gated=False, own=tasks.skewed(first))
+    return tasks.honest()
 
 
 def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
     source = arm.start or _start(scenario, tasks)
-    victim = tasks.honest() if scenario.steps[0].info.direction.source == "M" else None
+    victim = source if scenario.steps[0].info.direction.source == "M" else None
     owned, outcomes, crafted, figures = False, [], [], []
+    poison: Ref | None = None
     for i, (step, meant) in enumerate(zip(arm.steps, scenario.steps, strict=True), start=1):
         if arm.lap > 1 and i < arm.graded_from:
             continue
         direction = meant.info.direction
-        outcome = _run(arm, i, step, source, owned, tasks)
+        outcome = _run(arm, i, step, source, owned, tasks, poison)
         truths = {"source": source, "outcome": outcome}
         if direction is Direction.DATA_TO_MODEL:
             crafted.append(outcome)
             victim = tasks.victim([*arm.offers, outcome], None if step.info.unchanged else step)
             truths |= {"crafted": outcome, "outcome": victim}
+            poison = outcome if step.info.adds_records else poison
             outcome, owned = victim, False
         if i >= arm.graded_from:
             upstream = scenario.steps[: i - 1]
-            figures.append(_figure(arm, i, meant, scenario, tasks, truths, victim, upstream))
+            asked = tasks.honest() if victim is None and Resource.VICTIM in meant.info.resources else victim
+            figures.append(_figure(arm, i, meant, scenario, tasks, truths, asked, upstream, poison))
         owned = owned or direction is Direction.MODEL_TO_MODEL
         source = outcome
         outcomes.append(outcome)
     return _Walked(tuple(outcomes), tuple(crafted), tuple(figures))
 
 
-def _run(arm: Arm, i: int, step: Step[Any], source: Ref, owned: bool, tasks: SeedTasks) -> Ref:
+def _run(
+    arm: Arm, i: int, step: Step[Any], source: Ref, owned: bool, tasks: SeedTasks, poison: Ref | None = None
+) -> Ref:
     """What a step makes of its source; the engine itself lifts the protection where the arm says so."""
     if arm.lift and i == 1:
         return tasks.role("contribution")
     if step.info.unchanged:
         return source
     twice = 2 if arm.name == DOUBLE else 1
-    return tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm), twice=twice)
+    return tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm), twice=twice, poison=poison)
 
 
 def _extra(step: Step[Any], arm: Arm) -> Mapping[str, Ref]:
@@ -178,6 +228,7 @@ def _figure(
     truths: dict[str, Ref],
     victim: Ref | None,
     upstream: Sequence[Step[Any]],
+    poison: Ref | None = None,
 ) -> Figure:
     infos = [METRICS.load(name).info for name in meant.info.metrics]
     wanted = {name for info in infos for name in info.needs | info.may_use}
@@ -192,6 +243,9 @@ def _figure(
         found["crafted"] = truths["crafted"]
     if poisoned and "members" in found:
         found["touched"] = tasks.role("contribution")
+    for step in (meant, *upstream):
+        if step.info.targets:
+            found["targets"] = tasks.targets(step)
     return Figure(
         tasks.grade(meant, upstream, found),
         truths["outcome"],
@@ -206,21 +260,25 @@ def _figure(
         ATTACKS.name_of(type(meant)),
         meant.info.direction.value,
         tasks.by_proxy and _retrains(scenario.steps[:i]),
-        _checks(arm, meant, tasks, truths),
+        _checks(arm, meant, tasks, truths, poison),
     )
 
 
 def _retrains(steps: Sequence[Step[Any]]) -> bool:
     """Whether a figure rests on models that the recipe trained in the victim's place."""
-    makes = (Direction.DATA_TO_MODEL, Direction.DATA_TO_DATA)
-    return any(step.info.direction in makes or Resource.SHADOWS in step.info.resources for step in steps)
+    return any(
+        step.info.direction is Direction.DATA_TO_MODEL or step.info.undoes or Resource.SHADOWS in step.info.resources
+        for step in steps
+    )
 
 
-def _checks(arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, Ref]) -> tuple[Ref, ...]:
+def _checks(
+    arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, Ref], poison: Ref | None
+) -> tuple[Ref, ...]:
     """Checks of a membership probe: the split, and a leak that is certain."""
     if arm.name != ATTACK or Resource.CANDIDATES not in meant.info.resources:
         return ()
-    return (tasks.exchangeability(), tasks.planted_leak(meant, truths["source"]))
+    return (tasks.exchangeability(), tasks.planted_leak(meant, truths["source"], poison))
 
 
 def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: bool) -> Ref | None:
@@ -238,13 +296,18 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.role("pool")
     if name == "original":
         return tasks.role("contribution")
-    if name == "marked":
-        return tasks.marked()
+    if name == "protected":
+        return tasks.protected()
+    if name == "protected_test":
+        return tasks.protected("test")
+    if name == "own":
+        return tasks.role("own")
     if name == "evaluator":
         return tasks.evaluator()
-    if name == "trained_on_outcome":
+    if name in ("trained_on_outcome", "trained_on_original"):
         records = int(tasks.facts.target.spec.shares.contribution * tasks.facts.records)
-        return tasks.fit(truths["outcome"], "trained-on-outcome", records)
+        data = truths["outcome"] if name == "trained_on_outcome" else tasks.role("contribution")
+        return tasks.fit(data, "trained-on-outcome", records)
     return None
 
 

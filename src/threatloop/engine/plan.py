@@ -111,7 +111,7 @@ def _add(
     tasks: dict[str, Task] = dict(plan.tasks)
     figures, victims = [], {}
     for seed in range(plan.audit.spec.seeds):
-        of_seed = SeedTasks(plan.audit, facts, seed, tasks)
+        of_seed = SeedTasks(plan.audit, facts, seed, tasks, scenario.protection)
         figures += expand(scenario, of_seed)
         victims[target, seed] = of_seed.quality()
     limits = plan.audit.spec.max_cost

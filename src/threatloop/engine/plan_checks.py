@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from threatloop.core.attack import Direction
+from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import Problems
 from threatloop.engine.facts import TargetFacts
@@ -64,7 +65,8 @@ def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
     for step in scenario.steps:
         direction = step.info.direction
         missing = sorted(step.required() - grants)
-        if direction.source == "M" and not owned and missing:
+        asks = direction.source == "M" or Resource.VICTIM in step.info.resources
+        if asks and not owned and missing:
             yield (
                 f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
                 f"targets.{facts.target.name}.access grants {', '.join(sorted(grants)) or 'nothing'}: "

@@ -19,10 +19,9 @@ from threatloop.core.assets import SCHEMA, Architecture, Dataset
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.engine.seed_tasks import OTHER_CHUNK, SHADOW_CHUNK
+from threatloop.models.responder import batch_size_for
 
 LEAST_SECONDS = 0.4
-MOST_SCORED = 256
-"""Records scored at a time: cost per pass is constant beyond a batch."""
 
 
 def probe(question: dict[str, Any]) -> dict[str, float]:
@@ -46,7 +45,8 @@ def probe(question: dict[str, Any]) -> dict[str, float]:
         many = _per_pass(lambda epochs: _with(training, recipe, epochs).fit_many(data, masks, streams), n * size)
     model = _with(training, recipe, 1).fit(data, Streams(0))
     service = training.serve(model)
-    few = data.x[:MOST_SCORED]
+    # A whole batch, as the tasks score them: its activations can be the largest thing that a worker holds.
+    few = _random_records(schema, min(int(question["records"]), batch_size_for(schema))).x
     service.log_probs(few[:8])
     started, scored = time.perf_counter(), 0
     while time.perf_counter() - started < LEAST_SECONDS / 2:

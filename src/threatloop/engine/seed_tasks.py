@@ -13,7 +13,7 @@ from threatloop.core.access import ALL_CAPABILITIES
 from threatloop.core.attack import Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
-from threatloop.core.defence import IngestGate
+from threatloop.core.defence import IngestGate, Protection
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
@@ -36,12 +36,14 @@ class SeedTasks:
         facts: of the target.
         seed: number of the seed.
         tasks: all tasks of the plan by key; shared between seeds and targets.
+        protection: how the data owner protects what he offers.
     """
 
     audit: Audit
     facts: TargetFacts
     seed: int
     tasks: dict[str, Task]
+    protection: Protection
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,25 +63,49 @@ class SeedTasks:
         config = {**canaries.model_dump(), "part": name}
         return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
 
-    def marked(self) -> Ref:
-        """The contribution with its owner's watermark."""
-        config = {"psnr_db": self.facts.target.spec.mark_psnr}
-        return self._add("mark", config, {"data": self.role("contribution")}, self.streams.child("mark"), "mark data")
+    def protected(self, role: str = "contribution") -> Ref:
+        """The records of a role under their owner's protection."""
+        config = {"protection": written(self.protection, DEFENCES)}
+        modules = (type(self.protection).__module__,)
+        inputs = {"data": self.role(role)}
+        return self._add("protect", config, inputs, self.streams.child("mark"), f"protect {role}", modules)
 
-    def victim(self, offers: Sequence[Ref], poison: Step[Any] | None = None, *, gated: bool = True) -> Ref:
+    def targets(self, attack: Step[Any]) -> Ref:
+        """The records that an attack is after."""
+        config = {"count": int(getattr(attack, "targets", 1))}
+        inputs = {"data": self.role(attack.info.targets)}
+        if attack.info.targets == "candidates":
+            inputs["members"] = self.role("own")
+        return self._add("targets", config, inputs, self.streams.child("targets"), "choose targets")
+
+    def skewed(self, attack: Step[Any]) -> Ref:
+        """The victim's own records in the world that this seed's coin chose."""
+        config = {"attack": written(attack, ATTACKS)}
+        modules = (type(attack).__module__,)
+        return self._add("skewed", config, {"own": self.role("own")}, self.streams.child("world"), "skew", modules)
+
+    def victim(
+        self, offers: Sequence[Ref], poison: Step[Any] | None = None, *, gated: bool = True, own: Ref | None = None
+    ) -> Ref:
         """The model that the victim's lifecycle makes of its own records and these offers.
 
         ``poison`` marks the weights as an attack's artefact. ``gated`` False: nobody attacks and nothing is offered
-        that a gate would see, so that its false alarms do not reach scenarios that have no contribution.
+        that a gate would see, so that its false alarms do not reach scenarios that have no contribution. ``own``
+        stands in for the victim's own records.
         """
-        inputs = {"own": self.role("own"), **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)}}
+        inputs = {
+            "own": own or self.role("own"),
+            **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)},
+        }
         defences = [d for d in self.facts.target.defences if gated or not isinstance(d, IngestGate)]
+        modules = [type(defence).__module__ for defence in defences]
         config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
         if poison is not None:
             config["attack_artefact"] = ATTACKS.name_of(type(poison))
         if any(isinstance(defence, IngestGate) for defence in defences):
             inputs["registered"] = self.role("contribution")
-        modules = [type(defence).__module__ for defence in defences]
+            config["protection"] = written(self.protection, DEFENCES)
+            modules.append(type(self.protection).__module__)
         records = self._share("own") + sum(self._share("contribution") for _ in offers)
         return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
 
@@ -111,8 +137,8 @@ class SeedTasks:
         """An independent judge: trained on everything, by its own streams."""
         return self.fit(self.role("all"), "evaluator", self.facts.records)
 
-    def shadows(self) -> dict[str, Ref]:
-        """The shadow ensemble, in chunks."""
+    def shadows(self, poison: Ref | None = None) -> dict[str, Ref]:
+        """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was."""
         total = self.facts.target.spec.shadows
         size = min(total, SHADOW_CHUNK.get(self.facts.architecture.name, OTHER_CHUNK))
         found = {}
@@ -122,7 +148,7 @@ class SeedTasks:
             label = f"train shadows {first + 1}-{first + count}"
             work = self._passes(self._share("members") * count)
             work["scoring_passes"] = float(count * 2 * self._share("members"))
-            inputs = {"candidates": self.role("candidates")}
+            inputs = {"candidates": self.role("candidates"), **({"poison": poison} if poison else {})}
             found[f"{Resource.SHADOWS.value}-{i}"] = self._add(
                 "shadows", config, inputs, self.streams.child("shadows"), label, (), work
             )
@@ -137,22 +163,35 @@ class SeedTasks:
         lap: int = 1,
         extra: Mapping[str, Ref] | None = None,
         twice: int = 1,
+        poison: Ref | None = None,
     ) -> Ref:
         """One attack on one source.
 
         ``owned``: the source is the attacker's own clone, with full access and nobody to count his queries. ``twice``
-        is 2 where one lap has the budget of two.
+        is 2 where one lap has the budget of two. ``poison``: what this attacker put into the victim's training.
         """
         info, spec = attack.info, self.facts.target.spec
-        if "mark_psnr" in type(attack).model_fields:
-            # The scheme is public, its strength included; only the key is secret.
-            attack = attack.model_copy(update={"mark_psnr": spec.mark_psnr})
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
-        if info.direction.source == "M":
+        modules = [type(attack).__module__]
+        inputs = {"source": source, **(extra or {})}
+        if info.direction.source == "M" or info.resources & {Resource.VICTIM, Resource.DETECTOR}:
             config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.access)
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
-        inputs = {"source": source, **(extra or {})}
+        if Resource.VICTIM in info.resources:
+            inputs[Resource.VICTIM.value] = self.honest()
+        if Resource.DETECTOR in info.resources:
+            inputs[Resource.DETECTOR.value] = self.role("contribution")
+        if Resource.KNOWN_PAIRS in info.resources:
+            inputs[f"{Resource.KNOWN_PAIRS}-plain"] = self.role("pool")
+            inputs[f"{Resource.KNOWN_PAIRS}-protected"] = self.protected("pool")
+        if info.resources & {Resource.PROTECTION, Resource.DETECTOR}:
+            config["protection"] = written(self.protection, DEFENCES)
+            modules.append(type(self.protection).__module__)
+        if Resource.TARGETS in info.resources:
+            inputs[Resource.TARGETS.value] = self.targets(attack)
+        if Resource.PARTIAL in info.resources:
+            inputs[Resource.PARTIAL.value] = self.role("candidates")
         if info.resources & {Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION}:
             inputs[Resource.QUERY_POOL.value] = self.role("pool")
         if Resource.OUT_OF_DISTRIBUTION in info.resources:
@@ -160,12 +199,12 @@ class SeedTasks:
         if Resource.CANDIDATES in info.resources:
             inputs[Resource.CANDIDATES.value] = self.role("candidates")
         if Resource.SHADOWS in info.resources:
-            inputs |= self.shadows()
+            inputs |= self.shadows(poison)
         if Resource.LIFECYCLE in info.resources:
             config["training"] = self._training()
         streams = self.streams.child(info.direction.value, f"lap-{lap}")
         name = ATTACKS.name_of(type(attack))
-        return self._add("act", config, inputs, streams, name, (type(attack).__module__,), self._attack_work(attack))
+        return self._add("act", config, inputs, streams, name, modules, self._attack_work(attack))
 
     def like(self, data: Ref, like: Ref) -> Ref:
         """As many records of ``data`` as ``like`` has."""
@@ -188,12 +227,12 @@ class SeedTasks:
         inputs = {"candidates": self.role("candidates"), "members": self.role("members")}
         return self._add("exchangeability", {}, inputs, self.streams, "check the split")
 
-    def planted_leak(self, probe: Step[Any], source: Ref) -> Ref:
+    def planted_leak(self, probe: Step[Any], source: Ref, poison: Ref | None = None) -> Ref:
         """Whether a membership probe finds a leak that is certain, with the same shadows."""
         config = {"attack": written(probe, ATTACKS), "device": self.facts.target.spec.device}
         inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
         if Resource.SHADOWS in probe.info.resources:
-            inputs |= {**self.shadows(), "members": self.role("members")}
+            inputs |= {**self.shadows(poison), "members": self.role("members")}
         modules = (type(probe).__module__,)
         work = {"scoring_passes": float(self.facts.records)}
         return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules, work)
@@ -205,11 +244,13 @@ class SeedTasks:
             "attack": written(attack, ATTACKS),
             "upstream": [written(one, ATTACKS) for one in upstream],
             "metrics": list(metrics),
+            "protection": written(self.protection, DEFENCES),
             "device": self.facts.target.spec.device,
             "false_positive_rates": list(self.facts.target.spec.false_positive_rates),
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]
+        modules.append(type(self.protection).__module__)
         work = {"scoring_passes": float(self.facts.records)}
         label = f"grade {ATTACKS.name_of(type(attack))}"
         return self._add("grade", config, truths, self.streams, label, modules, work)

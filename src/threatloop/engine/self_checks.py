@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from threatloop.core.measurement import ATTACK, Measurement, Notice
+from threatloop.core.measurement import ATTACK, UNBOUNDED, Measurement, Notice
 from threatloop.engine.arms import Figure
 from threatloop.engine.products import Product
 from threatloop.numerics.intervals import Interval, mean_t
@@ -12,12 +12,16 @@ from threatloop.numerics.intervals import Interval, mean_t
 NO_QUERY = "membership.auc_no_query"
 PLANTED = "membership.auc_planted_leak"
 SHADOW_SIZE = "membership.shadow_size"
+WINS = 0.95
+"""Of the records: a few may be of a class that the model gives to everything."""
 SMALLEST_SHADOW = 0.8
 """Of the victim's training set; shadow models trained on much less show another leak than the victim's."""
 
 
 def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[Product]) -> list[Notice]:
     """Checks that the attack itself worked, from the notes it left; a failed one makes its finding *suspect*."""
+    if figure.arm == UNBOUNDED:
+        return [_unbounded(target, figure, product)]
     if figure.arm != ATTACK:
         return []
     notes = product.facts.get("notes", {})
@@ -37,6 +41,13 @@ def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[
         why = f"shadows train on {ratio:.0%} as many records as the victim"
         found.append(_check(target, figure, "shadows are as large as the victim", why, ratio >= SMALLEST_SHADOW))
     return found
+
+
+def _unbounded(target: str, figure: Figure, product: Product) -> Notice:
+    """With an unlimited budget the attack must win on nearly every record."""
+    reading = product.value.readings[0]
+    why = reading.undefined or f"{reading.metric} {reading.value:.3f} on {reading.n} records, must be 1"
+    return _check(target, figure, "wins without a bound", why, (reading.value or 0.0) >= WINS)
 
 
 def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:

@@ -22,19 +22,19 @@ class ImageQuality(Metric):
         unit="dB",
         worst=None,
         margin=1.0,
-        needs=frozenset({"outcome", "original", "marked"}),
+        needs=frozenset({"outcome", "original", "protected"}),
         meaning="how close the laundered images are to what the owner had before he marked them",
     )
 
     def grade(self, case: Case) -> Graded:
-        sets = {name: case.get(name, Dataset) for name in ("outcome", "original", "marked")}
+        sets = {name: case.get(name, Dataset) for name in ("outcome", "original", "protected")}
         views = {name: modality.of(data.schema).watermark_view(data.x, data.schema) for name, data in sets.items()}
         n = len(sets["outcome"])
         return Graded(
             (
                 self._psnr("image_quality", views["outcome"], views["original"], n),
                 Reading("image_quality.ssim", float(ssim(views["outcome"], views["original"]).mean()), n),
-                self._psnr("image_quality.marked_psnr", views["marked"], views["original"], n),
+                self._psnr("image_quality.marked_psnr", views["protected"], views["original"], n),
             )
         )
 

@@ -10,6 +10,8 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
+from threatloop.core.defence import Marker
+from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
 from threatloop.numerics.intervals import Interval, wilson
 
@@ -30,22 +32,19 @@ class WatermarkEscapes(Metric):
         unit="rate",
         worst=1.0,
         margin=0.05,
-        needs=frozenset({"outcome", "original", "marked"}),
+        needs=frozenset({"outcome", "original", "protected"}),
         meaning="share of seeds in which the owner's test at 1 % false positives no longer finds the mark in the set",
     )
 
     false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5)
 
     def grade(self, case: Case) -> Graded:
-        from threatloop.algorithms.watermark import detect
-        from threatloop.algorithms.watermark_host import host_statistics
-
         outcome, original = case.get("outcome", Dataset), case.get("original", Dataset)
-        kind = modality.of(outcome.schema)
-        host = host_statistics(kind.watermark_view(original.x, original.schema))
-        found = detect(kind.watermark_view(outcome.x, outcome.schema), case.keys[OWNER], host)
+        if not isinstance(case.protection, Marker):
+            raise NotAssessable("this protection leaves no mark that could be detected")
+        found = case.protection.detect(outcome, case.keys[OWNER], original)
         escaped = float(not found.detected(self.false_positive_rate))
-        singly = np.asarray(found.p_per_image) < self.false_positive_rate
+        singly = np.asarray(found.p_per_record) < self.false_positive_rate
         inside = wilson(int(singly.sum()), len(singly))
         low, high = (inside.low, inside.high) if isinstance(inside, Interval) else (None, None)
         n = len(outcome)
@@ -59,7 +58,7 @@ class WatermarkEscapes(Metric):
         return Graded(readings, gallery=self._gallery(case, outcome, original))
 
     def _gallery(self, case: Case, outcome: Dataset, original: Dataset) -> dict[str, npt.NDArray[np.float32]]:
-        kind, marked = modality.of(outcome.schema), case.get("marked", Dataset)
+        kind, marked = modality.of(outcome.schema), case.get("protected", Dataset)
         rows = case.streams.numpy("gallery").permutation(min(len(outcome), len(marked)))[:16]
         sets = {"original": original, "marked": marked, "attacked": outcome}
         return {name: kind.watermark_view(data.x[rows], data.schema) for name, data in sets.items()}

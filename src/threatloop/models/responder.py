@@ -22,8 +22,8 @@ from threatloop.models.device import resolve
 from threatloop.models.network import Network
 from threatloop.models.shapes import answer_shape, input_shape
 
-BATCH_BYTES = 1 << 27
-"""About how much memory one batch of answers may take."""
+BATCH_BYTES = 1 << 24
+"""About how much memory one batch of answers may take. Larger ones are no faster: they leave the caches."""
 GROWTH = 16
 """Activations alive at once, as a multiple of the larger of input and output; measured on ResNet-18 and the CNN."""
 LARGEST_BATCH = 1024

@@ -23,7 +23,7 @@ from threatloop.runs.images import blurred, fingerprint, opened
 
 ENLARGED: Final = 6
 """Most screen pixels per pixel of a small image."""
-_STAGES: Final = ("original", "marked", "attacked")
+_STAGES: Final = ("original", "protected", "marked", "attacked")
 GRID_WIDTH: Final = 360
 """Screen pixels across a grid, so that three stand side by side."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from threatloop.core.attack import Step
 from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
-from threatloop.core.defence import Defence
+from threatloop.core.defence import Defence, Protection
 from threatloop.core.errors import InputError, ThreatloopError
 from threatloop.data.sources import Source, parse_source
 from threatloop.scenario.chains import chain_problems
@@ -18,6 +18,7 @@ from threatloop.scenario.problems import line, spelled
 from threatloop.scenario.spec import ScenarioSpec, Target
 
 B = TypeVar("B", bound=BaseModel)
+USUAL_MARK = "spread_spectrum"
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class Scenario:
         steps: attacks in order; one for a single attack.
         laps: 1 or 2.
         targets: names of the targets it applies to.
+        protection: how the data owner protects what he offers.
+        swept: position of the step whose budget is varied, from 0, and that step at every other value.
     """
 
     name: str
     steps: tuple[Step[Any], ...]
     laps: int
     targets: tuple[str, ...]
+    protection: Protection
+    swept: tuple[int, tuple[tuple[float, Step[Any]], ...]] = (0, ())
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
     if shares.own + shares.contribution + shares.pool > 0.95:
         problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")
     defences = [_resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)]
+    problems += [
+        f"{at}.defences[{i}]: {DEFENCES.name_of(type(defence))} is what a data owner does; name it as a scenario's "
+        "`protection`"
+        for i, defence in enumerate(defences)
+        if isinstance(defence, Protection)
+    ]
     return BuiltTarget(name, target, source, tuple(d for d in defences if d is not None))
 
 
@@ -98,7 +109,45 @@ def built_scenario(name: str, item: ScenarioSpec, targets: tuple[str, ...], prob
     steps = tuple(step for step in found if step is not None)
     if None not in found:
         problems += [f"{at}: {problem}" for problem in chain_problems(steps, item.laps)]
-    return Scenario(name, steps, item.laps, item.targets or targets)
+    protection = _protection(item, steps, at, problems)
+    if protection is None:
+        return None
+    return Scenario(name, steps, item.laps, item.targets or targets, protection, _swept(item, steps, at, problems))
+
+
+def _protection(item: ScenarioSpec, steps: tuple[Step[Any], ...], at: str, problems: list[str]) -> Protection | None:
+    """What the spec names, or what the first step attacks, or the mark that a gate looks for."""
+    undoes = steps[0].info.undoes if steps else ()
+    found = _resolve(item.protection or (undoes or (USUAL_MARK,))[0], DEFENCES, f"{at}.protection", problems)
+    if found is None:
+        return None
+    if not isinstance(found, Protection):
+        problems.append(f"{at}.protection: {DEFENCES.name_of(type(found))} protects no data")
+        return None
+    name = DEFENCES.name_of(type(found))
+    if undoes and name not in undoes:
+        attack = ATTACKS.name_of(type(steps[0]))
+        problems.append(f"{at}.protection: {attack} does not attack {name!r}; allowed: {', '.join(undoes)}")
+    return found
+
+
+def _swept(
+    item: ScenarioSpec, steps: tuple[Step[Any], ...], at: str, problems: list[str]
+) -> tuple[int, tuple[tuple[float, Step[Any]], ...]]:
+    """The first step that has a budget to vary, at every value that the spec names."""
+    position = next((i for i, step in enumerate(steps) if step.info.sweep), None)
+    if not item.sweep:
+        return 0, ()
+    if position is None:
+        problems.append(f"{at}.sweep: no step here has a budget that could be varied; leave it out")
+        return 0, ()
+    step, found = steps[position], []
+    for value in item.sweep:
+        try:
+            found.append((value, step.at(value)))
+        except ValidationError as error:
+            problems += [f"{at}.sweep: {line(one, type(step))}" for one in error.errors(include_url=False)]
+    return position, tuple(found)
 
 
 def defence_problems(target: BuiltTarget, kind: str) -> list[str]:

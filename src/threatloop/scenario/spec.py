@@ -75,7 +75,6 @@ class Target(_Strict):
         default=(), description="rates at which membership must be resolved; each needs 10 / rate non-members"
     )
     query_cap: int | None = Field(default=None, ge=1, description="records that any one attack may ask, at most")
-    mark_psnr: float = Field(default=36.0, ge=30, le=60, description="dB; strength of the data owner's watermark")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
@@ -87,6 +86,16 @@ class ScenarioSpec(_Strict):
         default=None, max_length=MAX_STEPS, description="at least two, in order"
     )
     laps: Literal[1, 2] = Field(default=1, description="2 feeds what the chain recovers into a second lap")
+    protection: str | dict[str, Any] | None = Field(
+        default=None,
+        description="how the owner protects his data: catalogue name of a defence, or {name: …, …}; default: what the "
+        "first step attacks",
+    )
+    sweep: tuple[float, ...] = Field(
+        default=(),
+        max_length=16,
+        description="further values of the attack's budget, such as epsilon or queries, at which it is repeated",
+    )
     targets: tuple[str, ...] | None = Field(
         default=None, min_length=1, json_schema_extra={"uniqueItems": True}, description="default: all"
     )

@@ -44,14 +44,14 @@ class WatermarkRemoval(DataToData):
         metrics=("watermark_escapes", "image_quality", "trained_accuracy"),
         paper="Zhao et al. 2023, Invisible image watermarks are provably removable, arXiv 2306.01953",
         baseline="identity",
-        resources=frozenset({Resource.QUERY_POOL}),
+        resources=frozenset({Resource.QUERY_POOL, Resource.PROTECTION}),
+        undoes=("spread_spectrum",),
         atlas=("AML.T0043",),
     )
 
     false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5, description="of the detector that must be escaped")
     min_psnr: float = Field(default=10.0, ge=0, description="dB against the marked images; more distortion is useless")
     caught: float = Field(default=0.05, gt=0, lt=0.5, description="chance of still being detected that is accepted")
-    mark_psnr: float = Field(default=36.0, ge=30, le=60, description="dB; strength of the marks, set by the target")
     most_auxiliary: int = Field(default=2000, ge=FEWEST_AUXILIARY, description="auxiliary images that are used at most")
 
     def work(self, workload: Workload) -> dict[str, float]:
@@ -76,7 +76,7 @@ class WatermarkRemoval(DataToData):
             false_positive_rate=self.false_positive_rate,
             margin=float(norm.isf(self.caught)),
             min_psnr_db=self.min_psnr,
-            mark_psnr_db=self.mark_psnr,
+            mark_psnr_db=bench.resource(Resource.PROTECTION).psnr_db,
         )
         choice = choose_on_decoy(auxiliary, len(data), rng, budget)
         bench.progress.note("decoy_z_before", choice.trial.z_before)

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from threatloop import modality
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import DefenceInfo, GateDecision, IngestGate, Registration, Stage
 from threatloop.core.seeds import Streams
@@ -33,17 +32,9 @@ class WatermarkGate(IngestGate):
     false_positive_rate: float = Field(default=0.01, gt=0, lt=0.5, description="unmarked contributions refused")
 
     def inspect(self, contribution: Dataset, registered: tuple[Registration, ...], streams: Streams) -> GateDecision:  # noqa: ARG002
-        from threatloop.algorithms.watermark import detect
-        from threatloop.algorithms.watermark_host import host_statistics
-
         if not registered:
             return GateDecision(True, 1.0, "no owner has registered a mark")
-        images = modality.of(contribution.schema).watermark_view(contribution.x, contribution.schema)
-        found = []
-        for owner in registered:
-            clean = modality.of(owner.reference.schema).watermark_view(owner.reference.x, owner.reference.schema)
-            found.append(detect(images, owner.key, host_statistics(clean)).p_set)
-        p = min(1.0, len(registered) * float(min(found)))
+        p = min(1.0, len(registered) * min(owner.detect(contribution).p_set for owner in registered))
         accepted = p >= self.false_positive_rate
         verb, limit = "accepted" if accepted else "refused", f"{self.false_positive_rate:g}"
         return GateDecision(accepted, p, f"{verb}: p = {p:.2g} for a registered mark, limit {limit}")

@@ -16,7 +16,9 @@ _HERE = "threatloop.engine.operations"
 OPERATIONS: dict[str, str] = {
     "load": f"{_HERE}.load:load",
     "split": f"{_HERE}.split:split",
-    "mark": f"{_HERE}.mark:mark",
+    "protect": f"{_HERE}.protect:protect",
+    "targets": f"{_HERE}.targets:targets",
+    "skewed": f"{_HERE}.targets:skewed",
     "canaries": f"{_HERE}.canaries:canaries",
     "train": f"{_HERE}.train:train",
     "given": f"{_HERE}.train:given",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -15,14 +15,23 @@ from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.catalogue import ATTACKS
+from threatloop.core.defence import Detector
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.service import Service
+from threatloop.engine.operations.protect import owner_of, protection_of
 from threatloop.engine.operations.shadows import gather
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 from threatloop.models.responder import local_service
 
 ARTEFACT_MARK = "attack_artefact"
+
+
+class Hides(Protocol):
+    """An attack that infers a part of a record."""
+
+    def hidden(self, data: Dataset) -> Dataset:
+        """The records without that part."""
 
 
 def act(task: Task, inputs: Mapping[str, Product]) -> Product:
@@ -32,7 +41,13 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     ledger = Ledger(task.config.get("limit"))
     if isinstance(source, Model):
         source = _service(source, task, ledger)
-    bench = Bench(task.streams, resources_of(attack, task, inputs), Progress())
+    held = resources_of(attack, task, inputs)
+    if Resource.VICTIM in attack.info.resources:
+        held[Resource.VICTIM] = _service(inputs[Resource.VICTIM.value].value, task, ledger)
+    if Resource.DETECTOR in attack.info.resources:
+        owner = owner_of(task.config["protection"], inputs[Resource.DETECTOR.value].value, task.streams)
+        held[Resource.DETECTOR] = Detector(owner, ledger)
+    bench = Bench(task.streams, held, Progress())
     try:
         outcome = attack.run(source, bench)
     except AccessError as refused:
@@ -61,8 +76,18 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
             found[name] = training_of(task.config["training"], task.local)
         elif name is Resource.OUT_OF_DISTRIBUTION:
             found[name] = _noise(inputs["query_pool"].value, task)
+        elif name is Resource.PROTECTION:
+            found[name] = protection_of(task.config["protection"])
+        elif name is Resource.KNOWN_PAIRS:
+            found[name] = tuple(inputs[f"{name}-{side}"].value for side in ("plain", "protected"))
         elif name is Resource.SHADOWS and chunks:
             found[name] = gather(chunks)
+        elif name is Resource.PARTIAL and chunks:
+            found[name] = cast("Hides", attack).hidden(replace(chunks[0], ids=np.arange(len(chunks[0]))))
+        elif name is Resource.TARGETS and chunks:
+            found[name] = replace(chunks[0], ids=np.arange(len(chunks[0])))
+        elif name in (Resource.VICTIM, Resource.DETECTOR):
+            continue
         elif name is Resource.CANDIDATES and chunks:
             # Record numbers may tell members from others; the attack gets positions instead.
             found[name] = replace(chunks[0], ids=np.arange(len(chunks[0])))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from threatloop.core.assets import Dataset
 from threatloop.core.catalogue import METRICS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
 from threatloop.engine.operations.act import attack_of
-from threatloop.engine.operations.mark import OWNER
+from threatloop.engine.operations.protect import OWNER, owner_key, protection_of
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 
@@ -24,10 +23,11 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         attack_of(task.config["attack"]),
         task.streams,
         tuple(attack_of(one) for one in task.config["upstream"]),
-        {OWNER: task.streams.child("mark").key(OWNER)},
+        {OWNER: owner_key(task.streams)},
         {"false_positive_rates": task.config["false_positive_rates"], "touched": _touched(inputs)},
         task.config["device"],
         bool(task.local.get("allow_code")),
+        protection_of(task.config["protection"]),
     )
     graded = merge(_by(name, case) for name in task.config["metrics"])
     # What an attack on training data did is known of the data that it crafted, not of the model trained on it.
@@ -53,10 +53,8 @@ def _undefined(name: str, reason: str) -> Graded:
 
 def _touched(inputs: Mapping[str, Product]) -> list[int]:
     """Ids of the records that an attack may have touched; they say nothing about membership as such."""
-    if "touched" not in inputs:
-        return []
-    data: Dataset = inputs["touched"].value
-    return [int(number) for number in data.ids]
+    sets = [inputs[name].value for name in ("touched", "targets") if name in inputs]
+    return sorted({int(number) for data in sets for number in data.ids})
 
 
 def _victim_facts(inputs: Mapping[str, Product]) -> dict[str, Any]:

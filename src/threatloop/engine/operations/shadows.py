@@ -8,20 +8,30 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.algorithms.training import training_of
-from threatloop.core.assets import Dataset, Shadows
+from threatloop.core.assets import Dataset, Shadows, concatenate
 from threatloop.core.seeds import Streams
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 
 
 def shadows(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """Models ``first`` … ``first + count - 1`` of ``total``, with their answers on all candidates."""
+    """Models ``first`` … ``first + count - 1`` of ``total``, with their answers on all candidates.
+
+    Where the attacker poisoned the victim (input ``poison``), every model trains on his own records as well: he knows
+    them, and shadows without them would not be like the victim.
+    """
     candidates: Dataset = inputs["candidates"].value
     first, count, total = (task.config[name] for name in ("first", "count", "total"))
     masks = balanced_masks(total, len(candidates), task.streams)[first : first + count]
     training = training_of(task.config["training"], task.local)
     streams = [task.streams.child(f"shadow-{first + k}") for k in range(count)]
-    models = training.fit_many(candidates, masks, streams)
+    pool, rows = candidates, masks
+    if "poison" in inputs:
+        crafted: Dataset = inputs["poison"].value
+        planted = crafted.take(crafted.ids < 0)
+        pool = concatenate([candidates, planted])
+        rows = np.concatenate([masks, np.ones((count, len(planted)), np.bool_)], axis=1)
+    models = training.fit_many(pool, rows, streams)
     return Product(Shadows(tuple(models), masks, training.answers(models, candidates)))
 
 

@@ -12,7 +12,7 @@ from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.defence import Registration
 from threatloop.engine.operations.act import ARTEFACT_MARK
-from threatloop.engine.operations.mark import OWNER
+from threatloop.engine.operations.protect import owner_of
 from threatloop.engine.products import Loaded, Product
 from threatloop.engine.task import Task
 from threatloop.scenario.lifecycle import Lifecycle
@@ -45,7 +45,7 @@ def _registered(task: Task, inputs: Mapping[str, Product]) -> tuple[Registration
     """The owner of the marked data deposits his key and his clean records with the gate."""
     if "registered" not in inputs:
         return ()
-    return (Registration(task.streams.child("mark").key(OWNER), inputs["registered"].value),)
+    return (owner_of(task.config["protection"], inputs["registered"].value, task.streams),)
 
 
 def given(task: Task, inputs: Mapping[str, Product]) -> Product:

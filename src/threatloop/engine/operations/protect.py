@@ -1,0 +1,48 @@
+"""The data owner protects his records, by the key that only the engine and the gate hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from threatloop.core.assets import Dataset
+from threatloop.core.catalogue import DEFENCES
+from threatloop.core.defence import Marker, Protection, Registration
+from threatloop.core.errors import NotAssessable
+from threatloop.core.seeds import Streams
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+
+OWNER = "owner"
+"""Role of the stream that the owner's key comes from."""
+
+
+def protect(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The records under the protection in the configuration."""
+    data: Dataset = inputs["data"].value
+    return Product(protection_of(task.config["protection"]).protect(data, owner_key(task.streams)))
+
+
+def protection_of(written: Mapping[str, Any]) -> Protection:
+    """A protection from its catalogue name and parameters."""
+    found = DEFENCES.load(written["name"]).model_validate(written["parameters"])
+    if not isinstance(found, Protection):
+        raise TypeError(f"{written['name']} is no protection")
+    return found
+
+
+def owner_key(streams: Streams) -> bytes:
+    """The key of this seed's data owner, whichever task of the seed asks."""
+    return Streams(streams.run_seed, streams.path[:1]).child("mark").key(OWNER)
+
+
+def owner_of(written: Mapping[str, Any], reference: Dataset, streams: Streams) -> Registration:
+    """What the data owner can recognise his mark by.
+
+    Raises:
+        NotAssessable: his protection is no mark.
+    """
+    marker = protection_of(written)
+    if not isinstance(marker, Marker):
+        raise NotAssessable(f"{marker.info.title} leaves no mark that could be detected")
+    return Registration(owner_key(streams), reference, marker)
