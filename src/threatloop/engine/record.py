@@ -20,7 +20,7 @@ from threatloop.engine.profile import environment
 from threatloop.engine.schedule import Tally
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
-from threatloop.scenario.build import Audit
+from threatloop.scenario.build import Audit, Scenario
 
 Accuracy = dict[str, dict[str, Any]]
 """Target → metric → mean over seeds."""
@@ -61,7 +61,7 @@ def record_of(
         spec=audit.spec.model_dump(mode="json", exclude_none=True),
         targets=facts,
         scenarios={
-            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps}
+            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps, **_swept(s)}
             for s in audit.scenarios
         },
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
@@ -73,6 +73,8 @@ def record_of(
             "failed": len(tally.failed),
             "skipped": len(tally.skipped),
             "retried": tally.retried,
+            "models_trained": plan.trainings()[0],
+            "models_requested": plan.trainings()[1],
         },
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
         environment=environment(device),
@@ -82,6 +84,15 @@ def record_of(
         notes=(*(f"recomputed: {line}" for line in tally.corrupt), *_cautions(plan)),
         gallery=tuple(collected.items),
     )
+
+
+def _swept(scenario: Scenario) -> dict[str, Any]:
+    """Which step's budget was varied, its field, and its value in the attack itself."""
+    position, values = scenario.swept
+    if not values:
+        return {}
+    step = scenario.steps[position]
+    return {"sweep": {"step": position + 1, "field": step.info.sweep, "value": getattr(step, step.info.sweep)}}
 
 
 def _cautions(plan: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,8 @@ from threatloop.scenario.build import Audit
 SHADOW_CHUNK = {"mlp": 32}
 """Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
 OTHER_CHUNK = 1
+TRAINS = frozenset({"train", "fit", "shadows"})
+"""Operations that train models; what an attack trains for itself is part of the attack."""
 
 
 @dataclass
@@ -37,6 +40,7 @@ class SeedTasks:
         seed: number of the seed.
         tasks: all tasks of the plan by key; shared between seeds and targets.
         protection: how the data owner protects what he offers.
+        asked: how often each training was asked for, by its key; more than once where it is shared.
     """
 
     audit: Audit
@@ -44,6 +48,7 @@ class SeedTasks:
     seed: int
     tasks: dict[str, Task]
     protection: Protection
+    asked: Counter[str] = field(default_factory=Counter)
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
@@ -300,7 +305,14 @@ class SeedTasks:
             dict(work or {}),
         )
         self.tasks.setdefault(task.key, task)
+        if operation in TRAINS:
+            self.asked[task.key] += 1
         return Ref(task.key)
+
+
+def models_in(task: Task) -> int:
+    """How many models a task trains."""
+    return int(task.config.get("count", 1)) if task.operation in TRAINS else 0
 
 
 def written(thing: BaseModel, catalogue: Catalogue[Any]) -> dict[str, Any]:
