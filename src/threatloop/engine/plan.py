@@ -18,7 +18,7 @@ from threatloop.engine.seed_tasks import SeedTasks, models_in
 from threatloop.engine.task import Ref, Task
 from threatloop.scenario.build import Audit, BuiltTarget, Scenario
 
-USER_INPUT = ("split", "given")
+USER_INPUT = ("split", "given", "endpoint")
 """Operations that fail only where the user's data or weights are at fault; quick."""
 
 

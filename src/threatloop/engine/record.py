@@ -11,6 +11,7 @@ import numpy as np
 
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
+from threatloop.core.endpoint import Endpoint
 from threatloop.core.measurement import MetricNote, Notice, RunRecord
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
@@ -98,11 +99,17 @@ def _swept(scenario: Scenario) -> dict[str, Any]:
 def _cautions(plan: Plan) -> list[str]:
     """What a reader must know of the intervals where the user brought trained weights."""
     return [
-        f"{name}: trained weights were brought, so all seeds attack one and the same model; intervals cover the "
-        "attacks' randomness, not another training of the victim"
+        f"{name}: {_brought(facts.target.spec.endpoint)}, so all seeds attack one and the same model; intervals cover "
+        "the attacks' randomness, not another training of the victim"
         for name, facts in plan.facts.items()
-        if facts.target.spec.weights is not None
+        if facts.target.spec.brought
     ]
+
+
+def _brought(endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return "trained weights were brought"
+    return f"the model is served at {endpoint.place} (audit authorised by {endpoint.authorised_by})"
 
 
 def _error(task: Task, why: str) -> Notice:
