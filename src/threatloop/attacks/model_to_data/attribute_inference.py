@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.algorithms.attribute_scores import Floats, bayes, behaviour, combined, csmia, learned_weights
@@ -16,8 +17,10 @@ from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.training import Training
 
 BATCH = 256
+Rows = npt.NDArray[np.int64]
 
 
 class AttributeInference(Probe[Service]):
@@ -81,7 +84,7 @@ class AttributeInference(Probe[Service]):
         """The inferred answers."""
         partial, pool = bench.data(Resource.PARTIAL), bench.data(Resource.QUERY_POOL)
         asked = question(pool, self.column)
-        training = bench.resource(Resource.LIFECYCLE)
+        training: Training = bench.resource(Resource.LIFECYCLE)
         decide = self._decision(partial, pool, asked, bench, training)
         predicted, score = np.full(len(partial), np.nan), np.full(len(partial), np.nan)
         order, answers = bench.streams.numpy("order").permutation(len(partial)), len(asked.values)
@@ -100,8 +103,8 @@ class AttributeInference(Probe[Service]):
         return Evidence({"predicted": predicted, "score": score})
 
     def _decision(
-        self, partial: Dataset, pool: Dataset, asked: Question, bench: Bench, training: object
-    ) -> Callable[[Floats, np.ndarray], Floats]:
+        self, partial: Dataset, pool: Dataset, asked: Question, bench: Bench, training: Training
+    ) -> Callable[[Floats, Rows], Floats]:
         if self.method == "csmia":
             return lambda seen, _: csmia(seen)
         guess = imputed(pool, partial, asked, label=self.method == "learned")

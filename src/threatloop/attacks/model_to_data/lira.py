@@ -19,7 +19,6 @@ from threatloop.core.recipe import Recipe
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 
-
 USUAL_VIEWS = {"none": 1, "shift": 5, "shift_flip": 10}
 """By the augmentation of the recipe: the record and one move each way, and all of them mirrored."""
 USUAL_SHADOWS = 16

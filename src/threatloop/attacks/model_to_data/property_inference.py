@@ -29,8 +29,8 @@ class PropertyInference(Probe[Service]):
     Threat model: the attacker knows the two possible shares, reads the model's scores, and has records of the same kind
     and the victim's recipe. The victim's own records are drawn in one of the two worlds, by a fair coin per seed.
 
-    Returns the array ``world``, float64 (1,): the probability of the high share, in [0, 1]. At most ``queries`` queries,
-    of the attacker's own records.
+    Returns the array ``world``, float64 (1,): the probability of the high share, in [0, 1]. At most ``queries``
+    queries, of the attacker's own records.
 
     Ateniese et al. 2015, "Hacking Smart Machines with Smarter Ones", arXiv 1306.4447 (meta-classifier); Zhang, Tople,
     Ohrimenko 2021, "Leakage of Dataset Properties in Multi-Party Machine Learning", arXiv 2006.07267, section 4 (on
