@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from threatloop import modality
-from threatloop.algorithms.attributes import Question, cross_imputed
+from threatloop.algorithms.attributes import Question, cross_imputed, imputed
 from threatloop.core.assets import Dataset
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
@@ -56,7 +56,9 @@ def combined(seen: Floats, guess: Floats, weights: Floats) -> Floats:
     return np.asarray(_evidence(seen, guess) @ weights)
 
 
-def learned_weights(training: Training, pool: Dataset, asked: Question, models: int, streams: Streams) -> Floats:
+def learned_weights(
+    training: Training, pool: Dataset, asked: Question, models: int, streams: Streams, *, unseen: bool = False
+) -> Floats:
     """How much each piece of evidence weighs, learned on models of the attacker's own.
 
     Each is trained like the victim on half of the attacker's records, so that half of what is learned from are
@@ -68,6 +70,7 @@ def learned_weights(training: Training, pool: Dataset, asked: Question, models: 
         asked: about which column.
         models: how many to train.
         streams: of the attack.
+        unseen: learn from records that the model was not trained on alone.
     """
     rng = streams.numpy("attribute models")
     pool = pool.take(rng.permutation(len(pool))[:MOST_POOL])
@@ -76,8 +79,25 @@ def learned_weights(training: Training, pool: Dataset, asked: Question, models: 
     truth = asked.codes(pool)
     filled = [training.answers(trained, asked.filled(pool, v)) for v in range(len(asked.values))]
     guess = cross_imputed(pool, asked, label=True, rng=rng)
-    found = [_evidence(behaviour([one[k] for one in filled], pool), guess)[truth >= 0] for k in range(models)]
-    return _fitted(np.concatenate(found), np.tile(truth[truth >= 0], models))
+    parts, answers = [], []
+    for k in range(models):
+        used = (truth >= 0) & ~(masks[k] & unseen)
+        parts.append(_evidence(behaviour([one[k] for one in filled], pool), guess)[used])
+        answers.append(truth[used])
+    return _fitted(np.concatenate(parts), np.concatenate(answers))
+
+
+def without_victim(
+    training: Training, pool: Dataset, partial: Dataset, asked: Question, models: int, streams: Streams
+) -> Floats:
+    """The same decision with a model of the attacker's own in the victim's place: scores (n, answers).
+
+    Whatever it gets right, it got right without the victim.
+    """
+    weights = learned_weights(training, pool, asked, models, streams, unseen=True)
+    own = [training.fit(pool, streams.child("attribute-own"))]
+    answers = [training.answers(own, asked.filled(partial, v))[0] for v in range(len(asked.values))]
+    return combined(behaviour(answers, partial), imputed(pool, partial, asked, label=True), weights)
 
 
 def _evidence(seen: Floats, guess: Floats) -> Floats:
@@ -88,6 +108,8 @@ def _evidence(seen: Floats, guess: Floats) -> Floats:
 
 def _fitted(parts: Floats, truth: Codes) -> Floats:
     """Weights of a conditional logit model, pulled towards the first piece of evidence alone."""
+    if len(truth) == 0:
+        return np.array([1.0, 0.0, 0.0, 0.0])
     start, rows = np.array([1.0, 0.0, 0.0, 0.0]), np.arange(len(truth))
 
     def cost(weights: Floats) -> tuple[float, Floats]:
