@@ -19,7 +19,7 @@ from threatloop.core.schema import Schema
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 
-ASKED = 0.3
+ASKED = 0.2
 """Share of the attacker's records that is kept from his models to ask about: like all the victim has not seen."""
 
 
