@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from threatloop.algorithms.training import RecipeTraining
+from threatloop.core.access import BLACK_BOX
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
 from threatloop.core.attack import Outcome, Probe
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.access import BLACK_BOX
 from threatloop.core.metric import Case
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Column, TabularSchema
