@@ -17,8 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import numpy.typing as npt
@@ -89,13 +92,29 @@ def ours(path: Path, shadows: int, epochs: int, hidden: list[int]) -> None:
         print(f"ours    {probe!r:62} {total:7.1f} s, CPU {busy:7.1f} s  AUC {auc(score, member):.4f}", flush=True)
 
 
+class _Stand(MetaPathFinder, Loader):
+    """Stands in for what the peer imports and its attack on a table does not use."""
+
+    unused = frozenset({"torchvision", "gdown", "wget", "pandas", "skimage", "PIL", "matplotlib", "transformers"})
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        known = name.partition(".")[0] in self.unused
+        return ModuleSpec(name, self, is_package=True) if known else None
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        found = MagicMock(name=spec.name)
+        found.__path__ = []
+        return found
+
+    def exec_module(self, module: Any) -> None:
+        """There is nothing in it."""
+
+
 def peer(path: Path, shadows: int, epochs: int, hidden: list[int]) -> None:
     """The same for Amulet's LiRA; runs in the peer's own environment and prints JSON."""
     from importlib import import_module
-    from unittest.mock import MagicMock
 
-    for missing in ("torchvision", "torchvision.models", "torchvision.transforms", "torchvision.datasets"):
-        sys.modules.setdefault(missing, MagicMock())
+    sys.meta_path.append(_Stand())
     import torch
     from torch.utils.data import DataLoader, Subset, TensorDataset
 
