@@ -9,7 +9,8 @@ import pytest
 from m2d_world import TRAINING, World, build, digits
 from test_membership_attacks import area, examine, scores
 
-from threatloop.algorithms.attack_classifier import features, learned
+from threatloop.algorithms.attack_classifier import Learner, features, learned, signs
+from threatloop.algorithms.shadow_answers import shadow_values
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.attacks.model_to_data.attack_model import AttackModel
 from threatloop.attacks.model_to_data.confidence_threshold import ConfidenceThreshold
@@ -107,10 +108,21 @@ def test_an_attack_model_finds_nothing_in_answers_that_training_did_not_change(n
     rng = np.random.default_rng(0)
     masks = np.argsort(rng.random((8, 300)), axis=0) < 4
     rows = rng.normal(size=(8, 300, 6)) + 3 * rng.normal(size=(8, 1, 6))
-    model = learned(rows, masks, "best", rng)
+    model = learned(rows, masks, np.zeros(6, np.int64), "best", rng)
     inside = auc_interval(model.decision_function(rng.normal(size=(2000, 6))), rng.random(2000) < 0.5)
     assert isinstance(inside, Interval)
     assert inside.low < 0.5 < inside.high
     found = features(noisy.shadows.log_probs[0], noisy.candidates)
     assert np.isfinite(found).all()
     assert found.shape == (len(noisy.candidates), 6 + 10 + 10)
+
+
+def test_surer_answers_are_never_less_member_like(noisy: World) -> None:
+    """Also beyond what shadow models show: else a leak that is larger than theirs would be missed."""
+    rows = shadow_values(noisy.shadows, noisy.candidates, features)
+    directions = signs(rows.shape[2], 10)
+    learners: tuple[Learner, ...] = ("logistic", "trees")
+    for learner in learners:
+        model = learned(rows, noisy.shadows.masks, directions, learner, np.random.default_rng(0))
+        before, after = rows[0], rows[0] + directions * np.random.default_rng(1).exponential(2.0, rows[0].shape)
+        assert (model.decision_function(after) >= model.decision_function(before) - 1e-9).all()

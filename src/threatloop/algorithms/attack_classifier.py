@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from threatloop import modality
 from threatloop.algorithms.uncertainty import entropy, modified_entropy, sureness
@@ -50,7 +52,20 @@ def features(log_probs: npt.NDArray[np.float32], data: Dataset) -> Floats:
     return np.concatenate([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def learned(rows: Floats, masks: Bools, learner: Learner, rng: np.random.Generator) -> Any:
+def signs(width: int, classes: int) -> npt.NDArray[np.int64]:
+    """Which way each feature may move membership, (width,): 1 up, −1 down, 0 either; surer is never less member-like.
+
+    Without this a classifier learned where training changes little takes noise for a sign, and then misses members of
+    whom the model is surer than shadow models ever were.
+    """
+    top = min(TOP, classes)
+    found = [1, 1, 1, 1, 1, -1, 1, *[-1] * (top - 1)]
+    return np.array(found + [0] * (width - len(found)), np.int64)
+
+
+def learned(
+    rows: Floats, masks: Bools, directions: npt.NDArray[np.int64], learner: Learner, rng: np.random.Generator
+) -> Any:
     """A fitted classifier of membership.
 
     ``best`` tries each learner on shadow models that it was not fitted on: answers of one model are alike, so that
@@ -59,10 +74,11 @@ def learned(rows: Floats, masks: Bools, learner: Learner, rng: np.random.Generat
     Args:
         rows: (K, n, features), of every shadow model's answers on every candidate.
         masks: (K, n), whether the model was trained on the record.
+        directions: of the features, as from `signs`.
         learner: which.
         rng: draws rows, where there are too many, and the trees' randomness.
     """
-    kinds = _learners(int(rng.integers(2**31)))
+    kinds = _learners(int(rng.integers(2**31)), directions)
     if learner == "best":
         learner = _better(kinds, rows, masks, rng) if len(masks) >= 4 else "logistic"
     return kinds[learner].fit(*_sample(rows, masks, MOST_ROWS, rng))
@@ -87,13 +103,54 @@ def _sample(rows: Floats, masks: Bools, most: int, rng: np.random.Generator) -> 
     return flat[chosen], inside[chosen]
 
 
-def _learners(seed: int) -> dict[Learner, Any]:
+def _learners(seed: int, directions: npt.NDArray[np.int64]) -> dict[Learner, Any]:
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     trees = HistGradientBoostingClassifier(
-        max_iter=80, max_leaf_nodes=15, learning_rate=0.08, min_samples_leaf=40, early_stopping=False, random_state=seed
+        max_iter=80,
+        max_leaf_nodes=15,
+        learning_rate=0.08,
+        min_samples_leaf=40,
+        early_stopping=False,
+        random_state=seed,
+        monotonic_cst=directions,
     )
-    return {"logistic": make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300)), "trees": trees}
+    return {"logistic": SignedLogistic(directions), "trees": trees}
+
+
+class SignedLogistic:
+    """Logistic regression on standardised features whose weights have given signs.
+
+    Args:
+        directions: 1, −1 or 0 per feature.
+        ridge: weight of the squared weights, per record.
+    """
+
+    def __init__(self, directions: npt.NDArray[np.int64], ridge: float = 1e-3) -> None:
+        self.directions, self.ridge = directions, ridge
+
+    def fit(self, rows: Floats, inside: Bools) -> SignedLogistic:
+        """Fit; returns itself."""
+        self.mean, self.scale = rows.mean(axis=0), rows.std(axis=0)
+        self.scale[self.scale < 1e-12] = 1.0
+        x, target = (rows - self.mean) / self.scale, inside.astype(np.float64)
+
+        def cost(weights: Floats) -> tuple[float, Floats]:
+            score = x @ weights[1:] + weights[0]
+            error = expit(score) - target
+            value = float(
+                np.logaddexp(0, score).mean() - (score * target).mean() + self.ridge * (weights[1:] ** 2).sum()
+            )
+            slope = x.T @ error / len(x) + 2 * self.ridge * weights[1:]
+            return value, np.concatenate([[error.mean()], slope])
+
+        bounds = [(None, None), *((0 if d > 0 else None, 0 if d < 0 else None) for d in self.directions)]
+        found = minimize(
+            cost, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}
+        )
+        self.intercept, self.weights = float(found.x[0]), np.asarray(found.x[1:])
+        return self
+
+    def decision_function(self, rows: Floats) -> Floats:
+        """Log-odds, (n,)."""
+        return np.asarray((rows - self.mean) / self.scale @ self.weights + self.intercept)

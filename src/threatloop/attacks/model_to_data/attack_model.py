@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.attack_classifier import Learner, features, learned
+from threatloop.algorithms.attack_classifier import Learner, features, learned, signs
 from threatloop.algorithms.membership import Floats, ask_values
 from threatloop.algorithms.shadow_answers import shadow_values, shadows_of
 from threatloop.core.access import Capability
@@ -29,7 +29,8 @@ class AttackModel(Probe[Service]):
     Shokri, Stronati, Song, Shmatikov 2017, "Membership Inference Attacks against Machine Learning Models",
     arXiv 1610.05820, section V; Salem et al. 2019, "ML-Leaks", arXiv 1806.01246 (sorted answers, one attack model);
     Nasr, Shokri, Houmansadr 2019, arXiv 1812.00910 (label and loss as features). One attack model with the class as a
-    feature stands for Shokri's one per class, which starve where classes are many.
+    feature stands for Shokri's one per class, which starve where classes are many. It may only take surer answers for
+    more member-like.
 
     Attributes:
         learner: ``logistic``, boosted ``trees``, or ``best``: the one that does better on shadow models held back.
@@ -63,7 +64,8 @@ class AttackModel(Probe[Service]):
         """The scores of all candidates."""
         candidates, shadows = bench.data(Resource.CANDIDATES), shadows_of(bench)
         rows = shadow_values(shadows, candidates, features)
-        model = learned(rows, shadows.masks, self.learner, bench.streams.numpy("attack model"))
+        directions = signs(rows.shape[2], candidates.n_classes)
+        model = learned(rows, shadows.masks, directions, self.learner, bench.streams.numpy("attack model"))
 
         def evidence(asked: Floats) -> Evidence:
             known = np.isfinite(asked[:, 0])
