@@ -29,11 +29,12 @@ class AttackModel(Probe[Service]):
     Shokri, Stronati, Song, Shmatikov 2017, "Membership Inference Attacks against Machine Learning Models",
     arXiv 1610.05820, section V; Salem et al. 2019, "ML-Leaks", arXiv 1806.01246 (sorted answers, one attack model);
     Nasr, Shokri, Houmansadr 2019, arXiv 1812.00910 (label and loss as features). One attack model with the class as a
-    feature stands for Shokri's one per class, which starve where classes are many. It may only take surer answers for
-    more member-like.
+    feature stands for Shokri's one per class, which starve where classes are many. Unless
+    shadow models clearly speak against it, it may only take surer answers for more member-like.
 
     Attributes:
-        learner: ``logistic``, boosted ``trees``, or ``best``: the one that does better on shadow models held back.
+        learner: ``logistic``, boosted ``trees``, trees that may take surer answers for less member-like (``free``), or
+            ``best``: the one that does best on shadow models held back, ``free`` only where it does so clearly.
 
     Raises:
         InputError: shadow models that do not fit the candidates.
