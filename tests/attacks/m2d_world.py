@@ -57,12 +57,14 @@ class World:
     stranger: Model
     evaluator: Model
     shadows: Shadows
+    training: RecipeTraining = TRAINING
 
     def bench(self, *names: Resource, role: str = "attack") -> Bench:
         held = {
             Resource.QUERY_POOL: self.pool,
             Resource.CANDIDATES: self.candidates,
             Resource.SHADOWS: self.shadows,
+            Resource.LIFECYCLE: self.training,
         }
         return Bench(STREAMS.child(role), {name: held[name] for name in names}, Progress())
 
@@ -97,4 +99,5 @@ def build(data: Dataset, training: RecipeTraining = TRAINING, shadows: int = 16)
         training.fit(pool, STREAMS.child("stranger")),
         training.fit(data, STREAMS.child("evaluator")),
         Shadows(tuple(models), masks, training.answers(models, candidates)),
+        training,
     )

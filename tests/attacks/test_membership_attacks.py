@@ -83,7 +83,7 @@ def test_a_budget_of_nothing_is_not_assessed(world: World) -> None:
 
 def test_one_query_per_candidate_and_the_same_scores_again(world: World) -> None:
     service = local_service(world.victim, BLACK_BOX)
-    bench = world.bench(Resource.CANDIDATES, Resource.SHADOWS)
+    bench = world.bench(*Lira.info.resources)
     first = Lira().run(service, bench).result.arrays["score"]
     assert service.ledger.spent == len(world.candidates)
     np.testing.assert_array_equal(first, scores(Lira(), world.victim, world))

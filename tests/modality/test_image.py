@@ -75,3 +75,18 @@ def test_wrong_shape_and_dtype_are_named() -> None:
     assert "(1, 8, 10)" in shape
     (dtype,) = KIND.problems(Dataset(random_images().astype(np.int64), labels, SCHEMA, ids))
     assert "int64" in dtype
+
+
+def test_views_are_the_images_mirrored_and_moved_by_an_eighth_with_the_border_repeated() -> None:
+    stored = random_images()
+    views = KIND.views(stored, 18, "shift_flip")
+    assert len(views) == 18
+    assert all(view.shape == stored.shape and view.dtype == stored.dtype for view in views)
+    np.testing.assert_array_equal(views[0], stored)
+    np.testing.assert_array_equal(views[1], stored[..., ::-1])
+    moves = KIND.views(stored, 99, "shift")
+    assert len(moves) == 9
+    assert len({view.tobytes() for view in moves}) == 9
+    up = np.concatenate([stored[:, :, 1:], stored[:, :, -1:]], axis=2)
+    assert any((view == up).all() for view in moves[:5])
+    assert len(KIND.views(np.zeros((2, 1, 1, 1), np.uint8), 4, "none")) == 4

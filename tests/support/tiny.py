@@ -52,6 +52,8 @@ SMALL = {
     "per_class": 2,
     "restarts": 1,
     "most_auxiliary": 100,
+    "models": 2,
+    "population": 20,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,12 @@ class Training(Protocol):
         init: Model | None = None,
     ) -> Model:
         """A model trained on the data; ``soft_targets`` (n, classes), rows sum to 1, replace the labels."""
+
+    def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
+        """One model per row of ``masks`` (K, n), as if each were trained alone on its records of the pool."""
+
+    def answers(self, models: Sequence[Model], data: Dataset) -> npt.NDArray[np.float32]:
+        """Log-probabilities (K, n, ...) of every model on every record."""
 
     def serve(self, model: Model) -> Service:
         """The model as a service that the caller owns with full access."""

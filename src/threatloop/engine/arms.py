@@ -241,6 +241,8 @@ def _figure(
         found["victim"] = victim
     if "crafted" in truths:
         found["crafted"] = truths["crafted"]
+    if "skewed" in wanted and meant.info.victim == "skewed":
+        found["skewed"] = tasks.skewed(meant)
     if poisoned and "members" in found:
         found["touched"] = tasks.role("contribution")
     for step in (meant, *upstream):

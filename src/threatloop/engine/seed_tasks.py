@@ -244,8 +244,12 @@ class SeedTasks:
 
     def planted_leak(self, probe: Step[Any], source: Ref, poison: Ref | None = None) -> Ref:
         """Whether a membership probe finds a leak that is certain, with the same shadows."""
-        config = {"attack": written(probe, ATTACKS), "device": self.facts.target.spec.device}
+        config: dict[str, Any] = {"attack": written(probe, ATTACKS), "device": self.facts.target.spec.device}
         inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
+        if Resource.QUERY_POOL in probe.info.resources:
+            inputs[Resource.QUERY_POOL.value] = self.role("pool")
+        if Resource.LIFECYCLE in probe.info.resources:
+            config["training"] = self._training()
         if Resource.SHADOWS in probe.info.resources:
             inputs |= {**self.shadows(poison), "members": self.role("members")}
         modules = (type(probe).__module__,)

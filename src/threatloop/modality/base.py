@@ -39,6 +39,22 @@ class Modality(Generic[SchemaT]):
         """A roughly Gaussian statistic per record (n,) that is larger when the model fits the record better."""
         raise NotImplementedError
 
+    def posteriors(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
+        """One distribution over the classes per record: finite log-probabilities (n, classes), from a service."""
+        raise NotAssessable(f"a model does not answer {self.kind} records with one distribution over classes each")
+
+    def views(self, x: npt.NDArray[Any], count: int, augment: str) -> list[npt.NDArray[Any]]:
+        """The records and augmented copies of them, ``count`` at most, the records themselves first.
+
+        Args:
+            x: stored records.
+            count: how many views, ≥ 1.
+            augment: a recipe's augmentation; ``none`` where any that suits the modality will do.
+        """
+        if count > 1:
+            raise NotAssessable(f"{self.kind} records have no augmented views; ask for 1")
+        return [x]
+
     def decode(self, encoded: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")

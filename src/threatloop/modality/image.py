@@ -54,6 +54,19 @@ class Image(Labelled[ImageSchema]):
         """uint8 images as they are; others clipped to [0, 1] as float32."""
         return x if x.dtype == np.uint8 else np.clip(x, 0.0, 1.0).astype(np.float32, copy=False)
 
+    def views(self, x: npt.NDArray[Any], count: int, augment: str) -> list[npt.NDArray[Any]]:
+        """The images, mirrored copies (not for ``shift``), and both moved by up to 1/8 of a side, nearest moves first.
+
+        What enters at an edge repeats the border, as in training. At most 9 views for ``shift``, else 18.
+        """
+        down, right = max(1, x.shape[2] // 8), max(1, x.shape[3] // 8)
+        moves = sorted(
+            ((a, b) for a in (-down, 0, down) for b in (-right, 0, right)), key=lambda m: (m[0] ** 2 + m[1] ** 2, m)
+        )
+        mirrors = (False,) if augment == "shift" else (False, True)
+        chosen = [(move, mirror) for move in moves for mirror in mirrors][:count]
+        return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
+
     def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
         """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.
 
@@ -100,6 +113,13 @@ class Image(Labelled[ImageSchema]):
 
 def _shape(schema: ImageSchema) -> tuple[int, int, int]:
     return schema.channels, schema.height, schema.width
+
+
+def _moved(x: npt.NDArray[Any], down: int, right: int) -> npt.NDArray[Any]:
+    """Images (n, c, h, w) moved by so many pixels, with the border repeated."""
+    rows = np.clip(np.arange(x.shape[2]) - down, 0, x.shape[2] - 1)
+    columns = np.clip(np.arange(x.shape[3]) - right, 0, x.shape[3] - 1)
+    return np.ascontiguousarray(x[:, :, rows[:, None], columns])
 
 
 def _pixel_problems(x: npt.NDArray[np.float32]) -> list[str]:

@@ -18,6 +18,10 @@ LOG_FLOOR = -745.0
 class Labelled(Modality[SchemaT]):
     """Records with one class label each; a service answers (n, classes) log-probabilities."""
 
+    def posteriors(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
+        """The answers as finite log-probabilities, float64 (n, classes)."""
+        return _checked(log_probs, data)
+
     def losses(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
         """The cross-entropy −log p_y of each record, float64 (n,), ≥ 0, in nats."""
         scores = _checked(log_probs, data)
