@@ -17,6 +17,10 @@ from threatloop.modality import of
 from threatloop.modality.base import Room
 
 Floats = npt.NDArray[np.float32]
+CIFAR = 3 * 32 * 32
+"""Numbers in the records on which the papers' radii were chosen."""
+WIDEST = 0.25
+"""Of the range; beyond it a record is hardly what its label says."""
 STEP = 2.5
 """Of the radius, over all steps together: enough to reach its border from anywhere and to turn there."""
 BATCH = 512
@@ -25,6 +29,15 @@ BATCH = 512
 def surrogates(training: Training, data: Dataset, count: int, streams: Streams) -> list[Any]:
     """Networks trained like the victim on these records, each by its own streams."""
     return [training.module(training.fit(data, streams.child(f"surrogate-{k}"))) for k in range(count)]
+
+
+def radius(paper: float, room: Room) -> float:
+    """A paper's maximum-norm radius for CIFAR-10, widened for smaller records to the same Euclidean length.
+
+    What a small step does to a network grows with the square root of the numbers that it may move.
+    """
+    free = max(1, int(np.count_nonzero(room.scale)))
+    return max(paper, min(WIDEST, paper * (CIFAR / free) ** 0.5))
 
 
 def encoded(data: Dataset, device: torch.device) -> torch.Tensor:

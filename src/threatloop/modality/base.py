@@ -86,7 +86,7 @@ class Modality(Generic[SchemaT]):
         raise NotAssessable(f"{self.kind} records have no space that could be warped")
 
     def room(self, reference: Dataset) -> Room:
-        """How far records like these may be moved; a unit is what one standard step of this modality is."""
+        """How far records like these may be moved; a unit is about the range of an entry."""
         raise NotAssessable(f"{self.kind} records cannot be changed by small steps")
 
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: SchemaT) -> npt.NDArray[Any]:

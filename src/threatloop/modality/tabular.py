@@ -16,6 +16,9 @@ from threatloop.modality.labelled import Labelled, label_problems
 PRIOR_WIDTH = 1.5
 """Starting points spread this many standard deviations."""
 
+SDS_PER_RANGE = 4
+"""Standard deviations in the range of a column, roughly: pixels of photographs have a quarter of theirs too."""
+
 
 class Tabular(Labelled[TabularSchema]):
     """Tables of numeric, integer and categorical columns."""
@@ -96,14 +99,14 @@ class Tabular(Labelled[TabularSchema]):
         return self.project(mixed, schema)
 
     def room(self, reference: Dataset) -> Room:
-        """A unit is a number column's standard deviation; categories stay.
+        """A unit is four standard deviations of a number column, about its range; categories stay.
 
         Raises:
             NotAssessable: no column is a number that varies.
         """
         schema = reference.schema
         assert isinstance(schema, TabularSchema)
-        spread = reference.x.astype(np.float64).std(axis=0)
+        spread = SDS_PER_RANGE * reference.x.astype(np.float64).std(axis=0)
         cells = [
             (
                 0.0 if c.kind == "categorical" else spread[i],

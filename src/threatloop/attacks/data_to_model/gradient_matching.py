@@ -18,6 +18,8 @@ from threatloop.core.training import Training
 from threatloop.modality import of
 
 Floats = npt.NDArray[np.float32]
+RADIUS = 16 / 255
+"""The paper's, for CIFAR-10."""
 
 
 class GradientMatching(DataToModel):
@@ -41,7 +43,8 @@ class GradientMatching(DataToModel):
         targets: how many test records are attacked.
         rate: share of the contribution's records of an intended class that are changed, in (0, 1]. The paper's budget
             is 1 % of all training data.
-        epsilon: radius: of the range from black to white (the paper's is 16/255), or of a column's standard deviation.
+        epsilon: radius, of the range from black to white or of four standard deviations of a column; None for the
+            paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at 28×28, 1/4 at 8×8.
         steps: optimiser steps, over all retrainings together.
         restarts: random starts; the best match counts.
         surrogates: models that are matched at once.
@@ -66,7 +69,7 @@ class GradientMatching(DataToModel):
 
     targets: int = Field(default=1, ge=1)
     rate: float = Field(default=0.5, gt=0, le=1)
-    epsilon: float = Field(default=16 / 255, gt=0)
+    epsilon: float | None = Field(default=None, gt=0)
     steps: int = Field(default=250, ge=1)
     restarts: int = Field(default=4, ge=1)
     surrogates: int = Field(default=2, ge=1)
@@ -124,13 +127,13 @@ class GradientMatching(DataToModel):
         import torch
 
         from threatloop.algorithms.gradient_matching import Budget, match
-        from threatloop.algorithms.surrogates import surrogates
+        from threatloop.algorithms.surrogates import radius, surrogates
 
         pool, kind = bench.data(Resource.QUERY_POOL), of(data.schema)
         training: Training = bench.resource(Resource.LIFECYCLE)
         room = kind.room(pool)
         generator = torch.Generator().manual_seed(bench.streams.integer("starts"))
-        budget = Budget(self.epsilon, max(1, self.steps // (1 + self.retrain)), self.restarts)
+        budget = Budget(self.epsilon or radius(RADIUS, room), max(1, self.steps // (1 + self.retrain)), self.restarts)
         deltas: list[Floats | None] = [None] * len(groups)
         poisoned, losses = data, []
         for lap in range(1 + self.retrain):
