@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def radius(paper: float, room: Room) -> float:
     What a small step does to a network grows with the square root of the numbers that it may move.
     """
     free = max(1, int(np.count_nonzero(room.scale)))
-    return max(paper, min(WIDEST, paper * (CIFAR / free) ** 0.5))
+    return max(paper, min(WIDEST, paper * math.sqrt(CIFAR / free)))
 
 
 def encoded(data: Dataset, device: torch.device) -> torch.Tensor:

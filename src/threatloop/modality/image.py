@@ -106,7 +106,8 @@ class Image(Labelled[ImageSchema]):
         if x.dtype != np.uint8:
             return np.asarray(self.project(x + delta, schema))
         steps = np.trunc(np.float32(255) * delta + np.sign(delta) * np.float32(1e-3)).astype(np.int64)
-        return np.asarray(np.clip(x + steps, 0, 255), np.uint8)
+        stored: npt.NDArray[np.uint8] = np.clip(x + steps, 0, 255).astype(np.uint8)
+        return stored
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""
@@ -138,7 +139,7 @@ class Image(Labelled[ImageSchema]):
 def _stored(encoded: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Images in [0, 1] as they are stored: clipped, and rounded where that is uint8."""
     clipped = np.clip(encoded, 0, 1)
-    return np.rint(255 * clipped).astype(np.uint8) if dtype == np.uint8 else clipped.astype(np.float32)
+    return np.asarray(np.rint(255 * clipped) if dtype == np.uint8 else clipped, dtype=dtype)
 
 
 def _shape(schema: ImageSchema) -> tuple[int, int, int]:

@@ -16,7 +16,6 @@ from threatloop.core.schema import Schema
 from threatloop.core.training import Training
 from threatloop.modality import of
 
-
 RADIUS = 16 / 255
 """The paper's middle one, for CIFAR-10."""
 
@@ -40,8 +39,9 @@ class CleanLabelBackdoor(DataToModel):
     Attributes:
         rate: share of the contribution's records of the target class, in (0, 1].
         target: class index that triggered records are to be taken for.
-        epsilon: radius of the perturbation, of the range from black to white or of four standard deviations of a column;
-            None for the paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at 28×28.
+        epsilon: radius of the perturbation, of the range from black to white or of four standard deviations of a
+            column; None for the paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at
+            28×28, 1/4 at 8×8.
         steps: gradient steps of the perturbation.
         surrogates: models whose mean loss is raised.
         size: side of the trigger in pixels, or its number of columns; None for a seventh of the shorter side (or of
