@@ -79,6 +79,15 @@ def test_a_backdoor_is_learnt_and_an_honest_victim_has_none(attack: Any, least: 
     assert np.array_equal(crafted.ids, world().members.ids)
 
 
+def test_a_trigger_that_changes_nothing_has_the_rate_without_one() -> None:
+    model, _ = victim(Blended(target=3))
+    null = Blended(target=3, ratio=1e-6)
+    case = Case({"outcome": model, "test": world().test}, null, STREAMS)
+    readings = {reading.metric: reading.value for reading in AttackSuccess().grade(case).readings}
+    assert readings["attack_success.adjusted"] == 0
+    assert graded(AttackSuccess(), null, model) < 0.1
+
+
 def test_the_wrong_key_opens_no_backdoor() -> None:
     for attack in (Blended(target=3), WaNet(target=3)):
         model, _ = victim(attack)
