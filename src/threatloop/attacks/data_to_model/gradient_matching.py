@@ -47,7 +47,7 @@ class GradientMatching(DataToModel):
         epsilon: radius, of the range from black to white or of four standard deviations of a column; None for the
             paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at 28×28, 1/4 at 8×8.
         steps: optimiser steps, over all retrainings together.
-        restarts: random starts; the best match counts. The paper's 8 matched no better here.
+        restarts: random starts; the best match counts. The paper has 8; on digits 4 matched no better than 1.
         surrogates: models that are matched at once.
         retrain: how many times the surrogates are trained anew, on the poison so far.
     """
