@@ -16,12 +16,13 @@ import sys
 import tempfile
 import threading
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+
+from threatloop.scenario.studies import study
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        text = (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
+        text = study("embedded")
         spec = place / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         show("cold", run(spec, place, seeds))

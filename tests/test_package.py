@@ -163,6 +163,6 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"threatloop/report/templates/report.html.j2", "threatloop/scenario/default_spec.yaml"} <= wanted
+    assert {"threatloop/report/templates/report.html.j2", "threatloop/scenario/studies/embedded.yaml"} <= wanted
     assert wanted - held == set()
     assert not [name for name in held - wanted if ".dist-info/" not in name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = ".threatloop/store"
 DEFAULT_OUT = "threatloop-run"
+DEFAULT_STUDY = "embedded"
 
 SpecLike = str | Path | Mapping[str, Any] | None
 
@@ -68,6 +68,7 @@ class Hooks:
 def audit(
     spec: SpecLike = None,
     *,
+    study: str | None = None,
     seeds: int | None = None,
     out: str | Path = DEFAULT_OUT,
     store: str = DEFAULT_STORE,
@@ -82,6 +83,7 @@ def audit(
 
     Args:
         spec: path of a spec (YAML or JSON), its content as a mapping, or None for the embedded data sets.
+        study: a shipped study instead of a spec: ``embedded`` (the default) or ``catalogue``, which runs every attack.
         seeds: independent seeds instead of the spec's, ≥ 1; verdicts need at least 12.
         out: the run folder to write; an older run folder there is replaced, anything else is refused.
         store: artefact store: a directory or an fsspec URL. A second run recomputes nothing that is in it.
@@ -99,7 +101,7 @@ def audit(
     from threatloop.engine.run import Options
 
     options = Options(store, Path(out), backend, workers, f"threatloop.audit() in {Path(sys.argv[0]).name or 'Python'}")
-    checked = load_spec(spec, seeds=seeds, allow_code=allow_code)
+    checked = load_spec(spec, study=study, seeds=seeds, allow_code=allow_code)
     return execute(
         checked, options, Hooks(), fail_on=fail_on, allow_unresolved=allow_unresolved, show_records=show_records
     )
@@ -130,18 +132,23 @@ def execute(
     return Result(summary, folder.record, report, thresholds)
 
 
-def load_spec(spec: SpecLike = None, *, seeds: int | None = None, allow_code: bool = False) -> Audit:
-    """The checked spec; None takes the one for the embedded data sets, ``seeds`` replaces its own.
+def load_spec(
+    spec: SpecLike = None, *, study: str | None = None, seeds: int | None = None, allow_code: bool = False
+) -> Audit:
+    """The checked spec, or a shipped study where there is none; ``seeds`` replaces its own.
 
     Raises:
         InputError, Problems: everything wrong with it.
     """
     from threatloop.scenario.build import build, parse_spec, read_spec
     from threatloop.scenario.spec import MAX_SEEDS
+    from threatloop.scenario.studies import study as shipped
 
+    if spec is not None and study is not None:
+        raise InputError(f"both a spec and the study {study!r} were given; leave one out")
     if spec is None:
-        text = (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
-        where, base, found = "the embedded spec", Path.cwd(), parse_spec(text, "the embedded spec")
+        where = f"study {study or DEFAULT_STUDY}"
+        base, found = Path.cwd(), parse_spec(shipped(study or DEFAULT_STUDY), where)
     elif isinstance(spec, Mapping):
         where, base, found = "spec", Path.cwd(), parse_spec(spec, "spec", allow_code=allow_code)
     else:

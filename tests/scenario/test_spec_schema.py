@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from threatloop.core.catalogue import ATTACKS, DEFENCES
 from threatloop.scenario.build import build, parse_spec
 from threatloop.scenario.json_schema import spec_schema
 from threatloop.scenario.spec import Spec
+from threatloop.scenario.studies import study
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("**/*.yaml"))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
@@ -86,7 +86,7 @@ def errors(written: dict[str, Any]) -> list[str]:
 
 
 def default_spec() -> str:
-    return (resources.files("threatloop.scenario") / "default_spec.yaml").read_text(encoding="utf-8")
+    return study("embedded")
 
 
 def test_the_default_spec_is_valid_both_ways() -> None:

@@ -23,9 +23,9 @@ def predicted(model: Model, data: Dataset, case: Case) -> Labels:
     Raises:
         NotAssessable: the model does not answer with one class per record.
     """
-    from threatloop.models.responder import LocalResponder
+    from threatloop.models.responder import responder_of
 
-    answers = LocalResponder(model, case.device, allow_code=case.allow_code).log_probs(data.x)
+    answers = responder_of(model, case.device, allow_code=case.allow_code).log_probs(data.x)
     if answers.ndim != 2:
         raise NotAssessable(f"{data.schema.kind} records have no single class that could be right or wrong")
     return np.asarray(answers.argmax(axis=-1), dtype=np.int64)

@@ -14,6 +14,7 @@ from threatloop.analysis.estimates import judged
 from threatloop.analysis.findings import Figure, figures
 from threatloop.analysis.index import REFUSED, Index
 from threatloop.analysis.laps import LoopGain, loop_gains
+from threatloop.analysis.sweeps import Sweep, sweeps
 from threatloop.core.measurement import ATTACK, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.undefined import Undefined
@@ -32,6 +33,7 @@ class Summary:
         gates: pass rates per arm.
         enablements: of every step for every later step.
         loops: loop gains against every control.
+        sweeps: headline figures against a budget that the spec varies.
         notes: title, unit, worst case and margin of every metric that has rows.
     """
 
@@ -40,6 +42,7 @@ class Summary:
     gates: tuple[Gate, ...]
     enablements: tuple[Enablement, ...]
     loops: tuple[LoopGain, ...]
+    sweeps: tuple[Sweep, ...]
     notes: Mapping[str, MetricNote]
 
     def gate(self, target: str, scenario: str, arm: str = ATTACK, lap: int = 1) -> Gate | None:
@@ -74,6 +77,7 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         gates=gates(index, streams),
         enablements=judged(enablements(index, streams), streams.numpy("enablement family")),
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
+        sweeps=sweeps(index, streams),
         notes=index.notes,
     )
 

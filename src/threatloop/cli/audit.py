@@ -28,6 +28,7 @@ class Request:
     """What the user asked for on the command line."""
 
     spec: Path | None
+    study: str | None
     seeds: int | None
     backend: str
     workers: int | None
@@ -45,7 +46,7 @@ def run(request: Request) -> int:
     from threatloop.api import Hooks, execute, load_spec
     from threatloop.engine.run import Options
 
-    checked = load_spec(request.spec, seeds=request.seeds, allow_code=request.allow_code)
+    checked = load_spec(request.spec, study=request.study, seeds=request.seeds, allow_code=request.allow_code)
     options = Options(request.store, request.out, request.backend, request.workers, command_line())
     with Progress(quiet=request.json) as progress:
         result = execute(
@@ -96,6 +97,7 @@ def _tell(result: Result) -> None:
     tasks = record.tasks
     out.print(
         f"{tasks['executed']} tasks executed, {tasks['cached']} cached, {tasks['failed']} failed; "
+        f"{tasks.get('models_trained', 0)} models trained for {tasks.get('models_requested', 0)} asked for; "
         f"{record.seconds:.1f} s, {record.peak_memory_mib / 1024:.2f} GiB"
     )
     for name, facts in record.targets.items():

@@ -11,15 +11,21 @@ from rich.padding import Padding
 from rich.text import Text
 
 from threatloop.cli.console import console
+from threatloop.core.attack import AttackInfo
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, enable_plugins, nearest
 from threatloop.core.errors import InputError
 
 Rows = list[dict[str, Any]]
 
 
-def run(kind: str, plugins: tuple[str, ...], json: bool) -> int:
+def run(kind: str, plugins: tuple[str, ...], json: bool, markdown: bool) -> int:
     """Print one kind of row, or all."""
     enable_plugins(plugins)
+    if markdown:
+        from threatloop.cli.reference import page
+
+        print(page(), end="")
+        return 0
     makers: dict[str, Callable[[], Rows]] = {"attacks": attacks, "defences": defences, "metrics": metrics, "data": data}
     if kind not in (*makers, "all"):
         allowed = ("all", *makers)
@@ -34,25 +40,34 @@ def run(kind: str, plugins: tuple[str, ...], json: bool) -> int:
 
 
 def attacks() -> Rows:
-    """Every attack, grouped by direction."""
+    """Every attack, by direction and by the access that it needs at most."""
     rows = []
     for name in ATTACKS.names():
         info = ATTACKS.load(name).info
         rows.append(
             {
                 "direction": info.direction.value,
+                "access": access(info),
                 "name": name,
                 "title": info.title,
                 "needs": sorted(info.needs),
                 "modalities": sorted(info.modalities),
-                "knowledge": info.knowledge,
+                "assumes": info.knowledge,
                 "paper": info.paper,
                 "atlas": list(info.atlas),
                 "baseline": info.baseline,
             }
         )
     order = ["D→D", "D→M", "M→D", "M→M"]
-    return sorted(rows, key=lambda row: (order.index(str(row["direction"])), row["paper"] == "baseline", row["name"]))
+    return sorted(
+        rows,
+        key=lambda row: (order.index(str(row["direction"])), ACCESS.index(str(row["access"])), str(row["name"])),
+    )
+
+
+def access(info: AttackInfo) -> str:
+    """The most that an attack asks of a model, in a word; its configuration may ask for less."""
+    return max((str(one) for one in info.needs), key=ACCESS.index, default=ACCESS[0])
 
 
 def defences() -> Rows:
@@ -90,7 +105,9 @@ def data() -> Rows:
     return catalogue_rows()
 
 
-GROUPED_BY = ("direction", "stage")
+ACCESS = ("no access to a model", "labels", "scores", "logprobs", "text", "gradients", "weights", "tune")
+"""From the least that an attacker may ask of a model to the most."""
+GROUPED_BY = ("direction", "access", "stage")
 BRIEF = ("needs", "modalities", "atlas", "baseline", "unit", "worst", "margin", "options")
 """Facts that share a line; everything else gets its own."""
 
@@ -100,7 +117,7 @@ def _show(title: str, rows: Rows) -> None:
     out, group = console(), ""
     out.rule(title, align="left")
     for row in rows:
-        found = next((str(row[name]) for name in GROUPED_BY if name in row), "")
+        found = " · ".join(str(row[name]) for name in GROUPED_BY if name in row)
         if found != group:
             group = found
             out.print(f"[bold]{group}[/]")

@@ -42,6 +42,10 @@ app.add_typer(store_app, name="store")
 SpecPath = Annotated[
     Path | None, typer.Argument(help="a spec (YAML or JSON); without one, the embedded data sets", show_default=False)
 ]
+Study = Annotated[
+    str | None,
+    typer.Option("--study", help="a shipped study instead of a spec: embedded (default), or catalogue (every attack)"),
+]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="independent seeds, instead of the spec's")]
 StoreOption = Annotated[
     str, typer.Option("--store", envvar="THREATLOOP_STORE", help="artefact store: a directory or an fsspec URL")
@@ -63,6 +67,7 @@ DEFAULT_OUT = Path("threatloop-run")
 )
 def audit(
     spec: SpecPath = None,
+    study: Study = None,
     seeds: Seeds = None,
     backend: BackendOption = "processes",
     workers: Workers = None,
@@ -87,6 +92,7 @@ def audit(
         command.run(
             command.Request(
                 spec,
+                study,
                 seeds,
                 backend,
                 workers,
@@ -105,6 +111,7 @@ def audit(
 @app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")
 def plan(
     spec: SpecPath = None,
+    study: Study = None,
     seeds: Seeds = None,
     workers: Workers = None,
     store: StoreOption = DEFAULT_STORE,
@@ -114,7 +121,7 @@ def plan(
     """Dry run: the tasks, what is in the store already, estimated time and memory."""
     from threatloop.cli import plan as command
 
-    raise typer.Exit(command.run(spec, seeds, workers, store, allow_code, json))
+    raise typer.Exit(command.run(spec, study, seeds, workers, store, allow_code, json))
 
 
 @app.command(epilog="Examples: threatloop catalogue   |   threatloop catalogue attacks --json")
@@ -122,11 +129,14 @@ def catalogue(
     kind: Annotated[str, typer.Argument(help="all, attacks, defences, metrics or data")] = "all",
     plugin: Annotated[list[str] | None, typer.Option("--plugin", help="enable an installed distribution")] = None,
     json: Json = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="attacks and defences as a page, from docstrings")
+    ] = False,
 ) -> None:
     """Attacks, defences, metrics and data sets, with capabilities, paper and ATLAS ids."""
     from threatloop.cli import catalogue as command
 
-    raise typer.Exit(command.run(kind, tuple(plugin or ()), json))
+    raise typer.Exit(command.run(kind, tuple(plugin or ()), json, markdown))
 
 
 @app.command(epilog="Example: threatloop report threatloop-run --show-records")

@@ -12,7 +12,15 @@ from threatloop.api import load_spec
 from threatloop.cli.console import console
 
 
-def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: str, allow_code: bool, json: bool) -> int:
+def run(
+    spec: Path | None,
+    study: str | None,
+    seeds: int | None,
+    workers: int | None,
+    store_url: str,
+    allow_code: bool,
+    json: bool,
+) -> int:
     """Print the plan; nothing but the reading of data and a short probe is executed."""
     from threatloop.engine.backends.processes import available_cores
     from threatloop.engine.estimate import Estimator
@@ -21,13 +29,14 @@ def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: st
     from threatloop.engine.schedule import needed
     from threatloop.engine.storage.store import Store
 
-    audit = load_spec(spec, seeds=seeds, allow_code=allow_code)
+    audit = load_spec(spec, study=study, seeds=seeds, allow_code=allow_code)
     store = Store(store_url)
     store.prepare()
     estimator = Estimator(workers or available_cores())
     plan = make_plan(audit, Workspace(store), estimator)
     missing = needed(plan.tasks, plan.wanted(), store)
     estimate = estimator.estimate(missing.values(), plan.facts)
+    trained, asked = plan.trainings()
     counts = Counter(task.operation for task in plan.tasks.values())
     to_run = Counter(task.operation for task in missing.values())
     if json:
@@ -37,6 +46,8 @@ def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: st
                     "tasks": len(plan.tasks),
                     "to_run": len(missing),
                     "operations": dict(counts),
+                    "models_trained": trained,
+                    "models_requested": asked,
                     "seconds": estimate.wall,
                     "cpu_seconds": estimate.seconds,
                     "memory_bytes": estimate.memory * estimate.workers,
@@ -55,6 +66,7 @@ def run(spec: Path | None, seeds: int | None, workers: int | None, store_url: st
         table.add_row(operation, str(count), str(count - to_run[operation]), str(to_run[operation]))
     table.add_row("all", str(len(plan.tasks)), str(len(plan.tasks) - len(missing)), str(len(missing)))
     out.print(table)
+    out.print(f"models: {trained} trained for {asked} that scenarios and arms ask for")
     for notice in plan.not_assessed:
         out.print(f"not assessed: {notice.target} {notice.what}: {notice.why}")
     gib = estimate.memory * estimate.workers / 2**30

@@ -16,7 +16,7 @@ from threatloop.core.metric import Graded
 from threatloop.engine.arms import Figure
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
-from threatloop.engine.self_checks import NO_QUERY, exchangeability, self_checks
+from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks
 from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA
 
@@ -65,6 +65,7 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         _add_gallery(found, plan, target, figure, product.value)
         found.self_checks += self_checks(target, figure, product, checks)
     found.self_checks += exchangeability(found.rows)
+    found.self_checks += more_access_is_no_weaker(plan.audit.scenarios, found.rows)
     return found
 
 

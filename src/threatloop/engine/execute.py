@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from threatloop.core.assets import Dataset
-from threatloop.core.errors import CorruptArtefact, NotAssessable
+from threatloop.core.errors import BudgetExhausted, CorruptArtefact, NotAssessable
 from threatloop.engine.operations import find
 from threatloop.engine.products import Loaded, NotAssessed, Product, Split, decode, encode
 from threatloop.engine.storage.manifest import MissingArtefact
@@ -87,7 +87,7 @@ def execute(task: Task, workspace: Workspace) -> float:
             product = find(task.operation)(task, inputs)
         except CorruptArtefact:
             raise
-        except NotAssessable as reason:
+        except (NotAssessable, BudgetExhausted) as reason:
             product = Product(NotAssessed(str(reason)))
     seconds = time.perf_counter() - started
     workspace.store.put(task.key, encode(product, seconds), _about(task))

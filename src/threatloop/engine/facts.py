@@ -163,7 +163,7 @@ def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
             "architecture": fact.architecture.model_dump(mode="json"),
             "recipe": fact.recipe.model_dump(mode="json"),
             "public": fact.public,
-            "access": [str(capability) for capability in fact.target.spec.access],
+            "access": [str(capability) for capability in fact.target.spec.grants],
             "defences": [type(defence).__name__ for defence in fact.target.defences],
         }
         for name, fact in facts.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,11 +14,11 @@ from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
 from threatloop.engine.plan_checks import check, unsupported
-from threatloop.engine.seed_tasks import SeedTasks
+from threatloop.engine.seed_tasks import SeedTasks, models_in
 from threatloop.engine.task import Ref, Task
 from threatloop.scenario.build import Audit, BuiltTarget, Scenario
 
-USER_INPUT = ("split", "given")
+USER_INPUT = ("split", "given", "endpoint")
 """Operations that fail only where the user's data or weights are at fault; quick."""
 
 
@@ -34,6 +35,7 @@ class Plan:
         not_assessed: pairings that cannot be assessed or do not fit the budget, with the reason.
         loaded: tasks that had to be run to make the plan: reading data, drawing splits, reading weights.
         corrupt: one line for each corrupt artefact that was recomputed on the way.
+        asked: how often each training was asked for, by key.
     """
 
     audit: Audit
@@ -44,6 +46,12 @@ class Plan:
     not_assessed: list[Notice] = field(default_factory=list)
     loaded: int = 0
     corrupt: list[str] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def trainings(self) -> tuple[int, int]:
+        """Models to be trained, and models that scenarios, arms and attacks asked for; the difference is shared."""
+        sizes = {key: models_in(task) for key, task in self.tasks.items()}
+        return sum(sizes[key] for key in self.asked), sum(sizes[key] * n for key, n in self.asked.items())
 
     def wanted(self) -> set[str]:
         """Keys that the run folder needs; other tasks run only where these need them."""
@@ -109,9 +117,9 @@ def _add(
         plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=reason))
         return spent
     tasks: dict[str, Task] = dict(plan.tasks)
-    figures, victims = [], {}
+    figures, victims, asked = [], {}, Counter[str]()
     for seed in range(plan.audit.spec.seeds):
-        of_seed = SeedTasks(plan.audit, facts, seed, tasks, scenario.protection)
+        of_seed = SeedTasks(plan.audit, facts, seed, tasks, scenario.protection, asked)
         figures += expand(scenario, of_seed)
         victims[target, seed] = of_seed.quality()
     limits = plan.audit.spec.max_cost
@@ -125,6 +133,7 @@ def _add(
         spent = total
     plan.tasks.update(tasks)
     plan.victims.update(victims)
+    plan.asked.update(asked)
     plan.figures += [(target, figure) for figure in figures]
     return spent
 

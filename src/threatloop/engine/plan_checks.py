@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from threatloop.core.attack import Direction
+from threatloop.core.access import Capability
+from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import Problems
@@ -36,6 +38,9 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
         if facts.schema.kind not in step.info.modalities:
             kinds = ", ".join(sorted(step.info.modalities))
             return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
+    if facts.target.spec.endpoint is not None:
+        for step, missing in _lacking(scenario, facts):
+            return f"{step.info.title} needs {', '.join(missing)}; an endpoint grants {_granted(facts)}"
     return ""
 
 
@@ -61,15 +66,24 @@ def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
 
 def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
     """A scenario that asks for more than the service grants is a mistake in the spec, not a finding."""
-    owned, grants = False, frozenset(facts.target.spec.access)
+    for step, missing in _lacking(scenario, facts):
+        yield (
+            f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
+            f"targets.{facts.target.name}.access grants {_granted(facts)}: grant it, or leave the target out"
+        )
+
+
+def _granted(facts: TargetFacts) -> str:
+    return ", ".join(sorted(facts.target.spec.grants)) or "nothing"
+
+
+def _lacking(scenario: Scenario, facts: TargetFacts) -> Iterator[tuple[Step[Any], list[Capability]]]:
+    """Steps that ask the victim for more than it grants, with what they lack; a thief's own clone grants all."""
+    owned, grants = False, frozenset(facts.target.spec.grants)
     for step in scenario.steps:
         direction = step.info.direction
         missing = sorted(step.required() - grants)
         asks = direction.source == "M" or Resource.VICTIM in step.info.resources
         if asks and not owned and missing:
-            yield (
-                f"scenarios.{scenario.name}: {ATTACKS.name_of(type(step))} needs {', '.join(missing)}; "
-                f"targets.{facts.target.name}.access grants {', '.join(sorted(grants)) or 'nothing'}: "
-                "grant it, or leave the target out"
-            )
+            yield step, missing
         owned = direction is Direction.MODEL_TO_MODEL or (owned and direction.source == "M")

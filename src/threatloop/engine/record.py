@@ -11,6 +11,7 @@ import numpy as np
 
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
+from threatloop.core.endpoint import Endpoint
 from threatloop.core.measurement import MetricNote, Notice, RunRecord
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
@@ -20,7 +21,7 @@ from threatloop.engine.profile import environment
 from threatloop.engine.schedule import Tally
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
-from threatloop.scenario.build import Audit
+from threatloop.scenario.build import Audit, Scenario
 
 Accuracy = dict[str, dict[str, Any]]
 """Target → metric → mean over seeds."""
@@ -61,7 +62,7 @@ def record_of(
         spec=audit.spec.model_dump(mode="json", exclude_none=True),
         targets=facts,
         scenarios={
-            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps}
+            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps, **_swept(s)}
             for s in audit.scenarios
         },
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
@@ -73,6 +74,8 @@ def record_of(
             "failed": len(tally.failed),
             "skipped": len(tally.skipped),
             "retried": tally.retried,
+            "models_trained": plan.trainings()[0],
+            "models_requested": plan.trainings()[1],
         },
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
         environment=environment(device),
@@ -84,14 +87,29 @@ def record_of(
     )
 
 
+def _swept(scenario: Scenario) -> dict[str, Any]:
+    """Which step's budget was varied, its field, and its value in the attack itself."""
+    position, values = scenario.swept
+    if not values:
+        return {}
+    step = scenario.steps[position]
+    return {"sweep": {"step": position + 1, "field": step.info.sweep, "value": getattr(step, step.info.sweep)}}
+
+
 def _cautions(plan: Plan) -> list[str]:
     """What a reader must know of the intervals where the user brought trained weights."""
     return [
-        f"{name}: trained weights were brought, so all seeds attack one and the same model; intervals cover the "
-        "attacks' randomness, not another training of the victim"
+        f"{name}: {_brought(facts.target.spec.endpoint)}, so all seeds attack one and the same model; intervals cover "
+        "the attacks' randomness, not another training of the victim"
         for name, facts in plan.facts.items()
-        if facts.target.spec.weights is not None
+        if facts.target.spec.brought
     ]
+
+
+def _brought(endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return "trained weights were brought"
+    return f"the model is served at {endpoint.place} (audit authorised by {endpoint.authorised_by})"
 
 
 def _error(task: Task, why: str) -> Notice:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from threatloop.core.errors import CorruptArtefact, InputError, StoreError
 from threatloop.core.measurement import RunRecord
-from threatloop.engine.backends import open_backend
+from threatloop.engine.backends import check_reach, open_backend
 from threatloop.engine.collect import collect
 from threatloop.engine.estimate import Estimator
 from threatloop.engine.execute import Workspace
@@ -75,6 +75,7 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     _check_writable(options.out)
+    check_reach(options.backend, any(target.spec.endpoint for target in audit.targets.values()))
     store = Store(options.store)
     store.prepare()
     workspace = Workspace(store)

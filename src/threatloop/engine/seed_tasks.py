@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
 from threatloop.core.defence import IngestGate, Protection
 from threatloop.core.digests import digest_file
+from threatloop.core.endpoint import TERMS, Endpoint
 from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
 from threatloop.engine.facts import TargetFacts
@@ -25,6 +27,8 @@ from threatloop.scenario.build import Audit
 SHADOW_CHUNK = {"mlp": 32}
 """Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
 OTHER_CHUNK = 1
+TRAINS = frozenset({"train", "fit", "shadows"})
+"""Operations that train models; what an attack trains for itself is part of the attack."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class SeedTasks:
         seed: number of the seed.
         tasks: all tasks of the plan by key; shared between seeds and targets.
         protection: how the data owner protects what he offers.
+        asked: how often each training was asked for, by its key; more than once where it is shared.
     """
 
     audit: Audit
@@ -44,6 +49,7 @@ class SeedTasks:
     seed: int
     tasks: dict[str, Task]
     protection: Protection
+    asked: Counter[str] = field(default_factory=Counter)
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +58,7 @@ class SeedTasks:
     @property
     def by_proxy(self) -> bool:
         """Whether whatever must retrain stands in for a model that the user brought."""
-        return self.facts.target.spec.weights is not None
+        return self.facts.target.spec.brought
 
     def role(self, name: str) -> Ref:
         """The records of a role of this seed's split; with canaries planted where the spec asks for them."""
@@ -111,8 +117,10 @@ class SeedTasks:
         return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
 
     def honest(self) -> Ref:
-        """The victim that nobody attacked: the user's own weights where they brought them."""
+        """The victim that nobody attacked: the user's own weights or endpoint where they brought one."""
         spec = self.facts.target.spec
+        if spec.endpoint is not None:
+            return self._endpoint(spec.endpoint)
         if spec.weights is None:
             return self.victim([self.role("contribution")], gated=False)
         path = self.audit.base / spec.weights
@@ -127,6 +135,13 @@ class SeedTasks:
             "read weights",
             local={"weights": str(path)},
         )
+
+    def _endpoint(self, endpoint: Endpoint) -> Ref:
+        """The model that the user's endpoint serves; how often it may be asked is no part of the key."""
+        config = {"endpoint": endpoint.model_dump(mode="json", exclude=set(TERMS))}
+        local = {"endpoint": endpoint.model_dump(mode="json")}
+        streams = Streams(self.audit.spec.seed, ("given",))
+        return self._add("endpoint", config, {"data": Ref(self.facts.load.key)}, streams, "reach endpoint", local=local)
 
     def fit(self, data: Ref, role: str, records: int) -> Ref:
         """A model that the engine trains for its own use."""
@@ -176,7 +191,7 @@ class SeedTasks:
         modules = [type(attack).__module__]
         inputs = {"source": source, **(extra or {})}
         if info.direction.source == "M" or info.resources & {Resource.VICTIM, Resource.DETECTOR}:
-            config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.access)
+            config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
         if Resource.VICTIM in info.resources:
@@ -301,7 +316,14 @@ class SeedTasks:
             dict(work or {}),
         )
         self.tasks.setdefault(task.key, task)
+        if operation in TRAINS:
+            self.asked[task.key] += 1
         return Ref(task.key)
+
+
+def models_in(task: Task) -> int:
+    """How many models a task trains."""
+    return int(task.config.get("count", 1)) if task.operation in TRAINS else 0
 
 
 def written(thing: BaseModel, catalogue: Catalogue[Any]) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from threatloop.core.access import Capability
+from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import ATTACK, UNBOUNDED, Measurement, Notice
 from threatloop.engine.arms import Figure
 from threatloop.engine.products import Product
 from threatloop.numerics.intervals import Interval, mean_t
+from threatloop.scenario.build import Scenario
 
 NO_QUERY = "membership.auc_no_query"
 PLANTED = "membership.auc_planted_leak"
@@ -75,6 +80,48 @@ def exchangeability(rows: Sequence[Measurement]) -> list[Notice]:
         what = f"{found[0].attack}: " + ("split is exchangeable" if passed else "split is not exchangeable")
         notices.append(Notice(target=target, scenario=scenario, what=what, why=why, passed=passed))
     return notices
+
+
+def more_access_is_no_weaker(scenarios: Sequence[Scenario], rows: Sequence[Measurement]) -> list[Notice]:
+    """An attack that may use gradients must not do worse than one of the same kind and bound that may not.
+
+    One check per white-box attack, over the seeds that both have; it fails where the mean of the differences lies more
+    than two of its standard errors, and more than a hundredth, on the wrong side.
+    """
+    single = [s for s in scenarios if len(s.steps) == 1 and hasattr(s.steps[0], "norm")]
+    values: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        if row.arm == ATTACK and row.value is not None:
+            values.setdefault((row.scenario, row.target), {}).setdefault(row.seed, row.value)
+    found = []
+    for white in (s for s in single if Capability.GRADIENTS in s.steps[0].required()):
+        rivals = [s for s in single if Capability.GRADIENTS not in s.steps[0].required() and _same_game(s, white)]
+        for target in white.targets:
+            worse = [text for s in rivals if (text := _worse(values, white.name, s.name, target))]
+            if rivals and (white.name, target) in values:
+                name = ATTACKS.name_of(type(white.steps[0]))
+                why = "; ".join(worse) or f"no worse than {', '.join(s.name for s in rivals)}"
+                what = f"{name}: no weaker than without gradients"
+                found.append(Notice(target=target, scenario=white.name, what=what, why=why, passed=not worse))
+    return found
+
+
+def _same_game(one: Scenario, other: Scenario) -> bool:
+    """Graded by the same headline, within the same norm and bound."""
+    a, b = one.steps[0], other.steps[0]
+    bounds = [(getattr(s, "norm", None), getattr(s, "epsilon", None), s.info.metrics[:1]) for s in (a, b)]
+    return bounds[0] == bounds[1]
+
+
+def _worse(values: Mapping[tuple[str, str], Mapping[int, float]], white: str, black: str, target: str) -> str:
+    mine, theirs = (values.get((name, target), {}) for name in (white, black))
+    gaps = np.array([theirs[seed] - mine[seed] for seed in sorted(mine.keys() & theirs.keys())])
+    if not len(gaps):
+        return ""
+    error = float(gaps.std(ddof=1)) / len(gaps) ** 0.5 if len(gaps) > 1 else 0.0
+    if gaps.mean() <= max(0.01, 2 * error):
+        return ""
+    return f"{black} without gradients does better by {gaps.mean():.3f} over {len(gaps)} seeds"
 
 
 def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:

@@ -13,13 +13,15 @@ import torch
 
 from threatloop.core.access import ALL_CAPABILITIES, Capability, Ledger
 from threatloop.core.assets import Model
+from threatloop.core.endpoint import REMOTE
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
-from threatloop.core.service import Service
+from threatloop.core.service import Responder, Service
 from threatloop.modality import of
 from threatloop.models.build import load
 from threatloop.models.device import resolve
 from threatloop.models.network import Network
+from threatloop.models.remote import RemoteResponder
 from threatloop.models.shapes import answer_shape, input_shape
 
 BATCH_BYTES = 1 << 24
@@ -89,6 +91,13 @@ def _answer(network: Network, x: npt.NDArray[Any], schema: Schema) -> npt.NDArra
     return answers
 
 
+def responder_of(model: Model, device: str = "cpu", *, allow_code: bool = False) -> Responder:
+    """What answers for a model: its network here, or the endpoint that serves it."""
+    if model.architecture.name == REMOTE:
+        return RemoteResponder(model)
+    return LocalResponder(model, device, allow_code=allow_code)
+
+
 def local_service(
     model: Model,
     grants: Iterable[Capability] = ALL_CAPABILITIES,
@@ -103,5 +112,5 @@ def local_service(
     """
     granted = frozenset(grants)
     known = model.architecture if Capability.WEIGHTS in granted else None
-    responder = LocalResponder(model, device, allow_code=allow_code)
+    responder = responder_of(model, device, allow_code=allow_code)
     return Service(responder, model.schema, granted, Ledger(limit), architecture=known)

@@ -35,7 +35,7 @@ def as_json(
         "opening": [f"{sentence.lead}: {sentence.text}" for sentence in opening],
         "thresholds": [_plain(result) for result in fail_on],
         "findings": [_plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
-        **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops")},
+        **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
         **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }

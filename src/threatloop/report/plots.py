@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from threatloop.analysis.estimates import UNIT_BOUNDS, Estimate
+from threatloop.analysis.sweeps import Point, Sweep
 from threatloop.core.measurement import ATTACK, BASELINE
 from threatloop.numerics.undefined import Undefined
 
@@ -37,7 +38,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve over seeds: its name, seeds, the median and the band as SVG path data."""
+    """A curve over seeds: its name, seeds, the curve and the band around it as SVG path data."""
 
     name: str
     seeds: int
@@ -59,6 +60,7 @@ class Plot:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     chance: str
+    shows: str = "Line: median over seeds; band: 10th to 90th percentile"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,48 @@ def plots(curves: pa.Table) -> list[Plot]:
     return [_plot(key, arms) for key, arms in sorted(charts.items())]
 
 
+def sweep_plots(sweeps: Iterable[Sweep], units: Mapping[str, str]) -> list[Plot]:
+    """One plot per sweep: mean and 95 % interval over seeds at every budget, joined by straight lines."""
+    return [_sweep_plot(sweep, units.get(sweep.metric, "")) for sweep in sweeps if any(sweep.series.values())]
+
+
+def _sweep_plot(sweep: Sweep, unit: str) -> Plot:
+    series = {name: _band(points) for name, points in sweep.series.items()}
+    budgets = np.concatenate([band[:, 0] for band in series.values()])
+    heights = np.concatenate([band[:, 1:].ravel() for band in series.values()])
+    ends = UNIT_BOUNDS.get(unit) or (min(float(heights.min()), 0.0), float(heights.max()) or 1.0)
+    x, y = _line_axis(float(budgets.min()), float(budgets.max()), 0), _line_axis(*ends, 1)
+    lines = tuple(_sweep_line(name, sweep.series[name], band, x, y) for name, band in series.items())
+    shows = "Points: mean over seeds; band: 95 % interval"
+    name = f"against {sweep.swept}"
+    return Plot(
+        sweep.target, sweep.scenario, sweep.metric, name, sweep.swept, unit, x.ticks(), y.ticks(), lines, "", shows
+    )
+
+
+def _band(points: Sequence[Point]) -> Floats:
+    """(points, 4): budget, mean, lower and upper end; the ends are the mean where no interval is computed."""
+    rows = []
+    for point in points:
+        mean, inside = point.value.mean, point.value.interval
+        assert not isinstance(mean, Undefined)
+        low, high = (mean, mean) if isinstance(inside, Undefined) else (inside.low, inside.high)
+        rows.append((point.at, mean, low, high))
+    return np.array(rows, dtype=np.float64)
+
+
+def _sweep_line(name: str, points: Sequence[Point], band: Floats, x: _Axis, y: _Axis) -> Line:
+    across = x.at(band[:, 0])
+    area = f"{_path(across, y.at(band[:, 3]))}L{_path(across[::-1], y.at(band[::-1, 2]))[1:]}Z"
+    return Line(name, max(point.value.n for point in points), _path(across, y.at(band[:, 1])), area)
+
+
+def _line_axis(low: float, high: float, which: int) -> _Axis:
+    top, right, bottom, left = MARGIN
+    start, length = (left, WIDTH - left - right) if which == 0 else (HEIGHT - bottom, top + bottom - HEIGHT)
+    return _Axis(low, high if high > low else low + 1.0, False, start, length)
+
+
 def value_range(found: Estimate, baseline: float | Undefined, unit: str, worst: float | None) -> Range | None:
     """Where a figure lies between the ends of its unit, or between baseline and worst case where the unit has none."""
     if isinstance(found.mean, Undefined):
@@ -142,14 +186,11 @@ def _plot(key: tuple[Any, ...], arms: dict[str, dict[int, list[tuple[float, floa
 
 
 def _axis(values: Floats, log: bool, which: int) -> _Axis:
-    top, right, bottom, left = MARGIN
-    start, length = (left, WIDTH - left - right) if which == 0 else (HEIGHT - bottom, top + bottom - HEIGHT)
-    if log:
-        smallest = float(values[values > 0].min(initial=1.0))
-        decades = min(max(math.ceil(-math.log10(smallest)), 1), _DEEPEST_DECADE)
-        return _Axis(10.0**-decades, 1.0, True, start, length)
-    low, high = float(values.min(initial=0.0)), float(values.max(initial=1.0))
-    return _Axis(low, high if high > low else low + 1.0, False, start, length)
+    if not log:
+        return _line_axis(float(values.min(initial=0.0)), float(values.max(initial=1.0)), which)
+    smallest = float(values[values > 0].min(initial=1.0))
+    decades = min(max(math.ceil(-math.log10(smallest)), 1), _DEEPEST_DECADE)
+    return replace(_line_axis(0.0, 1.0, which), low=10.0**-decades, logarithmic=True)
 
 
 def _line(name: str, seeds: Iterable[Sequence[tuple[float, float]]], x: _Axis, y: _Axis) -> Line:

@@ -16,7 +16,7 @@ from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, Notice, RunRecord
 from threatloop.report.loop_view import Drawing, drawings
-from threatloop.report.plots import Plot, plots
+from threatloop.report.plots import Plot, plots, sweep_plots
 from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
 from threatloop.runs.folder import RunFolder, gallery_file
 from threatloop.runs.images import blurred, fingerprint, opened
@@ -129,7 +129,10 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         findings=tuple(sorted(headline, key=_alarm)),
         chains=tuple(_chains(summary)),
         albums=tuple(_albums(folder, show_records)),
-        plots=tuple(plots(folder.curves)),
+        plots=(
+            *sweep_plots(summary.sweeps, {name: note.unit for name, note in summary.notes.items()}),
+            *plots(folder.curves),
+        ),
         errors=grouped(record.errors, by_reason=True),
         not_assessed=grouped(record.not_assessed, by_reason=True),
         checks=grouped(record.self_checks, by_reason=False),

@@ -71,12 +71,18 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
         return None
     if not allow_code:
         problems += code_problems(name, target.train, target.model.name if target.model else None)
-    if target.weights and target.train:
-        problems.append(f"{at}: has both `weights` and `train`; keep one")
+    several = [name for name in ("weights", "endpoint", "train") if getattr(target, name)]
+    if len(several) > 1:
+        problems.append(f"{at}: has both `{several[0]}` and `{several[1]}`; keep one")
+    if target.endpoint and "access" in target.model_fields_set:
+        beyond = sorted(set(target.access) - set(target.grants))
+        problems += [f"{at}.access: an endpoint cannot grant {one}; allowed: labels, scores" for one in beyond]
     if target.weights and target.model is None:
         problems.append(f"{at}: has `weights` but no `model`; name the architecture that they belong to")
-    if target.members and not target.weights:
-        problems.append(f"{at}: has `members` but no `weights`; members are drawn here when the victim is trained here")
+    if target.members and not target.brought:
+        problems.append(
+            f"{at}: has `members` but no `weights` or `endpoint`; a victim that is trained here has its members drawn"
+        )
     shares = target.shares
     if shares.own + shares.contribution + shares.pool > 0.95:
         problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")

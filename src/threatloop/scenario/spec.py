@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture
+from threatloop.core.endpoint import CAPABILITIES, Endpoint
 from threatloop.core.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -45,9 +46,9 @@ class Canaries(_Strict):
 class Target(_Strict):
     """A model and its data.
 
-    Three levels: data and an architecture (trained here by ``recipe``); with ``weights`` the attacks on the model hit
-    exactly that model, and whatever must retrain uses the recipe and is marked *by proxy*; with ``train`` your own
-    function trains (needs ``--allow-code``).
+    Data and an architecture (trained here by ``recipe``); with ``weights`` the attacks on the model hit exactly that
+    model, and whatever must retrain uses the recipe and is marked *by proxy*; with ``endpoint`` the same, for a model
+    that is only reached over the network; with ``train`` your own function trains (needs ``--allow-code``).
     """
 
     data: str | dict[str, Any] = Field(
@@ -63,9 +64,13 @@ class Target(_Strict):
         default=None,
         description="module:function(data, seed) that returns a trained module of `model`",
     )
+    endpoint: Endpoint | None = Field(
+        default=None,
+        description="a model served elsewhere; name its members, and `model` for what must retrain",
+    )
     access: tuple[Capability, ...] = Field(
         default=(Capability.LABELS, Capability.SCORES, Capability.GRADIENTS),
-        description="what the service grants an attacker",
+        description="what the service grants an attacker; an endpoint never grants more than labels and scores",
     )
     defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
     shadows: int = Field(default=32, ge=2, le=4096, multiple_of=2, description="shadow models per seed")
@@ -76,6 +81,16 @@ class Target(_Strict):
     )
     query_cap: int | None = Field(default=None, ge=1, description="records that any one attack may ask, at most")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @property
+    def brought(self) -> bool:
+        """Whether attacks on the model hit one that the user brought."""
+        return self.weights is not None or self.endpoint is not None
+
+    @property
+    def grants(self) -> tuple[Capability, ...]:
+        """What the service really grants."""
+        return self.access if self.endpoint is None else tuple(one for one in self.access if one in CAPABILITIES)
 
 
 class ScenarioSpec(_Strict):

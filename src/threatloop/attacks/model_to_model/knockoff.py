@@ -43,6 +43,7 @@ class Knockoff(Distillation):
         metrics=("fidelity", "clone_accuracy", "backdoor_inherited"),
         paper="Orekondy, Schiele, Fritz 2019, Knockoff Nets, arXiv 1812.02766, section 4",
         baseline="surrogate",
+        sweep="queries",
         needs=frozenset({Capability.SCORES, Capability.LABELS}),
         resources=frozenset(
             {

@@ -9,6 +9,16 @@ from threatloop.engine.storage.store import Store
 NAMES = ("inline", "processes", "ray", "ray://HOST:PORT")
 
 
+def check_reach(name: str, endpoints: bool) -> None:
+    """Refuse a cluster for a victim behind an endpoint: its request cap and its answers are kept on one machine.
+
+    Raises:
+        InputError: a cluster address with an endpoint among the targets.
+    """
+    if endpoints and name.startswith("ray://"):
+        raise InputError(f"{name}: an endpoint's request cap can only be kept on one machine; use --backend processes")
+
+
 def open_backend(name: str, store: Store, workers: int | None, plugins: tuple[str, ...]) -> Backend:
     """The backend of this name.
 

@@ -22,6 +22,7 @@ OPERATIONS: dict[str, str] = {
     "canaries": f"{_HERE}.canaries:canaries",
     "train": f"{_HERE}.train:train",
     "given": f"{_HERE}.train:given",
+    "endpoint": f"{_HERE}.train:endpoint",
     "fit": f"{_HERE}.train:fit",
     "shadows": f"{_HERE}.shadows:shadows",
     "act": f"{_HERE}.act:act",

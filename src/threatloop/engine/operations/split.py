@@ -34,7 +34,9 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
         own = np.flatnonzero(loaded.partition == 0)
         rest = np.flatnonzero(loaded.partition != 0)
         if not len(own) or not len(rest):
-            raise InputError("a target with `weights` needs members and non-members: name the members with `members:`")
+            raise InputError(
+                "a target with `weights` or `endpoint` needs members and non-members: name the members with `members:`"
+            )
         left = 1 - shares["own"]
         parts = stratified(y[rest], (shares["contribution"] / left, shares["pool"] / left), rng)
         contribution, pool, test = (rest[part] for part in parts)

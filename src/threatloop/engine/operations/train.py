@@ -11,6 +11,7 @@ from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.defence import Registration
+from threatloop.core.endpoint import Endpoint
 from threatloop.engine.operations.act import ARTEFACT_MARK
 from threatloop.engine.operations.protect import owner_of
 from threatloop.engine.products import Loaded, Product
@@ -60,6 +61,19 @@ def given(task: Task, inputs: Mapping[str, Product]) -> Product:
     architecture = Architecture.model_validate(task.config["architecture"])
     path = Path(task.local["weights"])
     return Product(read_model(path, architecture, loaded.data.schema, allow_code=bool(task.local.get("allow_code"))))
+
+
+def endpoint(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The model behind the user's endpoint, asked for its tensors' names.
+
+    Raises:
+        EndpointError, InputError: it cannot be reached, has no such model, or is not described well enough.
+    """
+    from threatloop.models.remote import RemoteResponder, remote_model
+
+    loaded: Loaded = inputs["data"].value
+    asked = Endpoint.model_validate(task.local["endpoint"])
+    return Product(RemoteResponder(remote_model(asked, loaded.data.schema)).named())
 
 
 def fit(task: Task, inputs: Mapping[str, Product]) -> Product:

@@ -1,0 +1,109 @@
+"""What an endpoint has answered, and how often it was asked: one SQLite file for all processes and runs.
+
+Answers outlive the task that asked: an audit that a rate limit or an error ended goes on without asking again. The
+file holds digests of records and answers, never records.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.digests import digest_json
+from threatloop.core.endpoint import TERMS, Endpoint
+from threatloop.core.errors import BudgetExhausted, ThreatloopError
+
+MOST_PARAMETERS = 500
+_TABLES = """
+CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (one INTEGER PRIMARY KEY CHECK (one = 1), sent INTEGER, free_at REAL);
+INSERT OR IGNORE INTO requests VALUES (1, 0, 0);
+"""
+
+
+class Answers:
+    """The answers of one endpoint under one authorisation.
+
+    Args:
+        endpoint: whose answers.
+        folder: where the file lies; None for the user's cache.
+
+    Raises:
+        ThreatloopError: the file cannot be opened or written.
+    """
+
+    def __init__(self, endpoint: Endpoint, folder: Path | None = None) -> None:
+        place = folder or _cache()
+        self._endpoint = endpoint
+        self._file = place / f"{digest_json(endpoint.model_dump(mode='json', exclude=set(TERMS)))[:32]}.sqlite"
+        try:
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._connection() as connection:
+                connection.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise ThreatloopError(f"{self._file}: answers cannot be kept there ({error})") from None
+
+    def known(self, records: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+        """The answers that are there, by digest of the record."""
+        found: dict[bytes, npt.NDArray[np.float32]] = {}
+        with self._connection() as connection:
+            for start in range(0, len(records), MOST_PARAMETERS):
+                some = list(records[start : start + MOST_PARAMETERS])
+                marks = ",".join("?" * len(some))
+                rows = connection.execute(f"SELECT record, answer FROM answers WHERE record IN ({marks})", some)
+                found |= {record: np.frombuffer(answer, np.float32) for record, answer in rows}
+        return found
+
+    def keep(self, records: Sequence[bytes], answers: npt.NDArray[np.float32]) -> None:
+        """Remember answers, one row each."""
+        rows = [(record, answer.tobytes()) for record, answer in zip(records, answers, strict=True)]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
+
+    def charge(self) -> None:
+        """Book one request and wait for its turn.
+
+        Raises:
+            BudgetExhausted: the authorisation's cap is reached; nothing is booked then.
+        """
+        cap = self._endpoint.request_cap
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            sent, free_at = connection.execute("SELECT sent, free_at FROM requests").fetchone()
+            if sent >= cap:
+                raise BudgetExhausted(f"the endpoint's request_cap of {cap} is spent; raise it if you are allowed to")
+            now = time.time()
+            turn = max(now, free_at)
+            connection.execute("UPDATE requests SET sent = ?, free_at = ?", (sent + 1, turn + self._gap))
+        time.sleep(turn - now)
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, in all runs."""
+        with self._connection() as connection:
+            return int(connection.execute("SELECT sent FROM requests").fetchone()[0])
+
+    @property
+    def _gap(self) -> float:
+        return 1 / self._endpoint.per_second
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._file, timeout=60, isolation_level=None)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "threatloop" / "answers"

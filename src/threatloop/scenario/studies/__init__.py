@@ -1,0 +1,22 @@
+"""Studies that ship with threatloop: complete specs on embedded data, by name."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from threatloop.core.catalogue import nearest
+from threatloop.core.errors import InputError
+
+STUDIES = ("embedded", "catalogue")
+"""``embedded``: the closed loop and the main attacks; ``catalogue``: every attack there is."""
+
+
+def study(name: str) -> str:
+    """The text of a study's spec.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    if name not in STUDIES:
+        raise InputError(f"unknown study {name!r}{nearest(name, STUDIES)}; allowed: {', '.join(STUDIES)}")
+    return (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
