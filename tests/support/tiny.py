@@ -54,6 +54,7 @@ SMALL = {
     "most_auxiliary": 100,
     "models": 2,
     "population": 20,
+    "replicas": 2,
 }
 
 

@@ -7,8 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.core.assets import Dataset
+from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.errors import InputError
+
+SIDES_PER_TRIGGER = 7
+"""The trigger is a seventh of a side: 4 pixels at 28, 32 at 224."""
+SMALLEST = 2
+"""One pixel, or one column, is too easily a natural value."""
+
+
+def trigger_size(data: Dataset) -> int:
+    """A fitting side of a trigger in pixels, or its number of columns."""
+    shorter = int(min(data.x.shape[1:][-2:]))
+    return min(shorter, max(SMALLEST, round(shorter / SIDES_PER_TRIGGER)))
 
 
 def known_class(label: int, data: Dataset, name: str) -> None:
@@ -57,3 +68,29 @@ def chosen(
             f"use at most {len(candidates) / n:.3g}"
         )
     return np.sort(rng.choice(candidates, size=wanted, replace=False))
+
+
+def mislabelled(records: Dataset, replicas: int, rng: np.random.Generator) -> Dataset:
+    """``replicas`` copies of every record, all copies of one with the same wrong label; ids −1.
+
+    Raises:
+        InputError: fewer than two classes.
+    """
+    known_class(1, records, "a second class, number")
+    wrong = (records.y + rng.integers(1, records.n_classes, size=len(records))) % records.n_classes
+    rows = np.repeat(np.arange(len(records)), replicas)
+    return Dataset(records.x[rows], wrong[rows].astype(np.int64), records.schema, np.full(len(rows), -1, np.int64))
+
+
+def appended(contribution: Dataset, crafted: Dataset) -> Dataset:
+    """The contribution with what the attacker made behind it."""
+    return concatenate([contribution, crafted]) if len(crafted) else contribution
+
+
+def changed(data: Dataset, rows: npt.NDArray[np.int64], x: npt.NDArray[Any], label: int | None = None) -> Dataset:
+    """The data with other content in these rows and, where given, one label for all of them; order and ids stay."""
+    whole, y = np.array(data.x), np.array(data.y)
+    whole[rows] = x
+    if label is not None:
+        y[rows] = label
+    return data.with_x(whole).with_y(y)

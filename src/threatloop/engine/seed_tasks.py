@@ -81,7 +81,8 @@ class SeedTasks:
         config = {"count": int(getattr(attack, "targets", 1))}
         inputs = {"data": self.role(attack.info.targets)}
         if attack.info.targets == "candidates":
-            inputs["members"] = self.role("own")
+            # Contributed records are neither: the attacker knows that they are members, since he hands them in.
+            inputs |= {"members": self.role("own"), "nonmembers": self.role("nonmembers")}
         return self._add("targets", config, inputs, self.streams.child("targets"), "choose targets")
 
     def skewed(self, attack: Step[Any]) -> Ref:

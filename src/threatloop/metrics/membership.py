@@ -25,11 +25,13 @@ class Membership(Metric):
     """AUC of the membership scores and true-positive rates at low false-positive rates.
 
     Readings: ``membership`` (AUC); ``membership.tpr_at_1pct`` and ``membership.tpr_at_01pct``, undefined below ten
-    expected false positives; ``membership.canaries``, the AUC among planted canaries, where there are any. Curve
+    expected false positives; ``membership.canaries``, the AUC among planted canaries, where there are any;
+    ``membership.targets``, the AUC among the records that an attack is after, where one is after some. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
     Left out: records that the attack touched (``case.facts["touched"]``, a list of ids), that an attack made, and those
-    that the budget left without a score.
+    that the budget left without a score. Targets count as touched: what privacy poisoning gains on them is to be read
+    from ``membership.targets``, and what it does to everybody else from ``membership``.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -38,7 +40,7 @@ class Membership(Metric):
         worst=1.0,
         margin=0.02,
         needs=frozenset({"candidates", "members"}),
-        may_use=frozenset({"canaries"}),
+        may_use=frozenset({"canaries", "targets"}),
         meaning="Chance that a random training record gets a higher membership score than a random other record.",
     )
 
@@ -52,14 +54,16 @@ class Membership(Metric):
         candidates, members = case.get("candidates", Dataset), case.get("members", Dataset)
         scores = _scores(case.get("outcome", Evidence), candidates)
         member = np.isin(candidates.ids, members.ids[members.ids >= 0])
-        used = np.isfinite(scores) & (candidates.ids >= 0) & ~np.isin(candidates.ids, _touched(case))
+        asked = np.isfinite(scores) & (candidates.ids >= 0)
+        used = asked & ~np.isin(candidates.ids, _touched(case))
         if not used.any():
             raise NotAssessable("no candidate that the attack left untouched has a score")
         found, is_member, ids = scores[used], member[used], candidates.ids[used]
         readings = (
             _area(found, is_member),
             *(_rate(name, alpha, found, is_member) for name, alpha in _rates(case).items()),
-            *_canaries(case, found, is_member, ids),
+            *_among("canaries", case, found, is_member, ids),
+            *_among("targets", case, scores[asked], member[asked], candidates.ids[asked]),
         )
         curve = roc_curve(found, is_member)
         curves = {"roc": {"fpr": curve.fpr, "tpr": curve.tpr}} if isinstance(curve, Roc) else {}
@@ -101,10 +105,9 @@ def _rate(name: str, alpha: float, scores: Floats, member: Bools) -> Reading:
     return Reading(f"membership.{name}", rate, n, *ends)
 
 
-def _canaries(case: Case, scores: Floats, member: Bools, ids: npt.NDArray[np.int64]) -> tuple[Reading, ...]:
-    """The AUC among planted canaries; nothing where the scenario has none."""
-    if "canaries" not in case.truths:
+def _among(which: str, case: Case, scores: Floats, member: Bools, ids: npt.NDArray[np.int64]) -> tuple[Reading, ...]:
+    """The AUC among the records of one truth, such as canaries; nothing where the scenario has none."""
+    if which not in case.truths:
         return ()
-    chosen = np.isin(ids, case.get("canaries", Dataset).ids)
-    found = _area(scores[chosen], member[chosen])
-    return (replace(found, metric="membership.canaries"),)
+    chosen = np.isin(ids, case.get(which, Dataset).ids)
+    return (replace(_area(scores[chosen], member[chosen]), metric=f"membership.{which}"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -12,6 +13,20 @@ from threatloop.core.errors import NotAssessable
 
 SchemaT = TypeVar("SchemaT")
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """How far encoded records may be moved by small steps, each of the shape of one encoded record, float32.
+
+    Attributes:
+        scale: of one unit of a perturbation, ≥ 0; 0 where nothing may be moved.
+        low, high: limits of valid records; ±inf where there is none.
+    """
+
+    scale: Floats
+    low: Floats
+    high: Floats
 
 
 class Modality(Generic[SchemaT]):
@@ -62,6 +77,37 @@ class Modality(Generic[SchemaT]):
     def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
         """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""
         raise NotAssessable(f"{self.kind} records have no trigger to insert")
+
+    def blend(self, x: npt.NDArray[Any], schema: SchemaT, ratio: float, rng: np.random.Generator) -> npt.NDArray[Any]:
+        """The records mixed with one pattern drawn from ``rng``; ``ratio`` in (0, 1] is the pattern's share."""
+        raise NotAssessable(f"{self.kind} records cannot be blended with a pattern")
+
+    def warp(
+        self,
+        x: npt.NDArray[Any],
+        schema: SchemaT,
+        field: tuple[int, float],
+        rng: np.random.Generator,
+        jitter: tuple[float, np.random.Generator] | None = None,
+    ) -> npt.NDArray[Any]:
+        """The records bent by one smooth field from ``rng``.
+
+        Args:
+            x: records.
+            schema: of the records.
+            field: control points per side, and mean displacement per axis in pixels.
+            rng: draws the field.
+            jitter: adds an independent displacement per record and pixel, of at most so many pixels.
+        """
+        raise NotAssessable(f"{self.kind} records have no space that could be warped")
+
+    def room(self, reference: Dataset) -> Room:
+        """How far records like these may be moved; a unit is about the range of an entry."""
+        raise NotAssessable(f"{self.kind} records cannot be changed by small steps")
+
+    def moved(self, x: npt.NDArray[Any], delta: Floats, schema: SchemaT) -> npt.NDArray[Any]:
+        """The records moved by an encoded perturbation, stored as ``x`` is; grid cells end nearer to the original."""
+        raise NotAssessable(f"{self.kind} records cannot be changed by small steps")
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""

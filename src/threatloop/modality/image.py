@@ -10,8 +10,9 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
-from threatloop.modality.base import Floats
+from threatloop.modality.base import Floats, Room
 from threatloop.modality.labelled import Labelled, chunks, label_problems
+from threatloop.modality.warping import resampled, smooth_field
 
 FREQUENCIES = 4
 """Lowest cosine frequencies per axis in the smooth fields of out-of-distribution images."""
@@ -84,6 +85,43 @@ class Image(Labelled[ImageSchema]):
         marked[..., -size:, -size:] = board * (255 if x.dtype == np.uint8 else 1)
         return marked
 
+    def blend(
+        self, x: npt.NDArray[Any], schema: ImageSchema, ratio: float, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
+        """Each image mixed with one image of uniform noise."""
+        pattern = rng.random(_shape(schema), dtype=np.float32)
+        return _stored((1 - ratio) * self.encode(x, schema) + ratio * pattern, x.dtype)
+
+    def warp(
+        self,
+        x: npt.NDArray[Any],
+        schema: ImageSchema,
+        field: tuple[int, float],
+        rng: np.random.Generator,
+        jitter: tuple[float, np.random.Generator] | None = None,
+    ) -> npt.NDArray[Any]:
+        """Bent by a field of random control points, interpolated cubically; read bilinearly, the border held."""
+        shift = smooth_field((schema.height, schema.width), *field, rng)[None]
+        if jitter is not None:
+            most, noise = jitter
+            shift = shift + noise.uniform(-most, most, (len(x), 2, schema.height, schema.width))
+        return _stored(resampled(self.encode(x, schema), shift), x.dtype)
+
+    def room(self, reference: Dataset) -> Room:
+        """A unit is the whole range from black to white."""
+        schema = reference.schema
+        assert isinstance(schema, ImageSchema)
+        one = np.ones(_shape(schema), np.float32)
+        return Room(one, 0 * one, one)
+
+    def moved(self, x: npt.NDArray[Any], delta: Floats, schema: ImageSchema) -> npt.NDArray[Any]:
+        """Clipped to the valid range; uint8 pixels by whole steps that are no larger than asked for."""
+        if x.dtype != np.uint8:
+            return np.asarray(self.project(x + delta, schema))
+        steps = np.trunc(np.float32(255) * delta + np.sign(delta) * np.float32(1e-3)).astype(np.int64)
+        stored: npt.NDArray[np.uint8] = np.clip(x + steps, 0, 255).astype(np.uint8)
+        return stored
+
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""
         return self.encode(x, schema)
@@ -109,6 +147,12 @@ class Image(Labelled[ImageSchema]):
             blend = share * rng.random(shape, dtype=np.float32) + (1 - share) * _smooth_fields(shape, rng)
             images[rows] = np.rint(255 * blend)
         return images
+
+
+def _stored(encoded: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Images in [0, 1] as they are stored: clipped, and rounded where that is uint8."""
+    clipped = np.clip(encoded, 0, 1)
+    return np.asarray(np.rint(255 * clipped) if dtype == np.uint8 else clipped, dtype=dtype)
 
 
 def _shape(schema: ImageSchema) -> tuple[int, int, int]:

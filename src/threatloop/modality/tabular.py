@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Column, TabularSchema
-from threatloop.modality.base import Floats
+from threatloop.modality.base import Floats, Room
 from threatloop.modality.labelled import Labelled, label_problems
 
 PRIOR_WIDTH = 1.5
 """Starting points spread this many standard deviations."""
+
+SDS_PER_RANGE = 4
+"""Standard deviations in the range of a column, roughly: pixels of photographs have a quarter of theirs too."""
 
 
 class Tabular(Labelled[TabularSchema]):
@@ -79,6 +82,53 @@ class Tabular(Labelled[TabularSchema]):
             marked[:, i] = value
         return marked
 
+    def blend(
+        self, x: npt.NDArray[Any], schema: TabularSchema, ratio: float, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
+        """Number columns with known bounds are mixed with one row drawn uniformly within them; others stay.
+
+        Raises:
+            NotAssessable: no column is a number with known bounds.
+        """
+        mixed = np.array(x)
+        columns = [(i, c) for i, c in enumerate(schema.columns) if c.kind != "categorical" and None not in _ends(c)]
+        if not columns:
+            raise NotAssessable("blending needs number columns with known bounds; this table has none")
+        for i, column in columns:
+            mixed[:, i] = (1 - ratio) * x[:, i] + ratio * rng.uniform(*_bounds(column))
+        return self.project(mixed, schema)
+
+    def room(self, reference: Dataset) -> Room:
+        """A unit is four standard deviations of a number column, about its range; categories stay.
+
+        Raises:
+            NotAssessable: no column is a number that varies.
+        """
+        schema = reference.schema
+        assert isinstance(schema, TabularSchema)
+        spread = SDS_PER_RANGE * reference.x.astype(np.float64).std(axis=0)
+        cells = [
+            (
+                0.0 if c.kind == "categorical" else spread[i],
+                *((-np.inf, np.inf) if c.kind == "categorical" else _bounds(c)),
+            )
+            for i, c in enumerate(schema.columns)
+        ]
+        widths = [len(c.categories) if c.kind == "categorical" else 1 for c in schema.columns]
+        scale, low, high = np.repeat(np.array(cells, np.float32), widths, axis=0).T
+        if not scale.any():
+            raise NotAssessable("small steps need a number column that varies; this table has none")
+        return Room(scale, low, high)
+
+    def moved(self, x: npt.NDArray[Any], delta: Floats, schema: TabularSchema) -> Floats:
+        """Number columns moved, whole numbers by whole steps no larger than asked for; categories as they were."""
+        rows = np.array(x, dtype=np.float32)
+        for i, (column, block) in enumerate(zip(schema.columns, _blocks(delta, schema), strict=True)):
+            if column.kind != "categorical":
+                step = np.trunc(block[:, 0] * (1 + 1e-5)) if column.kind == "integer" else block[:, 0]
+                rows[:, i] += step
+        return self.project(rows, schema)
+
     def start_points(self, auxiliary: Dataset, labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
         """Encoded rows: Gaussian draws around each number column's mean, wider than it spreads, within its bounds;
         categorical blocks are random mixtures that sum to 1."""
@@ -103,6 +153,10 @@ class Tabular(Labelled[TabularSchema]):
             InputError: a number column has no bounds.
         """
         return np.stack([_uniform(column, n, rng) for column in schema.columns], axis=1).astype(np.float32)
+
+
+def _ends(column: Column) -> tuple[float | None, float | None]:
+    return column.low, column.high
 
 
 def _bounds(column: Column) -> tuple[float, float]:

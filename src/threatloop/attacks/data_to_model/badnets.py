@@ -7,17 +7,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems
+from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, rate_problems, trigger_size
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
 from threatloop.core.schema import Schema
 from threatloop.modality import of
-
-SIDES_PER_TRIGGER = 7
-"""The trigger is a seventh of a side: 4 pixels at 28, 32 at 224."""
-SMALLEST = 2
-"""One pixel, or one column, is too easily a natural value."""
 
 
 class BadNets(DataToModel):
@@ -68,10 +63,7 @@ class BadNets(DataToModel):
         known_class(self.target, data, "target")
         others = np.flatnonzero(data.y != self.target)
         rows = chosen(others, self.rate, len(data), bench.streams.numpy("poisoned"), "records of other classes")
-        x, y = np.array(data.x), np.array(data.y)
-        x[rows] = self.stamp(data.take(rows)).x
-        y[rows] = self.target
-        return data.with_x(x).with_y(y)
+        return changed(data, rows, self.stamp(data.take(rows)).x, self.target)
 
     def stamp(self, data: Dataset) -> Dataset:
         """The records with the trigger inserted, labels as they were.
@@ -80,6 +72,4 @@ class BadNets(DataToModel):
             InputError: the trigger is larger than a record.
             NotAssessable: records of this modality have no trigger.
         """
-        shorter = min(data.x.shape[1:][-2:])
-        automatic = min(shorter, max(SMALLEST, round(shorter / SIDES_PER_TRIGGER)))
-        return data.with_x(of(data.schema).insert_trigger(data.x, data.schema, self.size or automatic))
+        return data.with_x(of(data.schema).insert_trigger(data.x, data.schema, self.size or trigger_size(data)))

@@ -21,13 +21,13 @@ class Skews(Protocol):
 
 
 def targets(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """``count`` random records; with ``members``, half of them members and half not, in random order."""
+    """``count`` random records; with ``members`` and ``nonmembers``, half of each, in random order."""
     data: Dataset = inputs["data"].value
     rng, count = task.streams.numpy("targets"), int(task.config["count"])
     if "members" not in inputs:
         return Product(data.take(rng.permutation(len(data))[:count]))
-    member = np.isin(data.ids, inputs["members"].value.ids)
-    inside, outside = (rng.permutation(np.flatnonzero(side)) for side in (member, ~member))
+    sides = (np.isin(data.ids, inputs[name].value.ids) for name in ("members", "nonmembers"))
+    inside, outside = (rng.permutation(np.flatnonzero(side)) for side in sides)
     chosen = np.concatenate([inside[: count // 2], outside[: count - count // 2]])
     return Product(data.take(rng.permutation(chosen)))
 

@@ -1,0 +1,153 @@
+"""Witches' Brew: targeted, clean-label poison by gradient matching."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from threatloop.algorithms.poisoning import changed, chosen, class_problems, rate_problems
+from threatloop.core.assets import Dataset, concatenate
+from threatloop.core.attack import AttackInfo, DataToModel, Direction, Workload
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.errors import InputError
+from threatloop.core.schema import Schema
+from threatloop.core.training import Training
+from threatloop.modality import of
+
+Floats = npt.NDArray[np.float32]
+RADIUS = 16 / 255
+"""The paper's, for CIFAR-10."""
+
+
+class GradientMatching(DataToModel):
+    """Perturbs correctly labelled records so that training on them moves chosen test records to another class.
+
+    Threat model: the attacker contributes records, chooses their content within a maximum-norm ball and not their
+    labels; he holds other records of the kind and can train models like the victim. He knows the records that he
+    wants misclassified, and cannot change them. Each target is to be taken for the class after its own.
+
+    The poisons of a target are records of its intended class. Their summed training gradient is turned towards the
+    gradient that would teach the target the intended class, on surrogates trained on the pool and the contribution.
+    A victim trained from scratch follows in part: on digits, with all records of the class and six targets at once, it
+    took a quarter of the targets for the class meant; on PneumoniaMNIST none of three.
+
+    Returns the contribution with ``round(rate * m)`` of the m records of each intended class changed; labels, order
+    and ids as they were.
+
+    Geiping, Fowl, Huang, Czaja, Taylor, Moeller, Goldstein 2021, "Witches' Brew: Industrial Scale Data Poisoning via
+    Gradient Matching", arXiv 2009.02276, section 3: cosine matching, signed Adam, restarts, ensembles; without its
+    differentiable augmentation. Retraining: Souri et al. 2022, "Sleeper Agent", arXiv 2106.08970, section 3.
+
+    Attributes:
+        targets: how many test records are attacked.
+        rate: share of the contribution's records of an intended class that are changed, in (0, 1]. The paper's budget
+            is 1 % of all training data.
+        epsilon: radius, of the range from black to white or of four standard deviations of a column; None for the
+            paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at 28×28, 1/4 at 8×8.
+        steps: optimiser steps, over all retrainings together.
+        restarts: random starts; the best match counts. The paper has 8; on digits 4 matched no better than 1.
+        surrogates: models that are matched at once.
+        retrain: how many times the surrogates are trained anew, on the poison so far.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Gradient-matching poison (Witches' Brew)",
+        direction=Direction.DATA_TO_MODEL,
+        knowledge="the records that the attacker contributes, content only; the targets; further records of the kind; "
+        "the victim's architecture and recipe",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("targeted_success", "clean_accuracy"),
+        paper="Geiping et al. 2021, Witches' Brew: Industrial Scale Data Poisoning via Gradient Matching, "
+        "arXiv 2009.02276, section 3",
+        baseline="honest_contribution",
+        resources=frozenset({Resource.QUERY_POOL, Resource.LIFECYCLE, Resource.TARGETS}),
+        atlas=("AML.T0020",),
+        sweep="epsilon",
+        targets="test",
+    )
+
+    targets: int = Field(default=1, ge=1)
+    rate: float = Field(default=0.5, gt=0, le=1)
+    epsilon: float | None = Field(default=None, gt=0)
+    steps: int = Field(default=250, ge=1)
+    restarts: int = Field(default=2, ge=1)
+    surrogates: int = Field(default=2, ge=1)
+    retrain: int = Field(default=0, ge=0)
+
+    def work(self, workload: Workload) -> dict[str, float]:
+        """Surrogates on pool and contribution; a matching step costs about as much as two training steps."""
+        held, poisons = 0.45 * workload.records, 0.2 * workload.records / workload.classes * self.rate
+        fits = self.surrogates * (1 + self.retrain) * held * workload.recipe.epochs
+        return {"training_passes": fits + 2 * self.surrogates * self.steps * self.restarts * poisons}
+
+    def problems(self, schema: Schema, records: int) -> list[str]:
+        """Fewer than two classes, a rate that rounds to no record. How many targets there are is known to `craft`."""
+        return class_problems(1, len(schema.classes), "a second class, number") + rate_problems(self.rate, records)
+
+    def intended(self, targets: Dataset) -> npt.NDArray[np.int64]:
+        """The class after each target's own, the first after the last; int64 (n,)."""
+        return np.asarray((targets.y + 1) % targets.n_classes, dtype=np.int64)
+
+    def craft(self, data: Dataset, bench: Bench) -> Dataset:
+        """The poisoned contribution.
+
+        Raises:
+            InputError: fewer targets than ``targets``, fewer than two classes, or too few records of an intended class
+                for the rate.
+            NotAssessable: records of this kind cannot be changed by small steps.
+        """
+        found = bench.data(Resource.TARGETS)
+        for problem in class_problems(1, data.n_classes, "a second class, number"):
+            raise InputError(problem)
+        if len(found) < self.targets:
+            raise InputError(f"targets {self.targets}: there are {len(found)} to choose from; use at most that many")
+        wanted = found.with_y(self.intended(found))
+        groups = self._groups(data, wanted.y, bench.streams.numpy("poisoned"))
+        return self._brewed(data, wanted, groups, bench)
+
+    def _groups(
+        self, data: Dataset, wanted: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> list[npt.NDArray[np.int64]]:
+        """The rows of the contribution that are poisoned for each target: its share of its intended class."""
+        groups: list[npt.NDArray[np.int64]] = [np.empty(0, np.int64)] * len(wanted)
+        for label in np.unique(wanted):
+            of_class, mine = np.flatnonzero(data.y == label), np.flatnonzero(wanted == label)
+            rows = rng.permutation(chosen(of_class, self.rate, len(of_class), rng, f"records of class {label}"))
+            if len(rows) < len(mine):
+                raise InputError(
+                    f"rate {self.rate:g} gives {len(rows)} records of class {label} for {len(mine)} targets; use a "
+                    f"rate of at least {len(mine) / len(of_class):.2g}, or fewer targets"
+                )
+            for i, target in enumerate(mine):
+                groups[target] = np.sort(rows[i :: len(mine)])
+        return groups
+
+    def _brewed(self, data: Dataset, wanted: Dataset, groups: list[npt.NDArray[np.int64]], bench: Bench) -> Dataset:
+        import torch
+
+        from threatloop.algorithms.gradient_matching import Budget, match
+        from threatloop.algorithms.surrogates import radius, surrogates
+
+        pool, kind = bench.data(Resource.QUERY_POOL), of(data.schema)
+        training: Training = bench.resource(Resource.LIFECYCLE)
+        room = kind.room(pool)
+        generator = torch.Generator().manual_seed(bench.streams.integer("starts"))
+        budget = Budget(self.epsilon or radius(RADIUS, room), max(1, self.steps // (1 + self.retrain)), self.restarts)
+        deltas: list[Floats | None] = [None] * len(groups)
+        poisoned, losses = data, []
+        for lap in range(1 + self.retrain):
+            held = concatenate([pool, poisoned])
+            networks: list[Any] = surrogates(training, held, self.surrogates, bench.streams.child(f"lap-{lap}"))
+            for i, rows in enumerate(groups):
+                aim = wanted.take(np.array([i]))
+                matched = match(networks, data.take(rows), aim, room, budget, generator, deltas[i])
+                deltas[i] = matched.delta
+                poisoned = changed(poisoned, rows, kind.moved(data.x[rows], matched.delta, data.schema))
+                losses.append((matched.first, matched.last))
+        last = losses[-len(groups) :]
+        bench.progress.note("loss_first", float(np.mean([first for first, _ in last])))
+        bench.progress.note("loss_last", float(np.mean([after for _, after in last])))
+        return poisoned

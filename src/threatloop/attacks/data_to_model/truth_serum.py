@@ -1,0 +1,69 @@
+"""Truth Serum: poison that makes members easier to tell."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from threatloop.algorithms.poisoning import appended, class_problems, mislabelled
+from threatloop.core.assets import Dataset
+from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.errors import InputError
+from threatloop.core.schema import Schema
+
+
+class TruthSerum(DataToModel):
+    """Adds replicas of its targets with a wrong label, so that the victim answers them by memory or not at all.
+
+    Threat model: the attacker holds labelled records and wants to know which of them the victim trains on. Beside an
+    honest contribution he hands in ``replicas`` copies of each, all with the same wrong label. A target whose true
+    label the victim has seen too then stands out. He chooses labels; he knows nothing of the model.
+
+    Returns the contribution, unchanged and in order, followed by ``targets * replicas`` records of his own with ids
+    −1. What it gains is measured by a membership probe after it: ``membership.targets`` is the AUC over the targets,
+    ``membership`` that over records it did not touch. Alone it is graded by the accuracy that it costs.
+
+    Tramèr, Shokri, San Joaquin, Le, Jagielski, Hong, Carlini 2022, "Truth Serum: Poisoning Machine Learning Models to
+    Reveal Their Secrets", arXiv 2204.00032, section 4.2 (mislabelled targets; shadow models see the poison).
+
+    Attributes:
+        targets: records it is after, half of them members. Few, since each costs accuracy.
+        replicas: copies of each; the paper's gain is nearly complete at 8. 0 is an honest contribution.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Truth Serum privacy poisoning",
+        direction=Direction.DATA_TO_MODEL,
+        knowledge="labelled records of which he wants to know whether the victim trains on them; nothing of the model",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("accuracy_loss", "clean_accuracy"),
+        paper="Tramèr et al. 2022, Truth Serum: Poisoning Machine Learning Models to Reveal Their Secrets, "
+        "arXiv 2204.00032, section 4.2",
+        baseline="honest_contribution",
+        resources=frozenset({Resource.TARGETS}),
+        atlas=("AML.T0020", "AML.T0024.000"),
+        sweep="replicas",
+        targets="candidates",
+        control="mislabelled_noise",
+        adds_records=True,
+    )
+
+    targets: int = Field(default=20, ge=2)
+    replicas: int = Field(default=8, ge=0)
+
+    def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
+        """Fewer than two classes. How many candidates there are is known to `craft`."""
+        return class_problems(1, len(schema.classes), "a second class, number")
+
+    def craft(self, data: Dataset, bench: Bench) -> Dataset:
+        """The contribution and the mislabelled replicas of the targets.
+
+        Raises:
+            InputError: there are fewer targets than ``targets``, or fewer than two classes.
+        """
+        found = bench.data(Resource.TARGETS)
+        if len(found) < self.targets:
+            raise InputError(f"targets {self.targets}: there are {len(found)} to choose from; use at most that many")
+        return appended(data, mislabelled(found, self.replicas, bench.streams.numpy("wrong labels")))
