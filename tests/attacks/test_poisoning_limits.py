@@ -9,6 +9,7 @@ import pytest
 from stealing_world import digits, world
 
 from threatloop import modality
+from threatloop.algorithms.surrogates import movable
 from threatloop.attacks.data_to_model.blended import Blended
 from threatloop.attacks.data_to_model.clean_label import CleanLabelBackdoor
 from threatloop.attacks.data_to_model.feature_noise import FeatureNoise
@@ -88,13 +89,13 @@ def test_degenerate_images_get_a_result_or_a_reason() -> None:
 def test_tables_are_moved_within_the_ball_and_their_grid() -> None:
     data = table()
     kind = modality.of(data.schema)
-    room = kind.room(data)
-    assert np.array_equal(room.scale[2:], np.zeros(3))
-    delta = 0.3 * room.scale * np.random.default_rng(0).choice([-1, 1], (len(data), 5)).astype(np.float32)
+    space = movable(data)
+    assert np.array_equal(space.scale[2:], np.zeros(3))
+    delta = 0.3 * space.scale * np.random.default_rng(0).choice([-1, 1], (len(data), 5)).astype(np.float32)
     moved = kind.moved(data.x, delta, data.schema)
     assert kind.problems(data.with_x(moved)) == []
     assert np.array_equal(moved[:, 2], data.x[:, 2])
-    assert (np.abs(moved - data.x)[:, :2] <= 0.3 * room.scale[:2] + 1e-4).all()
+    assert (np.abs(moved - data.x)[:, :2] <= 0.3 * space.scale[:2] + 1e-4).all()
     assert (moved[:, :2] != data.x[:, :2]).any(axis=0).all()
 
 

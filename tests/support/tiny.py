@@ -55,6 +55,7 @@ SMALL = {
     "models": 2,
     "population": 20,
     "replicas": 2,
+    "records": 8,
 }
 
 

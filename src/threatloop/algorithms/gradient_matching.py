@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from threatloop.algorithms.surrogates import device_of, encoded, limits
 from threatloop.core.assets import Dataset
-from threatloop.modality.base import Room
+from threatloop.modality.space import Space
 
 Floats = npt.NDArray[np.float32]
 Tensors = Sequence[torch.Tensor]
@@ -35,7 +35,7 @@ class Budget:
     """How far and how long poisons are moved.
 
     Attributes:
-        epsilon: radius in units of the room's scale.
+        epsilon: radius in units of the space.
         steps: signed Adam steps.
         restarts: random starts, of which the one with the lowest loss counts.
     """
@@ -81,7 +81,7 @@ def match(
     networks: Sequence[Any],
     poisons: Dataset,
     targets: Dataset,
-    room: Room,
+    space: Space,
     budget: Budget,
     generator: torch.Generator,
     start: Floats | None = None,
@@ -92,7 +92,7 @@ def match(
         networks: trained like the victim; the mean of their losses counts.
         poisons: n records with their true labels.
         targets: records with the labels that are to be taught, which no poison carries as content.
-        room: see `threatloop.modality.base.Modality.room`.
+        space: where records may be moved.
         budget: of the search.
         generator: on the CPU; draws the starts.
         start: perturbations to go on from, in place of the random starts.
@@ -102,8 +102,8 @@ def match(
     x, y = encoded(poisons, device), torch.from_numpy(np.array(poisons.y)).to(device)
     best, first, lowest = torch.zeros_like(x), math.nan, math.inf
     for restart in range(1 if start is not None else budget.restarts):
-        begin = _start(x, room, budget.epsilon, generator, start)
-        delta, before, after = _descend(goals, x, y, room, budget, begin)
+        begin = _start(x, space, budget.epsilon, generator, start)
+        delta, before, after = _descend(goals, x, y, space, budget, begin)
         first = before if restart == 0 else first
         if after < lowest:
             best, lowest = delta, after
@@ -111,19 +111,19 @@ def match(
 
 
 def _start(
-    x: torch.Tensor, room: Room, epsilon: float, generator: torch.Generator, given: Floats | None
+    x: torch.Tensor, space: Space, epsilon: float, generator: torch.Generator, given: Floats | None
 ) -> torch.Tensor:
     if given is not None:
         return torch.from_numpy(given.copy()).to(x.device)
-    _, low, high = limits(x, room, epsilon)
+    _, low, high = limits(x, space, epsilon)
     return low + (high - low) * torch.rand(x.shape, generator=generator).to(x.device)
 
 
 def _descend(
-    goals: Sequence[_Goal], x: torch.Tensor, y: torch.Tensor, room: Room, budget: Budget, delta: torch.Tensor
+    goals: Sequence[_Goal], x: torch.Tensor, y: torch.Tensor, space: Space, budget: Budget, delta: torch.Tensor
 ) -> tuple[torch.Tensor, float, float]:
     """Signed Adam on the matching loss; the best perturbation seen, the loss at the start and the lowest."""
-    scale, low, high = limits(x, room, budget.epsilon)
+    scale, low, high = limits(x, space, budget.epsilon)
     rate, mean, square = STEP * budget.epsilon, torch.zeros_like(x), torch.zeros_like(x)
     best, first, lowest = delta, math.nan, math.inf
     for step in range(budget.steps + 1):

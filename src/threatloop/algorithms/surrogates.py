@@ -12,10 +12,11 @@ import torch
 from torch.nn import functional
 
 from threatloop.core.assets import Dataset
+from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 from threatloop.modality import of
-from threatloop.modality.base import Room
+from threatloop.modality.space import Space
 
 Floats = npt.NDArray[np.float32]
 CIFAR = 3 * 32 * 32
@@ -32,12 +33,24 @@ def surrogates(training: Training, data: Dataset, count: int, streams: Streams) 
     return [training.module(training.fit(data, streams.child(f"surrogate-{k}"))) for k in range(count)]
 
 
-def radius(paper: float, room: Room) -> float:
+def movable(data: Dataset) -> Space:
+    """Where records like these may be moved by small steps.
+
+    Raises:
+        NotAssessable: no number in them may move.
+    """
+    space = of(data.schema).space(data.schema, np.asarray(data.x))
+    if not space.numeric.any():
+        raise NotAssessable(f"small steps need a number that varies; these {data.schema.kind} records have none")
+    return space
+
+
+def radius(paper: float, space: Space) -> float:
     """A paper's maximum-norm radius for CIFAR-10, widened for smaller records to the same Euclidean length.
 
     What a small step does to a network grows with the square root of the numbers that it may move.
     """
-    free = max(1, int(np.count_nonzero(room.scale)))
+    free = max(1, int(np.count_nonzero(space.scale)))
     return max(paper, min(WIDEST, paper * math.sqrt(CIFAR / free)))
 
 
@@ -52,16 +65,16 @@ def device_of(network: Any) -> torch.device:
     return found
 
 
-def limits(x: torch.Tensor, room: Room, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def limits(x: torch.Tensor, space: Space, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The scale of a perturbation of ``x``, and its lowest and highest value in input units: in the ball and valid."""
-    scale, low, high = (torch.from_numpy(np.array(part)).to(x.device) for part in (room.scale, room.low, room.high))
+    scale, low, high = (torch.from_numpy(np.array(part)).to(x.device) for part in (space.scale, space.low, space.high))
     below, above = torch.maximum(low - x, -epsilon * scale), torch.minimum(high - x, epsilon * scale)
     # A record that is out of bounds already may stay as it is.
     return scale, below.clamp(max=0), above.clamp(min=0)
 
 
 def ascend(
-    networks: Sequence[Any], data: Dataset, room: Room, epsilon: float, steps: int, generator: torch.Generator
+    networks: Sequence[Any], data: Dataset, space: Space, epsilon: float, steps: int, generator: torch.Generator
 ) -> tuple[Floats, float, float]:
     """Perturbations that raise the cross-entropy of the records' own labels under all networks (projected gradient).
 
@@ -70,8 +83,8 @@ def ascend(
     Args:
         networks: from encoded records to logits.
         data: n records with the labels to be lost.
-        room: see `threatloop.modality.base.Modality.room`.
-        epsilon: radius in units of ``room.scale``.
+        space: where records may be moved.
+        epsilon: radius in units of ``space.scale``.
         steps: gradient steps, ≥ 1.
         generator: on the CPU; draws the start.
 
@@ -83,7 +96,7 @@ def ascend(
     found, first, last = [], 0.0, 0.0
     for start in range(0, len(whole), BATCH):
         x, labels = whole[start : start + BATCH], y[start : start + BATCH]
-        scale, low, high = limits(x, room, epsilon)
+        scale, low, high = limits(x, space, epsilon)
         delta = (low + (high - low) * torch.rand(x.shape, generator=generator).to(device)).clone()
         for step in range(steps + 1):
             delta.requires_grad_()

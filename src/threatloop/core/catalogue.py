@@ -97,6 +97,12 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
     {
         "watermark_removal": f"{_A}.data_to_data.watermark_removal:WatermarkRemoval",
         "identity": f"{_A}.data_to_data.identity:Identity",
+        "fgsm": f"{_A}.data_to_data.fgsm:FGSM",
+        "pgd": f"{_A}.data_to_data.pgd:PGD",
+        "apgd_ce": f"{_A}.data_to_data.apgd_ce:AutoPGD",
+        "apgd_t": f"{_A}.data_to_data.apgd_t:TargetedAutoPGD",
+        "carlini_wagner": f"{_A}.data_to_data.carlini_wagner:CarliniWagner",
+        "transfer": f"{_A}.data_to_data.transfer:Transfer",
         "badnets": f"{_A}.data_to_model.badnets:BadNets",
         "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",
         "honest_contribution": f"{_A}.data_to_model.honest:HonestContribution",
@@ -152,6 +158,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         "property_inference": f"{_M}.property_inference:PropertyInferred",
         "membership": f"{_M}.membership:Membership",
         "inversion": f"{_M}.inversion:Inversion",
+        "evasion": f"{_M}.evasion:EvasionSuccess",
     },
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -10,23 +9,10 @@ import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
+from threatloop.modality.space import Space
 
 SchemaT = TypeVar("SchemaT")
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Room:
-    """How far encoded records may be moved by small steps, each of the shape of one encoded record, float32.
-
-    Attributes:
-        scale: of one unit of a perturbation, ≥ 0; 0 where nothing may be moved.
-        low, high: limits of valid records; ±inf where there is none.
-    """
-
-    scale: Floats
-    low: Floats
-    high: Floats
 
 
 class Modality(Generic[SchemaT]):
@@ -101,13 +87,30 @@ class Modality(Generic[SchemaT]):
         """
         raise NotAssessable(f"{self.kind} records have no space that could be warped")
 
-    def room(self, reference: Dataset) -> Room:
-        """How far records like these may be moved; a unit is about the range of an entry."""
-        raise NotAssessable(f"{self.kind} records cannot be changed by small steps")
-
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: SchemaT) -> npt.NDArray[Any]:
         """The records moved by an encoded perturbation, stored as ``x`` is; grid cells end nearer to the original."""
         raise NotAssessable(f"{self.kind} records cannot be changed by small steps")
+
+    def space(
+        self,
+        schema: SchemaT,
+        x: npt.NDArray[Any] | None = None,
+        immutable: tuple[str, ...] = (),
+        category_cost: float = 1.0,
+    ) -> Space:
+        """Where encoded records may be moved by an adversarial example.
+
+        Args:
+            schema: of the records.
+            x: stored records from which a column without bounds takes its spread; None takes 1.
+            immutable: names of columns that must stay as they are.
+            category_cost: units of ε that one changed category takes.
+        """
+        raise NotAssessable(f"{self.kind} records cannot be changed by small steps, so they have no ball around them")
+
+    def space_problems(self, schema: SchemaT, immutable: tuple[str, ...]) -> list[str]:
+        """What is wrong with the names of immutable columns, one line each."""
+        return [f"immutable: {self.kind} records have no columns; leave it out"] if immutable else []
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
-from threatloop.modality.base import Floats, Room
+from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, chunks, label_problems
+from threatloop.modality.space import Space, pixels
 from threatloop.modality.warping import resampled, smooth_field
 
 FREQUENCIES = 4
@@ -107,13 +108,6 @@ class Image(Labelled[ImageSchema]):
             shift = shift + noise.uniform(-most, most, (len(x), 2, schema.height, schema.width))
         return _stored(resampled(self.encode(x, schema), shift), x.dtype)
 
-    def room(self, reference: Dataset) -> Room:
-        """A unit is the whole range from black to white."""
-        schema = reference.schema
-        assert isinstance(schema, ImageSchema)
-        one = np.ones(_shape(schema), np.float32)
-        return Room(one, 0 * one, one)
-
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: ImageSchema) -> npt.NDArray[Any]:
         """Clipped to the valid range; uint8 pixels by whole steps that are no larger than asked for."""
         if x.dtype != np.uint8:
@@ -121,6 +115,16 @@ class Image(Labelled[ImageSchema]):
         steps = np.trunc(np.float32(255) * delta + np.sign(delta) * np.float32(1e-3)).astype(np.int64)
         stored: npt.NDArray[np.uint8] = np.clip(x + steps, 0, 255).astype(np.uint8)
         return stored
+
+    def space(
+        self,
+        schema: ImageSchema,
+        x: npt.NDArray[Any] | None = None,  # noqa: ARG002
+        immutable: tuple[str, ...] = (),  # noqa: ARG002
+        category_cost: float = 1.0,  # noqa: ARG002
+    ) -> Space:
+        """Every pixel is free in [0, 1]; ε is in these units, before preprocessing."""
+        return pixels(_shape(schema))
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""

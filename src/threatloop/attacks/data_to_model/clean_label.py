@@ -104,15 +104,15 @@ class CleanLabelBackdoor(DataToModel):
     def _hardened(self, contribution: Dataset, records: Dataset, bench: Bench) -> npt.NDArray[Any]:
         import torch
 
-        from threatloop.algorithms.surrogates import ascend, radius, surrogates
+        from threatloop.algorithms.surrogates import ascend, movable, radius, surrogates
 
         pool, kind = bench.data(Resource.QUERY_POOL), of(records.schema)
         training: Training = bench.resource(Resource.LIFECYCLE)
-        room, streams = kind.room(pool), bench.streams
-        epsilon = self.epsilon or radius(RADIUS, room)
+        space, streams = movable(pool), bench.streams
+        epsilon = self.epsilon or radius(RADIUS, space)
         generator = torch.Generator().manual_seed(streams.integer("starts"))
         networks = surrogates(training, concatenate([pool, contribution]), self.surrogates, streams)
-        delta, first, last = ascend(networks, records, room, epsilon, self.steps, generator)
+        delta, first, last = ascend(networks, records, space, epsilon, self.steps, generator)
         # The check wants a loss that falls; this one is to rise.
         bench.progress.note("loss_first", -first)
         bench.progress.note("loss_last", -last)

@@ -129,13 +129,13 @@ class GradientMatching(DataToModel):
         import torch
 
         from threatloop.algorithms.gradient_matching import Budget, match
-        from threatloop.algorithms.surrogates import radius, surrogates
+        from threatloop.algorithms.surrogates import movable, radius, surrogates
 
         pool, kind = bench.data(Resource.QUERY_POOL), of(data.schema)
         training: Training = bench.resource(Resource.LIFECYCLE)
-        room = kind.room(pool)
+        space = movable(pool)
         generator = torch.Generator().manual_seed(bench.streams.integer("starts"))
-        budget = Budget(self.epsilon or radius(RADIUS, room), max(1, self.steps // (1 + self.retrain)), self.restarts)
+        budget = Budget(self.epsilon or radius(RADIUS, space), max(1, self.steps // (1 + self.retrain)), self.restarts)
         deltas: list[Floats | None] = [None] * len(groups)
         poisoned, losses = data, []
         for lap in range(1 + self.retrain):
@@ -143,7 +143,7 @@ class GradientMatching(DataToModel):
             networks: list[Any] = surrogates(training, held, self.surrogates, bench.streams.child(f"lap-{lap}"))
             for i, rows in enumerate(groups):
                 aim = wanted.take(np.array([i]))
-                matched = match(networks, data.take(rows), aim, room, budget, generator, deltas[i])
+                matched = match(networks, data.take(rows), aim, space, budget, generator, deltas[i])
                 deltas[i] = matched.delta
                 poisoned = changed(poisoned, rows, kind.moved(data.x[rows], matched.delta, data.schema))
                 losses.append((matched.first, matched.last))
