@@ -18,6 +18,9 @@ CHUNK = 1 << 22
 """Numbers in one request, about."""
 START_TRIES, HALVINGS, FEWEST, STEP_RESERVE = 100, 25, 8, 3
 FIRST_DELTA = 0.1
+PUSH = 1e-4
+"""Share of the distance by which the last query steps over the boundary: a point on it is on either side, by
+rounding."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,7 @@ class Setting:
 class HopSkipJump:
     """Walks of all records, each with a budget of its own.
 
-    A record that the model gets wrong from the start has distance 0. One for which no adversarial start is found keeps
-    an infinite distance.
+    A record for which no adversarial start is found keeps an infinite distance.
 
     Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack", arXiv 1904.02144, algorithm 2 with the parameters of section V
     (θ = 1 / (d√d) for l2 and 1 / d² for linf, baseline-corrected estimates, geometric step sizes). The start differs:
@@ -48,7 +50,7 @@ class HopSkipJump:
 
     Args:
         ask: whether the model errs.
-        x: (n, d) records, in units of the norm.
+        x: (n, d) records that the model gets right, in units of the norm.
         low, high: bounds, broadcast to (n, d).
         budget: (n,) queries that each record may take, ≥ 0.
         setting: how to walk.
@@ -57,7 +59,7 @@ class HopSkipJump:
 
     Attributes:
         best: (n, d) nearest point at which the model errs; the record itself until one was found.
-        distance: (n,) how far it is; 0 for records that are misclassified as they are.
+        distance: (n,) how far it is.
         left: (n,) queries that are left to each record.
     """
 
@@ -71,9 +73,8 @@ class HopSkipJump:
         setting: Setting,
         generator: torch.Generator,
         length: Length | None = None,
-        keep: Callable[[], None] = lambda: None,
     ) -> None:
-        self._ask_model, self._x, self._setting, self._generator, self._keep = ask, x, setting, generator, keep
+        self._ask_model, self._x, self._setting, self._generator = ask, x, setting, generator
         self._low, self._high = low.expand_as(x), high.expand_as(x)
         self._length = length or self._plain
         d = x.shape[1]
@@ -91,16 +92,23 @@ class HopSkipJump:
         Raises:
             BudgetExhausted: the service's own limit came first; ``best`` holds what was found.
         """
-        rows = self._affordable(torch.arange(len(self._x)), 1)
-        wrong = self._ask(self._x[rows], rows)
-        self.distance[rows[wrong]] = 0
-        rows = self._started(rows[~wrong], starts)
+        rows = self._affordable(torch.arange(len(self._x)), 2)
+        self.left[rows] -= 1  # for the push at the end
+        rows = walking = self._started(rows, starts)
         self._bisect(rows)
         step = 1
-        while len(rows := self._affordable(rows, FEWEST + STEP_RESERVE)):
-            self._advance(rows, step)
-            self._keep()
+        while len(walking := self._affordable(walking, FEWEST + STEP_RESERVE)):
+            self._advance(walking, step)
             step += 1
+        self.left[rows] += 1
+        self._push(rows)
+
+    def _push(self, rows: torch.Tensor) -> None:
+        """The best points a little further out, where the model errs there too."""
+        points = self._clip(self._x[rows] + (1 + PUSH) * (self.best[rows] - self._x[rows]), rows)
+        wrong = self._ask(points, rows)
+        self.best[rows[wrong]] = points[wrong]
+        self.distance[rows[wrong]] = self._length(points[wrong], rows[wrong])
 
     def _advance(self, rows: torch.Tensor, step: int) -> None:
         """One estimate, one step, one bisection for each of these records."""

@@ -1,0 +1,97 @@
+"""Adversarial examples from labels alone."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from threatloop.algorithms.evasion import Evasion, Trial
+from threatloop.core.access import Capability
+from threatloop.core.attack import AttackInfo, Direction, Workload
+from threatloop.core.bench import Bench, Resource
+
+CHUNK = 256
+
+
+class HopSkipJump(Evasion):
+    """Walks along the decision boundary towards each record, from the victim's labels alone.
+
+    Threat model: the attacker sees the victim's label for records of his choice, and knows the true ones. He holds the
+    records that he attacks; each is the other's starting point where the victim takes it for another class. The walk
+    minimises the distance: ``epsilon`` only says which distances count as a success.
+
+    Returns what `Evasion` says. Asks at most ``queries_per_record`` records for each attacked one, the first look
+    included, and one for a record that the victim gets wrong anyway. Where the victim's own limit is smaller, the first
+    records get their whole budget and the last none. Every best point is pushed out by .01 % at the end, where the
+    victim errs there too: on the boundary itself, rounding decides.
+
+    Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack: A Query-Efficient Decision-Based Attack", arXiv 1904.02144,
+    algorithm 2. The paper reports budgets of 1,000, 5,000 and 20,000; the start is nearer than its uniform noise.
+
+    Attributes:
+        queries_per_record: ≥ 2.
+        evaluations: points of the first gradient estimate, ≥ 1; the t-th takes √t times as many. 100 in the paper.
+
+    Raises:
+        NotAssessable: the budget does not suffice for one record.
+    """
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        title="Adversarial examples from labels (HopSkipJump)",
+        direction=Direction.DATA_TO_DATA,
+        knowledge="the victim's labels and the true ones; no scores, no gradients",
+        modalities=frozenset({"image", "tabular"}),
+        metrics=("evasion",),
+        paper="Chen, Jordan, Wainwright 2020, HopSkipJumpAttack, arXiv 1904.02144, algorithm 2",
+        baseline="identity",
+        needs=frozenset({Capability.LABELS}),
+        resources=frozenset({Resource.VICTIM}),
+        atlas=("AML.T0043.001", "AML.T0015"),
+        sweep="queries_per_record",
+    )
+    minimises: ClassVar[bool] = True
+
+    queries_per_record: int = Field(default=1000, ge=2)
+    evaluations: int = Field(default=100, ge=1)
+
+    def work(self, workload: Workload) -> dict[str, float]:
+        """Every query is a forward pass."""
+        return {"scoring_passes": float(self.attacked(workload) * self.queries_per_record)}
+
+    def perturb(self, trial: Trial, bench: Bench) -> None:
+        """A look at all records, then a walk for each that the victim gets right."""
+        import torch
+
+        from threatloop.algorithms.black_box import Points, budgets, other_starts
+        from threatloop.algorithms.hopskipjump import HopSkipJump as Walk
+        from threatloop.algorithms.hopskipjump import Setting
+
+        everyone = np.arange(len(trial.origin))
+        labels = trial.victim.labels(trial.stored(trial.origin))
+        wrong = labels != trial.y
+        trial.offer(everyone[wrong], trial.origin[wrong])
+        bench.progress.keep(trial.result())
+        reach = trial.space.reach(trial.norm)
+        known = Points(trial, everyone, reach).x
+        generator = torch.Generator().manual_seed(bench.streams.integer("walk"))
+        right = everyone[~wrong]
+        for first in range(0, len(right), CHUNK):
+            points = Points(trial, right[first : first + CHUNK], reach)
+            starts = other_starts(points.x, points.y, known, torch.from_numpy(labels), trial.norm)
+            walk = Walk(
+                points.errs,
+                points.x,
+                points.low,
+                points.high,
+                budgets(trial.victim.ledger.left, len(points.x), self.queries_per_record - 1),
+                Setting(trial.norm, self.evaluations),
+                generator,
+                None if points.plain else points.distances,
+            )
+            walk.run(starts)
+            found = walk.distance.isfinite().nonzero()[:, 0]
+            points.offer(walk.best[found], found)
+            bench.progress.keep(trial.result())
+            bench.progress.report(min(first + CHUNK, len(right)) / len(right))
