@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 import tiny
 from threatloop.core.attack import Direction, Step
+from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
 from threatloop.engine.operations.act import attack_of
 
@@ -38,7 +39,7 @@ def test_facts_of_an_attack_are_complete(name: str) -> None:
     assert info.modalities <= MODALITIES
     assert all(ATLAS.fullmatch(technique) for technique in info.atlas)
     assert set(info.metrics) <= set(METRICS.names())
-    assert (info.direction.source == "M") or not info.needs
+    assert info.direction.source == "M" or Resource.VICTIM in info.resources or not info.needs
     assert ATTACKS.load(info.baseline).info.direction is info.direction
     assert info.modalities <= ATTACKS.load(info.baseline).info.modalities
     if is_baseline(name):

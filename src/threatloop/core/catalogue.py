@@ -97,6 +97,7 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
     {
         "watermark_removal": f"{_A}.data_to_data.watermark_removal:WatermarkRemoval",
         "identity": f"{_A}.data_to_data.identity:Identity",
+        "fgsm": f"{_A}.data_to_data.fgsm:FGSM",
         "badnets": f"{_A}.data_to_model.badnets:BadNets",
         "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",
         "honest_contribution": f"{_A}.data_to_model.honest:HonestContribution",
@@ -132,6 +133,7 @@ METRICS: Catalogue[Metric] = Catalogue(
         "flip_success": f"{_M}.flip_success:FlipSuccess",
         "membership": f"{_M}.membership:Membership",
         "inversion": f"{_M}.inversion:Inversion",
+        "evasion": f"{_M}.evasion:EvasionSuccess",
     },
 )
 

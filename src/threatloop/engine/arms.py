@@ -195,7 +195,9 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
         if i >= arm.graded_from:
             upstream = scenario.steps[: i - 1]
             asked = tasks.honest() if victim is None and Resource.VICTIM in meant.info.resources else victim
-            figures.append(_figure(arm, i, meant, scenario, tasks, truths, asked, upstream, poison))
+            # At another budget it is judged by that budget; a baseline is judged by the attack that it stands in for.
+            judged = step if type(step) is type(meant) else meant
+            figures.append(_figure(arm, i, judged, scenario, tasks, truths, asked, upstream, poison))
         owned = owned or direction is Direction.MODEL_TO_MODEL
         source = outcome
         outcomes.append(outcome)

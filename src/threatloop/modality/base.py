@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
+from threatloop.modality.space import Space
 
 SchemaT = TypeVar("SchemaT")
 Floats = npt.NDArray[np.float32]
@@ -46,6 +47,27 @@ class Modality(Generic[SchemaT]):
     def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
         """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""
         raise NotAssessable(f"{self.kind} records have no trigger to insert")
+
+    def space(
+        self,
+        schema: SchemaT,
+        x: npt.NDArray[Any] | None = None,
+        immutable: tuple[str, ...] = (),
+        category_cost: float = 1.0,
+    ) -> Space:
+        """Where encoded records may be moved by an adversarial example.
+
+        Args:
+            schema: of the records.
+            x: stored records from which a column without bounds takes its spread; None takes 1.
+            immutable: names of columns that must stay as they are.
+            category_cost: units of ε that one changed category takes.
+        """
+        raise NotAssessable(f"{self.kind} records cannot be changed by small steps, so they have no ball around them")
+
+    def space_problems(self, schema: SchemaT, immutable: tuple[str, ...]) -> list[str]:
+        """What is wrong with the names of immutable columns, one line each."""
+        return [f"immutable: {self.kind} records have no columns; leave it out"] if immutable else []
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""

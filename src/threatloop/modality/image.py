@@ -12,6 +12,7 @@ from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
 from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, chunks, label_problems
+from threatloop.modality.space import Space, pixels
 
 FREQUENCIES = 4
 """Lowest cosine frequencies per axis in the smooth fields of out-of-distribution images."""
@@ -70,6 +71,16 @@ class Image(Labelled[ImageSchema]):
         marked = np.array(x)
         marked[..., -size:, -size:] = board * (255 if x.dtype == np.uint8 else 1)
         return marked
+
+    def space(
+        self,
+        schema: ImageSchema,
+        x: npt.NDArray[Any] | None = None,  # noqa: ARG002
+        immutable: tuple[str, ...] = (),  # noqa: ARG002
+        category_cost: float = 1.0,  # noqa: ARG002
+    ) -> Space:
+        """Every pixel is free in [0, 1]; ε is in these units, before preprocessing."""
+        return pixels(_shape(schema))
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""

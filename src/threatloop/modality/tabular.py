@@ -12,9 +12,14 @@ from threatloop.core.errors import InputError
 from threatloop.core.schema import Column, TabularSchema
 from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, label_problems
+from threatloop.modality.space import Space, unknown_names
 
 PRIOR_WIDTH = 1.5
 """Starting points spread this many standard deviations."""
+SPREAD = 4.0
+"""Standard deviations that stand in for the range of a column without bounds: about 95 % of a normal column."""
+TABLE_RADIUS = {"linf": 0.1, "l2": 0.2}
+"""Usual ε as a share of each column's range."""
 
 
 class Tabular(Labelled[TabularSchema]):
@@ -43,9 +48,10 @@ class Tabular(Labelled[TabularSchema]):
         return np.concatenate(blocks, axis=1)
 
     def decode(self, encoded: npt.NDArray[Any], schema: TabularSchema) -> Floats:
-        """Valid stored records from what a network reads: numbers projected, categories by their largest entry."""
+        """Valid stored records from what a network reads: numbers projected, categories by their largest entry;
+        a block of zeros is the unseen category that `encode` made it from."""
         cells = [
-            block.argmax(axis=1) if column.kind == "categorical" else block[:, 0]
+            _category(block) if column.kind == "categorical" else block[:, 0]
             for column, block in zip(schema.columns, _blocks(encoded, schema), strict=True)
         ]
         return self.project(np.stack(cells, axis=1), schema)
@@ -79,6 +85,48 @@ class Tabular(Labelled[TabularSchema]):
             marked[:, i] = value
         return marked
 
+    def space(
+        self,
+        schema: TabularSchema,
+        x: npt.NDArray[Any] | None = None,
+        immutable: tuple[str, ...] = (),
+        category_cost: float = 1.0,
+    ) -> Space:
+        """ε is a share of each number column's range, or of four standard deviations where it has no bounds.
+
+        Integer columns stay whole, categories one-hot; an unseen category is never produced. A changed category costs
+        ``category_cost``: 1, as much as the whole range of a number, is Gower's distance (Gower 1971, Biometrics 27).
+        A column with one value only cannot change.
+        """
+        spreads = _spreads(schema, x)
+        cells: list[tuple[float, float, float, bool, bool]] = []
+        groups = []
+        for column, spread in zip(schema.columns, spreads, strict=True):
+            hot = column.kind == "categorical"
+            width = len(column.categories) if hot else 1
+            lowest, highest = (0.0, 1.0) if hot else _bounds(column)
+            moves = column.name not in immutable and (width > 1 if hot else spread > 0)
+            if hot and moves:
+                groups.append((len(cells), len(cells) + width))
+            unit = 1.0 if hot or not moves else spread
+            cells += [(lowest, highest, unit, moves, column.kind == "integer")] * width
+        return Space(
+            shape=(len(cells),),
+            low=np.array([cell[0] for cell in cells], np.float32),
+            high=np.array([cell[1] for cell in cells], np.float32),
+            unit=np.array([cell[2] for cell in cells], np.float32),
+            mutable=np.array([cell[3] for cell in cells], bool),
+            whole=np.array([cell[4] for cell in cells], bool),
+            usual=TABLE_RADIUS,
+            unit_name="the whole range of a column",
+            groups=tuple(groups),
+            category_cost=category_cost,
+        )
+
+    def space_problems(self, schema: TabularSchema, immutable: tuple[str, ...]) -> list[str]:
+        """Names that no column has, each with the nearest."""
+        return unknown_names(immutable, [column.name for column in schema.columns])
+
     def start_points(self, auxiliary: Dataset, labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
         """Encoded rows: Gaussian draws around each number column's mean, wider than it spreads, within its bounds;
         categorical blocks are random mixtures that sum to 1."""
@@ -111,6 +159,21 @@ def _bounds(column: Column) -> tuple[float, float]:
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     return (float(np.ceil(low)), float(np.floor(high))) if column.kind == "integer" else (low, high)
+
+
+def _spreads(schema: TabularSchema, x: npt.NDArray[Any] | None) -> list[float]:
+    """Range of each column, or what stands in for it."""
+    found = []
+    for i, column in enumerate(schema.columns):
+        low, high = _bounds(column)
+        measured = 1.0 if x is None else SPREAD * float(np.std(x[:, i].astype(np.float64)))
+        found.append(high - low if np.isfinite([low, high]).all() else measured)
+    return found
+
+
+def _category(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    chosen = block.argmax(axis=1) if block.shape[1] else np.zeros(len(block), np.int64)
+    return np.where(block.any(axis=1), chosen, block.shape[1])
 
 
 def _trigger_cells(schema: TabularSchema) -> list[tuple[int, float]]:
