@@ -26,9 +26,10 @@ def problem(seed: int, n: int = 40, d: int = 7) -> Arrays:
     return x, normal, -(normal * through).sum(dim=1), low, high
 
 
-def slow(norm: Norm, x: np.ndarray, w: np.ndarray, b: float, low: np.ndarray, high: np.ndarray) -> float | None:
+def slow(norm: Norm, one: Arrays) -> float | None:
     """The distance to the plane within the box by a general solver; None where the plane misses the box."""
-    d = len(x)
+    x, w, low, high = (one[i].numpy() for i in (0, 1, 3, 4))
+    d, b = len(x), float(one[2])
     bounds = [(lo, hi if np.isfinite(hi) else None) for lo, hi in zip(low, high, strict=True)]
     # Cells z and the radius t: |z − x| ≤ t.
     eye, ones = np.eye(d), np.ones((d, 1))
@@ -52,7 +53,7 @@ def test_the_projection_is_the_nearest_point_of_the_plane_in_the_box(norm: Norm)
     assert (z <= high).all()
     met = 0
     for i in range(len(x)):
-        expected = slow(norm, *(part[i].numpy() for part in (x, normal)), float(offset[i]), low[i].numpy(), high[i].numpy())
+        expected = slow(norm, (x[i], normal[i], offset[i], low[i], high[i]))
         apart = z[i] - x[i]
         got = float(apart.abs().max() if norm == "linf" else apart.norm())
         residual = float((normal[i] * z[i]).sum() + offset[i])

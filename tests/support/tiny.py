@@ -46,7 +46,15 @@ class Reference:
     rows: list[dict[str, Any]]
 
 
-SMALL = {"queries": 30, "steps": 5, "per_class": 2, "restarts": 1, "most_auxiliary": 100, "records": 8}
+SMALL = {
+    "queries": 30,
+    "steps": 5,
+    "per_class": 2,
+    "restarts": 1,
+    "most_auxiliary": 100,
+    "records": 8,
+    "queries_per_record": 60,
+}
 
 
 def small(name: str) -> dict[str, Any]:

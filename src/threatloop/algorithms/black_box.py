@@ -44,8 +44,7 @@ class Points:
             unit[block] = 1 / cost if trial.norm == "linf" else 2**0.5 / cost
         self._unit = torch.where(unit > 0, unit, 1.0).flatten()
         self.x, self.low, self.high = (
-            (part.expand_as(origin).flatten(1) / self._unit)
-            for part in (origin, self._ball.low, self._ball.high)
+            (part.expand_as(origin).flatten(1) / self._unit) for part in (origin, self._ball.low, self._ball.high)
         )
         self.y = torch.from_numpy(trial.y[rows].astype(np.int64))
         self.plain = self._ball.plain
@@ -134,12 +133,13 @@ def search(
         (n,) the smallest margin of each; infinite where no query was left.
     """
     points = Points(trial, rows, trial.radius)
-    found = Square(points.margins, points.x, SearchBall(trial.norm, trial.radius, points.low, points.high), patches, rng)
+    found = Square(
+        points.margins, points.x, SearchBall(trial.norm, trial.radius, points.low, points.high), patches, rng
+    )
     budget = budgets(trial.victim.ledger.left, len(rows), queries)
     # Records with the same budget go together: all, but for the one at which the victim's limit falls.
-    for size in budget.unique().flip(0):
-        if size > 0:
-            found.run((budget == size).nonzero()[:, 0], int(size), first_share)
+    for size in sorted(set(budget.tolist()) - {0}, reverse=True):
+        found.run((budget == size).nonzero()[:, 0], size, first_share)
     broken = (found.margins <= 0).nonzero()[:, 0]
     points.offer(found.best[broken], broken)
     return found.margins

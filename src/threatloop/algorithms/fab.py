@@ -17,6 +17,7 @@ PUSH = 1e-4
 rounding."""
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Points (m, d) and the record (m,) that each belongs to, to logits (m, classes), differentiable."""
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Fab:
         low, high: broadcast to (n, d).
         norm: of the distance that is made small.
         generator: draws the restarts.
-        keep: called with the nearest points so far after each step.
+        distance: what counts, of points (m, d) and their records (m,), where it is not simply that of the norm.
     """
 
     def __init__(
@@ -68,13 +69,12 @@ class Fab:
         high: torch.Tensor,
         norm: Norm,
         generator: torch.Generator,
-        keep: Callable[[Best], None] = lambda _: None,
+        distance: Distance | None = None,
     ) -> None:
         self._forward, self._x, self._y, self._norm = forward, x, y, norm
         self._low, self._high = low.expand_as(x), high.expand_as(x)
-        self._generator, self._keep = generator, keep
+        self._generator, self._distance = generator, distance or self._plain
         self.best = Best(x.clone(), torch.full((len(x),), torch.inf))
-        self.live = 1.0
 
     def run(self, rows: torch.Tensor, steps: int, *, rank: int = 0, restart: bool = False, radius: float = 1.0) -> None:
         """One run on these records.
@@ -93,8 +93,7 @@ class Fab:
         for step in range(steps + 1):
             logits, gap, normal, target = self._linearise(z, rows, target, rank)
             wrong = logits.argmax(dim=1) != self._y[rows]
-            self.best.take(rows[wrong], z[wrong], length(z[wrong] - x[wrong], self._norm))
-            self._keep(self.best)
+            self.best.take(rows[wrong], z[wrong], self._distance(z[wrong], rows[wrong]))
             z = torch.where(wrong[:, None], (1 - BETA) * x + BETA * z, z)
             if step == steps:
                 return
@@ -119,10 +118,12 @@ class Fab:
                 points = x + mid[:, None] * direction
                 found = self._margin(points, rows)
                 wrong = found < 0
-                self.best.take(rows[wrong], points[wrong], length(points[wrong] - x[wrong], self._norm))
+                self.best.take(rows[wrong], points[wrong], self._distance(points[wrong], rows[wrong]))
                 far, at_far = torch.where(wrong, mid, far), torch.where(wrong, found, at_far)
                 near, at_near = torch.where(wrong, near, mid), torch.where(wrong, at_near, found)
-        self._keep(self.best)
+
+    def _plain(self, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return length(points - self._x[rows], self._norm)
 
     def _margin(self, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         logits = self._forward(points, rows)
@@ -132,7 +133,7 @@ class Fab:
     def _linearise(
         self, z: torch.Tensor, rows: torch.Tensor, target: torch.Tensor | None, rank: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Logits, and the plane f_s − f_y = 0 around z: offset (m,) and normal (m, d); ``target`` is fixed with rank."""
+        """Logits, and the plane f_s − f_y = 0 around z: offset (m,) and normal (m, d); a target class stays fixed."""
         z = z.detach().requires_grad_()
         logits = self._forward(z, rows)
         own = self._y[rows][:, None]
@@ -145,8 +146,6 @@ class Fab:
             (normal,) = torch.autograd.grad(chosen.sum(), z)
         else:
             chosen, normal = self._nearest_plane(differences, z, own)
-        if target is None and not rank:
-            self.live = min(self.live, float((normal.abs().amax(dim=1) > 0).float().mean()))
         z, chosen = z.detach(), chosen.detach()
         return logits.detach(), chosen - (normal * z).sum(dim=1), normal, target
 

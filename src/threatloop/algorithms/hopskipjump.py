@@ -9,7 +9,6 @@ import torch
 
 from threatloop.modality.space import Norm
 
-
 Ask = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Points (m, d) and the record (m,) that each belongs to, to whether the model errs there, bool (m,); m queries."""
 Length = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -144,7 +143,7 @@ class HopSkipJump:
         for begin in range(0, len(rows), each):
             part = slice(begin, begin + each)
             found[part] = self._directions(rows[part], delta[part], count[part])
-        return found / found.norm(dim=1, keepdim=True).clamp_min(torch.finfo(found.dtype).tiny)
+        return _unit(found)
 
     def _directions(self, rows: torch.Tensor, delta: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         owner = torch.arange(len(rows)).repeat_interleave(count)
@@ -164,8 +163,7 @@ class HopSkipJump:
             noise = 2 * torch.rand(shape, generator=self._generator) - 1
         else:
             noise = torch.randn(shape, generator=self._generator)
-        noise = noise.to(self._x)
-        return noise / noise.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return _unit(noise.to(self._x))
 
     def _started(self, rows: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
         """The records for which a point was found at which the model errs; it is put into ``_at``."""
@@ -245,3 +243,8 @@ class HopSkipJump:
         answers = self._ask_model(points, rows)
         self.left -= torch.bincount(rows, minlength=len(self.left))
         return answers
+
+
+def _unit(v: torch.Tensor) -> torch.Tensor:
+    lengths: torch.Tensor = v.norm(dim=1, keepdim=True)
+    return v / lengths.clamp_min(1e-30)

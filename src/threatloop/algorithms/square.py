@@ -136,4 +136,5 @@ class Square:
 
 
 def _norm(v: torch.Tensor) -> torch.Tensor:
-    return v.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    lengths: torch.Tensor = v.norm(dim=1, keepdim=True)
+    return lengths.clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Random patches of a record: what a random search changes at a time. Positions count within the flat encoded record."""
+"""Random patches of a record, which a random search changes at a time. Positions are those in the flat encoding."""
 
 from __future__ import annotations
 
