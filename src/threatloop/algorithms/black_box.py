@@ -77,6 +77,8 @@ class Points:
 
     def distances(self, points: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """How far the valid records are from theirs, in units of ε, (m,)."""
+        if not len(places):
+            return torch.zeros(0)
         encoded = self.valid(points, places).numpy()
         origin = self._trial.origin[self._rows[places.numpy()]]
         return torch.from_numpy(self._trial.space.distance(encoded, origin, self._trial.norm)).to(points)

@@ -35,7 +35,7 @@ class Trial:
         victim: as the attack may ask it.
         space: where records may be moved.
         norm: in which ε is measured.
-        radius: ε, cut to the range of the records; attacks that minimise the distance may go beyond.
+        radius: ε, cut to the range of the records; the whole range for attacks that minimise the distance.
         minimises: keep nearer examples, also beyond the radius; otherwise the first one within it.
         origin: encoded records, float32 (n, ...), not to be changed.
         best: encoded adversarial examples; the origin where there is none yet.
@@ -84,6 +84,14 @@ class Trial:
         self.best[rows[better]] = encoded[better]
         self.distance[rows[better]] = apart[better]
         return better
+
+    def replace(self, rows: Rows, encoded: Floats) -> None:
+        """Remember examples whether or not they fool anyone, where they are valid and in the ball: the attacker cannot
+        tell. Arguments as for `offer`."""
+        origin = self.origin[rows]
+        fine = self.space.within(encoded, origin, self.norm, self.radius)
+        self.best[rows[fine]] = encoded[fine]
+        self.distance[rows[fine]] = self.space.distance(encoded[fine], origin[fine], self.norm)
 
     def stored(self, encoded: Floats) -> npt.NDArray[Any]:
         """Encoded records as the victim's service reads them."""
@@ -154,7 +162,9 @@ class Evasion(DataToData):
             raise NotAssessable("the query budget leaves nothing to ask" if len(data) else "there are no records")
         space = self.space(data)
         origin = np.ascontiguousarray(modality.of(data.schema).encode(np.asarray(data.x[:n]), data.schema))
-        return Trial(data, victim, space, self.norm, self.radius(space), self.minimises, origin)
+        # Who seeks the nearest example looks everywhere; the judge cuts at ε.
+        radius = space.reach(self.norm) if self.minimises else self.radius(space)
+        return Trial(data, victim, space, self.norm, radius, self.minimises, origin)
 
     def space(self, data: Dataset) -> Space:
         """Where these records may be moved; its units come from the schema, and from the records where it has none.

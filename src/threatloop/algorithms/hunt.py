@@ -31,7 +31,10 @@ class Hunt:
     Attributes:
         ball: around every record of the chunk.
         labels: true classes, (n,).
+        first_logits: the victim's answers to the records as they are, (n, classes), once `begin` has asked.
     """
+
+    first_logits: torch.Tensor
 
     def __init__(self, trial: Trial, rows: npt.NDArray[np.int64], progress: Progress, expectation: int = 1) -> None:
         self.trial, self.rows, self.progress, self.expectation = trial, rows, progress, expectation
@@ -99,6 +102,7 @@ class Hunt:
         """
         everyone = torch.arange(len(self.labels))
         logits, _, gradient = self.climb(self.ball.origin, self.labels, loss)
+        self.first_logits = logits
         wrong = self.catch(everyone, self.ball.origin, logits)
         right = everyone[~wrong]
         live = gradient[right].flatten(1).abs().amax(dim=1) > 0

@@ -12,8 +12,6 @@ from threatloop.core.access import Capability
 from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 
-CHUNK = 256
-
 
 class HopSkipJump(Evasion):
     """Walks along the decision boundary towards each record, from the victim's labels alone.
@@ -64,34 +62,11 @@ class HopSkipJump(Evasion):
         """A look at all records, then a walk for each that the victim gets right."""
         import torch
 
-        from threatloop.algorithms.black_box import Points, budgets, other_starts
-        from threatloop.algorithms.hopskipjump import HopSkipJump as Walk
-        from threatloop.algorithms.hopskipjump import Setting
+        from threatloop.algorithms.label_walk import LabelWalk
 
         everyone = np.arange(len(trial.origin))
-        labels = trial.victim.labels(trial.stored(trial.origin))
-        wrong = labels != trial.y
-        trial.offer(everyone[wrong], trial.origin[wrong])
+        walk = LabelWalk(trial, everyone, torch.Generator().manual_seed(bench.streams.integer("walk")))
         bench.progress.keep(trial.result())
-        reach = trial.space.reach(trial.norm)
-        known = Points(trial, everyone, reach).x
-        generator = torch.Generator().manual_seed(bench.streams.integer("walk"))
-        right = everyone[~wrong]
-        for first in range(0, len(right), CHUNK):
-            points = Points(trial, right[first : first + CHUNK], reach)
-            starts = other_starts(points.x, points.y, known, torch.from_numpy(labels), trial.norm)
-            walk = Walk(
-                points.errs,
-                points.x,
-                points.low,
-                points.high,
-                budgets(trial.victim.ledger.left, len(points.x), self.queries_per_record - 1),
-                Setting(trial.norm, self.evaluations),
-                generator,
-                None if points.plain else points.distances,
-            )
-            walk.run(starts)
-            found = walk.distance.isfinite().nonzero()[:, 0]
-            points.offer(walk.best[found], found)
+        for done in walk.run(self.queries_per_record - 1, self.evaluations):
             bench.progress.keep(trial.result())
-            bench.progress.report(min(first + CHUNK, len(right)) / len(right))
+            bench.progress.report(done)

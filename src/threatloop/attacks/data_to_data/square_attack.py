@@ -68,7 +68,8 @@ class SquareAttack(Evasion):
         everyone = np.arange(len(trial.origin))
         margins = lead(trial.victim.log_probs(trial.stored(trial.origin)), torch.from_numpy(trial.y))
         wrong = (margins <= 0).numpy()
-        trial.offer(everyone[wrong], trial.origin[wrong])
+        if wrong.any():
+            trial.offer(everyone[wrong], trial.origin[wrong])
         bench.progress.keep(trial.result())
         right = everyone[~wrong]
         patches = modality.of(trial.source.schema).patches(trial.source.schema, trial.space)

@@ -1,0 +1,56 @@
+"""HopSkipJump on the records of a trial: a look at all of them, then walks for those that the victim gets right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from threatloop.algorithms.black_box import Points, Rows, budgets, other_starts
+from threatloop.algorithms.evasion import Trial
+from threatloop.algorithms.hopskipjump import HopSkipJump, Setting
+
+CHUNK = 256
+
+
+class LabelWalk:
+    """The victim is asked about every record once, here; those that it gets wrong are offered as they are.
+
+    Args:
+        trial: where the nearest examples are offered.
+        rows: positions among its records, in the order in which a short budget serves them.
+        generator: draws the noise.
+
+    Raises:
+        BudgetExhausted: not every record can be asked about.
+    """
+
+    def __init__(self, trial: Trial, rows: Rows, generator: torch.Generator) -> None:
+        self._trial, self._generator, self._reach = trial, generator, trial.space.reach(trial.norm)
+        labels = trial.victim.labels(trial.stored(trial.origin[rows]))
+        wrong = labels != trial.y[rows]
+        if wrong.any():
+            trial.offer(rows[wrong], trial.origin[rows[wrong]])
+        self._right = rows[~wrong]
+        self._known, self._labels = Points(trial, rows, self._reach).x, torch.from_numpy(np.asarray(labels))
+
+    def run(self, queries: int, evaluations: int) -> Iterator[float]:
+        """Walk in chunks, with at most so many queries a record; yields the share that is done."""
+        for first in range(0, len(self._right), CHUNK):
+            points = Points(self._trial, self._right[first : first + CHUNK], self._reach)
+            starts = other_starts(points.x, points.y, self._known, self._labels, self._trial.norm)
+            walk = HopSkipJump(
+                points.errs,
+                points.x,
+                points.low,
+                points.high,
+                budgets(self._trial.victim.ledger.left, len(points.x), queries),
+                Setting(self._trial.norm, evaluations),
+                self._generator,
+                None if points.plain else points.distances,
+            )
+            walk.run(starts)
+            found = walk.distance.isfinite().nonzero()[:, 0]
+            points.offer(walk.best[found], found)
+            yield min(1.0, (first + CHUNK) / len(self._right))

@@ -1,0 +1,91 @@
+"""The nearest adversarial example by a penalty: distance plus a constant times how right the victim is."""
+
+from __future__ import annotations
+
+from math import cos, pi
+
+import torch
+
+from threatloop.algorithms.hunt import Hunt, margin, surely_wrong
+
+ADAM = (0.9, 0.999, 1e-8)
+BISECTIONS = 8
+"""Forward passes that pull each example back towards its record, at the end."""
+
+
+class Penalty:
+    """Minimises |u|² + c · max(z_y − max z_other + κ, 0) by Adam, u the change in units of ε, c by binary search.
+
+    Carlini, Wagner 2017, arXiv 1608.04644, sections V and VI.
+
+    Args:
+        hunt: the chunk, with norm l2 and the whole range as its radius.
+        places: m records that the victim gets right.
+        gradient: of the victim's `margin` there, (m, ...).
+        confidence: κ ≥ 0, lead of the wrong class that is sought, in logits.
+
+    Attributes:
+        margins: lead of the wrong class at the last step, (m,).
+    """
+
+    def __init__(self, hunt: Hunt, places: torch.Tensor, gradient: torch.Tensor, confidence: float) -> None:
+        self.hunt, self.places, self.confidence = hunt, places, confidence
+        self.ball, self.labels = hunt.ball.take(places), hunt.labels[places]
+        self.margins = margin(hunt.first_logits[places], self.labels)
+        slope = (gradient * self.ball.unit).flatten(1).norm(dim=1).clamp_min(1e-6)
+        # Where the victim is linear, this constant makes the nearest point on its boundary the minimum.
+        self.constant = 2 * (confidence - self.margins) / slope**2
+        self.low, self.high = torch.zeros(len(places)), torch.full((len(places),), torch.inf)
+        self.start = torch.zeros_like(self.ball.origin)
+
+    def search(self, steps: int, learning_rate: float) -> None:
+        """One constant: descend, then raise it where nothing was found, else lower it."""
+        fooled = self._descend(steps, learning_rate)
+        self.high = torch.where(fooled, torch.minimum(self.high, self.constant), self.high)
+        self.low = torch.where(fooled, self.low, torch.maximum(self.low, self.constant))
+        between = (self.low + self.high) / 2
+        self.constant = torch.where(self.high.isfinite(), between, self.constant * 10)
+
+    def pull_back(self) -> None:
+        """Bisect between every record and its example."""
+        best = torch.from_numpy(self.hunt.trial.best[self.hunt.rows[self.places.numpy()]])
+        near, far = torch.zeros(len(self.places)), torch.ones(len(self.places))
+        for _ in range(BISECTIONS):
+            share = (near + far) / 2
+            points = self.ball.origin + (best - self.ball.origin) * _wide(share, best)
+            x = self.ball.harden(points)
+            wrong = self.hunt.catch(self.places, x, self.hunt.ask(x))
+            far, near = torch.where(wrong, share, far), torch.where(wrong, near, share)
+
+    def _descend(self, steps: int, learning_rate: float) -> torch.Tensor:
+        change = self.start.clone()
+        first, second = torch.zeros_like(change), torch.zeros_like(change)
+        fooled = torch.zeros(len(self.places), dtype=torch.bool)
+        b1, b2, tiny = ADAM
+        for step in range(1, steps + 1):
+            points = self.ball.project(self.ball.origin + self.ball.unit * change)
+            x = self.ball.harden(points)
+            logits, hinge, gradient = self.hunt.climb(x, self.labels, self._hinge)
+            self.hunt.catch(self.places, x, logits)
+            fooled |= surely_wrong(logits, self.labels) & (hinge <= 0)
+            self.margins = margin(logits, self.labels)
+            change = self._units(points)
+            slope = 2 * change + gradient * self.ball.unit * _wide(self.constant, change)
+            first = b1 * first + (1 - b1) * slope
+            second = b2 * second + (1 - b2) * slope**2
+            rate = learning_rate * (1 + cos(pi * (step - 1) / steps)) / 2
+            change = change - rate * (first / (1 - b1**step)) / ((second / (1 - b2**step)).sqrt() + tiny)
+        return fooled
+
+    def _hinge(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (self.confidence - margin(logits, labels)).clamp_min(0)
+
+    def _units(self, points: torch.Tensor) -> torch.Tensor:
+        """The change of the numbers in units of ε."""
+        unit = self.ball.unit
+        moved = points - self.ball.origin
+        return torch.where(self.ball.numeric & (unit > 0), moved / unit.clamp_min(1e-12), torch.zeros_like(moved))
+
+
+def _wide(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return values.view(-1, *([1] * (like.dim() - 1)))
