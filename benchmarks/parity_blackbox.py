@@ -1,0 +1,274 @@
+"""Prints Square, HopSkipJump, FAB and AutoAttack beside public implementations, on the same network at equal budgets.
+
+    python benchmarks/parity_blackbox.py [DATA_FOLDER] [--only pneumoniamnist,cifar10] [--norms linf,l2]
+        [--attacks square,hopskipjump,fab,autoattack] [--records 50] [--queries 1000]
+
+Peers are the Adversarial Robustness Toolbox and torchattacks, where they are installed; a peer that is not is left out.
+Robust accuracy is over all records, wrong ones included, at ε; the median distance is over the records that the network
+gets right and that both sides broke. Every query is counted by record in front of the network; of a label-only peer
+that does not stop at the budget, the nearest wrong answer within the budget counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from threatloop.algorithms.evasion import Evasion
+from threatloop.algorithms.training import RecipeTraining
+from threatloop.attacks.data_to_data.autoattack import AutoAttack
+from threatloop.attacks.data_to_data.fab import FAB
+from threatloop.attacks.data_to_data.hopskipjump import HopSkipJump
+from threatloop.attacks.data_to_data.square_attack import SquareAttack
+from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.bench import Bench, Resource
+from threatloop.core.recipe import Recipe
+from threatloop.core.seeds import Streams
+from threatloop.data.sources import parse_source
+from threatloop.models.build import load
+from threatloop.models.responder import local_service
+
+Floats = npt.NDArray[np.float32]
+STREAMS = Streams(3, ("parity",))
+SETS: dict[str, dict[str, Any]] = {
+    "pneumoniamnist": {"npz": "pneumoniamnist.npz"},
+    "cifar10": {"images": "cifar10_jpeg.zip", "limit": 5000},
+}
+RADII = {
+    "pneumoniamnist": {"linf": 8 / 255, "l2": 1.0},
+    "cifar10": {"linf": 2 / 255, "l2": 0.25},
+}
+Peer = Callable[["Setting", Any], Floats]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell of the table."""
+
+    model: Model
+    data: Dataset
+    norm: str
+    epsilon: float
+    queries: int
+
+    @property
+    def x(self) -> Floats:
+        return np.asarray(self.data.x, np.float32)
+
+
+class Counted(nn.Module):
+    """The network in front of a peer: counts records, and remembers the nearest wrong answer to one record."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.queries, self.watched = inner, 0, None
+        self.limit: int | None = None
+
+    def watch(self, x: Floats, y: int, norm: str, limit: int) -> None:
+        self.watched, self.nearest, self.best = (torch.from_numpy(x), y, norm), float("inf"), x
+        self.queries, self.limit = 0, limit
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answers: torch.Tensor = self.inner(x)
+        self.queries += len(x)
+        if self.watched is not None:
+            origin, y, norm = self.watched
+            apart = (x.detach() - origin).flatten(1)
+            far = apart.abs().amax(1) if norm == "linf" else apart.norm(dim=1)
+            far = torch.where(answers.argmax(1) != y, far, torch.inf)
+            far[self._beyond(len(x))] = torch.inf
+            if float(far.min()) < self.nearest:
+                self.nearest, self.best = float(far.min()), x[far.argmin()].detach().numpy().copy()
+        return answers
+
+    def _beyond(self, n: int) -> slice:
+        """Records of the last batch that came after the budget."""
+        assert self.limit is not None
+        return slice(max(0, n - max(0, self.queries - self.limit)), n)
+
+
+def victim(name: str, folder: Path) -> tuple[Model, Dataset]:
+    """A small CNN on half of the records (at most 3,000), and records that it did not see."""
+    written = dict(SETS[name])
+    data = parse_source(written).read(folder).dataset
+    order = STREAMS.numpy("split").permutation(len(data))
+    half = min(len(data) // 2, 3000)
+    training = RecipeTraining(Architecture(name="cnn"), Recipe(epochs=8, learning_rate=0.05, weight_decay=5e-4))
+    model = training.fit(data.take(order[:half]), STREAMS.child("victim"))
+    held = data.take(order[half : half + 500])
+    return model, held.with_x(np.asarray(held.x, np.float32) / (255 if held.x.dtype == np.uint8 else 1))
+
+
+def ours(attack: Evasion, setting: Setting) -> tuple[Floats, int]:
+    service = local_service(setting.model)
+    bench = Bench(STREAMS.child("ours"), {Resource.VICTIM: service})
+    found = attack.run(setting.data, bench).result
+    return np.asarray(found.x, np.float32), service.ledger.spent
+
+
+def art_classifier(net: nn.Module, setting: Setting) -> Any:
+    from art.estimators.classification import PyTorchClassifier
+
+    shape, classes = setting.x.shape[1:], setting.data.n_classes
+    return PyTorchClassifier(net, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0), device_type="cpu")
+
+
+def art_norm(setting: Setting) -> Any:
+    return np.inf if setting.norm == "linf" else 2
+
+
+def art_square(setting: Setting, net: Counted) -> Floats:
+    from art.attacks.evasion import SquareAttack as Peers
+
+    attack = Peers(
+        art_classifier(net, setting), art_norm(setting), eps=setting.epsilon, max_iter=setting.queries, p_init=0.8,
+        nb_restarts=1, batch_size=256, verbose=False,
+    )  # fmt: skip
+    return np.asarray(attack.generate(setting.x, setting.data.y))
+
+
+def torchattacks_square(setting: Setting, net: Counted) -> Floats:
+    import torchattacks
+
+    norm = "Linf" if setting.norm == "linf" else "L2"
+    attack = torchattacks.Square(net, norm=norm, eps=setting.epsilon, n_queries=setting.queries, seed=1)
+    return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
+
+
+def art_hopskipjump(setting: Setting, net: Counted) -> Floats:
+    """Record by record, so that the budget of each is known."""
+    from art.attacks.evasion import HopSkipJump as Peers
+
+    classifier, found = art_classifier(net, setting), setting.x.copy()
+    steps = max(1, int((1.5 * setting.queries / 100) ** (2 / 3)) + 2)
+    attack = Peers(
+        classifier, batch_size=256, norm=art_norm(setting), max_iter=steps, max_eval=10_000, init_eval=100,
+        init_size=100, verbose=False,
+    )  # fmt: skip
+    for i, (x, y) in enumerate(zip(setting.x, setting.data.y, strict=True)):
+        np.random.seed(i)  # noqa: NPY002
+        net.watch(x, int(y), setting.norm, setting.queries)
+        attack.generate(x[None], np.array([y]))
+        found[i] = net.best if np.isfinite(net.nearest) else x
+    net.watched = None
+    return found
+
+
+def torchattacks_fab(setting: Setting, net: Counted) -> Floats:
+    """Without its own cut at ε: it is given one that no example exceeds."""
+    import torchattacks
+
+    norm, far = ("Linf", 1.0) if setting.norm == "linf" else ("L2", 100.0)
+    attack = torchattacks.FAB(
+        net, norm=norm, eps=far, steps=100, n_restarts=1, multi_targeted=False, n_classes=setting.data.n_classes, seed=1
+    )
+    return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
+
+
+def art_autoattack(setting: Setting, net: Counted) -> Floats:
+    from art.attacks.evasion import AutoAttack as Peers
+
+    attack = Peers(
+        art_classifier(net, setting),
+        art_norm(setting),
+        eps=setting.epsilon,
+        eps_step=2 * setting.epsilon,
+        batch_size=256,
+    )
+    return np.asarray(attack.generate(setting.x, setting.data.y))
+
+
+def torchattacks_autoattack(setting: Setting, net: Counted) -> Floats:
+    import torchattacks
+
+    norm = "Linf" if setting.norm == "linf" else "L2"
+    attack = torchattacks.AutoAttack(
+        net, norm=norm, eps=setting.epsilon, version="standard", n_classes=setting.data.n_classes, seed=1
+    )
+    return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
+
+
+def own(name: str, setting: Setting) -> Evasion:
+    shared: dict[str, Any] = {"norm": setting.norm, "epsilon": setting.epsilon, "records": len(setting.data)}
+    if name == "square":
+        return SquareAttack(queries_per_record=setting.queries, **shared)
+    if name == "hopskipjump":
+        return HopSkipJump(queries_per_record=setting.queries, **shared)
+    return FAB(restarts=1, **shared) if name == "fab" else AutoAttack(**shared)
+
+
+PEERS: dict[str, dict[str, Peer]] = {
+    "square": {"art": art_square, "torchattacks": torchattacks_square},
+    "hopskipjump": {"art": art_hopskipjump},
+    "fab": {"torchattacks": torchattacks_fab},
+    "autoattack": {"art": art_autoattack, "torchattacks": torchattacks_autoattack},
+}
+
+
+def report(title: str, setting: Setting, moved: dict[str, tuple[Floats, float, float]], net: nn.Module) -> None:
+    """One line per implementation."""
+    with torch.no_grad():
+        clean = net(torch.from_numpy(setting.x)).argmax(1).numpy() != setting.data.y
+        wrong = {who: net(torch.from_numpy(x)).argmax(1).numpy() != setting.data.y for who, (x, _, _) in moved.items()}
+    far = {}
+    for who, (x, _, _) in moved.items():
+        apart = (x - setting.x).reshape(len(x), -1).astype(np.float64)
+        far[who] = np.abs(apart).max(axis=1) if setting.norm == "linf" else np.linalg.norm(apart, axis=1)
+    both = ~clean & np.logical_and.reduce(list(wrong.values()))
+    for who, (_, queries, seconds) in moved.items():
+        robust = 1 - (clean | (wrong[who] & (far[who] <= setting.epsilon * (1 + 1e-5)))).mean()
+        median = np.median(far[who][both]) if both.any() else np.nan
+        print(
+            f"{title:34s} {who:13s} robust {robust:.3f} (clean {1 - clean.mean():.3f})  median {median:.4f}"
+            f"  queries {queries:8.1f}  {seconds:6.1f} s",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", default="../shared/data", type=Path)
+    parser.add_argument("--only", default=",".join(SETS))
+    parser.add_argument("--attacks", default=",".join(PEERS))
+    parser.add_argument("--norms", default="linf,l2")
+    parser.add_argument("--records", default=50, type=int)
+    parser.add_argument("--queries", default=1000, type=int)
+    given = parser.parse_args()
+    for name in given.only.split(","):
+        model, held = victim(name, given.folder)
+        net = load(model)
+        for attack in given.attacks.split(","):
+            for norm in given.norms.split(","):
+                setting = Setting(model, held.take(slice(0, given.records)), norm, RADII[name][norm], given.queries)
+                compare(f"{name} {attack} {norm} {setting.epsilon:.3g}", attack, setting, net)
+
+
+def compare(title: str, attack: str, setting: Setting, net: nn.Module) -> None:
+    """Ours and every peer that is installed."""
+    began = time.perf_counter()
+    found, spent = ours(own(attack, setting), setting)
+    moved = {"threatloop": (found, spent / len(found), time.perf_counter() - began)}
+    for who, peer in PEERS[attack].items():
+        try:
+            importlib.import_module(who)
+        except ImportError:
+            continue
+        counted, began = Counted(net), time.perf_counter()
+        counted.eval()
+        x = peer(setting, counted)
+        moved[who] = (x, counted.queries / len(x), time.perf_counter() - began)
+    report(title, setting, moved, net)
+
+
+if __name__ == "__main__":
+    main()
