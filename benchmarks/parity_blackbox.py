@@ -79,6 +79,7 @@ class Counted(nn.Module):
         self.queries, self.limit = 0, limit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
         answers: torch.Tensor = self.inner(x)
         self.queries += len(x)
         if self.watched is not None:

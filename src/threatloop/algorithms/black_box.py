@@ -13,6 +13,8 @@ from threatloop.algorithms.square import Square
 from threatloop.modality.patches import Patches
 
 Rows = npt.NDArray[np.int64]
+STARTS = 5
+"""Other records that are tried as the start of a walk, the nearest first."""
 BLOCK = 512
 """Records whose mutual distances are computed at once."""
 
@@ -44,10 +46,14 @@ class Points:
             unit[block] = 1 / cost if trial.norm == "linf" else 2**0.5 / cost
         self._unit = torch.where(unit > 0, unit, 1.0).flatten()
         self.x, self.low, self.high = (
-            (part.expand_as(origin).flatten(1) / self._unit) for part in (origin, self._ball.low, self._ball.high)
+            self.flat(part.expand_as(origin)) for part in (origin, self._ball.low, self._ball.high)
         )
         self.y = torch.from_numpy(trial.y[rows].astype(np.int64))
         self.plain = self._ball.plain
+
+    def flat(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Encoded records (m, *shape) as points (m, d)."""
+        return encoded.flatten(1) / self._unit
 
     def relaxed(self, points: torch.Tensor) -> torch.Tensor:
         """Encoded (m, *shape), not yet valid."""
@@ -98,25 +104,24 @@ def lead(log_probs: npt.NDArray[np.float32], y: torch.Tensor) -> torch.Tensor:
 def other_starts(
     points: torch.Tensor, y: torch.Tensor, known: torch.Tensor, labels: torch.Tensor, norm: str
 ) -> torch.Tensor:
-    """For each point (n, d) the nearest of the known ones (m, d) that the victim does not give its class; else NaN.
+    """For each point (n, d) the nearest known ones (m, d) that are not of its class, (n, at most `STARTS`, d); NaN
+    where there are fewer.
 
     Args:
         points: records that are to be moved.
         y: (n,) their true labels.
-        known: records whose answers are known.
-        labels: (m,) these answers.
+        known: records whose classes are known, or thought to be.
+        labels: (m,) these classes.
         norm: of the distance.
     """
-    found = torch.full_like(points, torch.nan)
-    if not len(known):
-        return found
+    found = []
     for first in range(0, len(points), BLOCK):
         part = slice(first, first + BLOCK)
         apart = torch.cdist(points[part], known, p=torch.inf if norm == "linf" else 2)
         apart = torch.where(labels[None, :] == y[part, None], torch.inf, apart)
-        nearest, which = apart.min(dim=1)
-        found[part] = torch.where(nearest[:, None].isfinite(), known[which], torch.nan)
-    return found
+        nearest, which = apart.topk(min(STARTS, len(known)), dim=1, largest=False)
+        found.append(torch.where(nearest[:, :, None].isfinite(), known[which], torch.nan))
+    return torch.cat(found)
 
 
 def budgets(left: int | None, n: int, each: int) -> torch.Tensor:

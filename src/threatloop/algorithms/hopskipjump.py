@@ -44,7 +44,7 @@ class HopSkipJump:
 
     Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack", arXiv 1904.02144, algorithm 2 with the parameters of section V
     (θ = 1 / (d√d) for l2 and 1 / d² for linf, baseline-corrected estimates, geometric step sizes). The start differs:
-    the attacker's nearest other record that the model takes for another class comes first, uniform noise only where
+    the attacker's nearest other records that the model takes for another class come first, uniform noise only where
     there is none; both are drawn to the boundary by bisection.
 
     Args:
@@ -86,21 +86,21 @@ class HopSkipJump:
         """Walk until every budget is spent.
 
         Args:
-            starts: (n, d) points at which the model is thought to err; NaN where none is known.
+            starts: (n, k, d) points at which the model is thought to err, the best first; NaN where none is known.
 
         Raises:
             BudgetExhausted: the service's own limit came first; ``best`` holds what was found.
         """
         rows = self._affordable(torch.arange(len(self._x)), 2)
         self.left[rows] -= 1  # for the push at the end
-        rows = walking = self._started(rows, starts)
-        self._bisect(rows)
+        found = walking = self._started(rows, starts)
+        self._bisect(found)
         step = 1
         while len(walking := self._affordable(walking, FEWEST + STEP_RESERVE)):
             self._advance(walking, step)
             step += 1
         self.left[rows] += 1
-        self._push(rows)
+        self._push(found)
 
     def _push(self, rows: torch.Tensor) -> None:
         """The best points a little further out, where the model errs there too."""
@@ -173,8 +173,8 @@ class HopSkipJump:
             if not len(missing):
                 break
             tries = self._uniform(missing)
-            if turn == 0:
-                tries = torch.where(starts[missing].isnan(), tries, starts[missing])
+            if turn < starts.shape[1]:
+                tries = torch.where(starts[missing, turn].isnan(), tries, starts[missing, turn])
             tries = self._clip(tries, missing)
             wrong = self._ask(tries, missing)
             self._at[missing[wrong]] = tries[wrong]

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from threatloop import modality
 from threatloop.algorithms.black_box import Points, Rows, budgets, other_starts
 from threatloop.algorithms.evasion import Trial
 from threatloop.algorithms.hopskipjump import HopSkipJump, Setting
+from threatloop.core.assets import Dataset
 
 CHUNK = 256
+MOST_OTHERS = 2000
+"""Of the attacker's other records that can be starting points."""
 
 
 class LabelWalk:
@@ -21,19 +25,24 @@ class LabelWalk:
         trial: where the nearest examples are offered.
         rows: positions among its records, in the order in which a short budget serves them.
         generator: draws the noise.
+        others: more records of the attacker's. Where the true label of one is another, it is taken for a point at which
+            the victim errs about the record that is walked towards; a query tells.
 
     Raises:
         BudgetExhausted: not every record can be asked about.
     """
 
-    def __init__(self, trial: Trial, rows: Rows, generator: torch.Generator) -> None:
+    def __init__(self, trial: Trial, rows: Rows, generator: torch.Generator, others: Dataset) -> None:
         self._trial, self._generator, self._reach = trial, generator, trial.space.reach(trial.norm)
         labels = trial.victim.labels(trial.stored(trial.origin[rows]))
         wrong = labels != trial.y[rows]
         if wrong.any():
             trial.offer(rows[wrong], trial.origin[rows[wrong]])
         self._right = rows[~wrong]
-        self._known, self._labels = Points(trial, rows, self._reach).x, torch.from_numpy(np.asarray(labels))
+        points, others = Points(trial, rows, self._reach), others.take(slice(0, MOST_OTHERS))
+        encoded = modality.of(others.schema).encode(np.asarray(others.x), others.schema)
+        self._known = torch.cat([points.x, points.flat(torch.from_numpy(np.ascontiguousarray(encoded)))])
+        self._labels = torch.from_numpy(np.concatenate([labels, others.y]))
 
     def run(self, queries: int, evaluations: int) -> Iterator[float]:
         """Walk in chunks, with at most so many queries a record; yields the share that is done."""

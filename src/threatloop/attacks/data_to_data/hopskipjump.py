@@ -17,7 +17,7 @@ class HopSkipJump(Evasion):
     """Walks along the decision boundary towards each record, from the victim's labels alone.
 
     Threat model: the attacker sees the victim's label for records of his choice, and knows the true ones. He holds the
-    records that he attacks; each is the other's starting point where the victim takes it for another class. The walk
+    records that he attacks, and others; one that the victim takes for another class is where a walk starts. The walk
     minimises the distance: ``epsilon`` only says which distances count as a success.
 
     Returns what `Evasion` says. Asks at most ``queries_per_record`` records for each attacked one, the first look
@@ -65,7 +65,8 @@ class HopSkipJump(Evasion):
         from threatloop.algorithms.label_walk import LabelWalk
 
         everyone = np.arange(len(trial.origin))
-        walk = LabelWalk(trial, everyone, torch.Generator().manual_seed(bench.streams.integer("walk")))
+        others = trial.source.take(slice(len(everyone), None))
+        walk = LabelWalk(trial, everyone, torch.Generator().manual_seed(bench.streams.integer("walk")), others)
         bench.progress.keep(trial.result())
         for done in walk.run(self.queries_per_record - 1, self.evaluations):
             bench.progress.keep(trial.result())

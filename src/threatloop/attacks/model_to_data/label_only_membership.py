@@ -87,7 +87,8 @@ class LabelOnlyMembership(Probe[Service]):
         from threatloop.algorithms.label_walk import LabelWalk
 
         candidates = bench.data(Resource.CANDIDATES)
-        chosen = bench.streams.numpy("order").permutation(len(candidates))[: self._affordable(source)]
+        order, asked = bench.streams.numpy("order").permutation(len(candidates)), self._affordable(source)
+        chosen, others = order[:asked], candidates.take(order[asked:])
         trial = self._trial(candidates.take(chosen), source)
         generator = torch.Generator().manual_seed(bench.streams.integer(self.method))
 
@@ -98,7 +99,7 @@ class LabelOnlyMembership(Probe[Service]):
 
         if self.method == "noise":
             return evidence(survival(trial, self.queries_per_record, generator))
-        walk = LabelWalk(trial, np.arange(len(chosen)), generator)
+        walk = LabelWalk(trial, np.arange(len(chosen)), generator, others)
         for done in walk.run(self.queries_per_record - 1, EVALUATIONS):
             bench.progress.report(done)
         return evidence(np.minimum(trial.distance, trial.radius))
