@@ -71,8 +71,9 @@ class Counted(nn.Module):
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner, self.queries, self.watched = inner, 0, None
+        self.inner, self.queries = inner, 0
         self.limit: int | None = None
+        self.watched: tuple[torch.Tensor, int, str] | None = None
 
     def watch(self, x: Floats, y: int, norm: str, limit: int) -> None:
         self.watched, self.nearest, self.best = (torch.from_numpy(x), y, norm), float("inf"), x
@@ -118,10 +119,9 @@ def ours(attack: Evasion, setting: Setting) -> tuple[Floats, int]:
 
 
 def art_classifier(net: nn.Module, setting: Setting) -> Any:
-    from art.estimators.classification import PyTorchClassifier
-
+    kind = importlib.import_module("art.estimators.classification").PyTorchClassifier
     shape, classes = setting.x.shape[1:], setting.data.n_classes
-    return PyTorchClassifier(net, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0), device_type="cpu")
+    return kind(net, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0), device_type="cpu")
 
 
 def art_norm(setting: Setting) -> Any:
@@ -129,9 +129,8 @@ def art_norm(setting: Setting) -> Any:
 
 
 def art_square(setting: Setting, net: Counted) -> Floats:
-    from art.attacks.evasion import SquareAttack as Peers
-
-    attack = Peers(
+    kind = importlib.import_module("art.attacks.evasion").SquareAttack
+    attack = kind(
         art_classifier(net, setting), art_norm(setting), eps=setting.epsilon, max_iter=setting.queries, p_init=0.8,
         nb_restarts=1, batch_size=256, verbose=False,
     )  # fmt: skip
@@ -139,8 +138,7 @@ def art_square(setting: Setting, net: Counted) -> Floats:
 
 
 def torchattacks_square(setting: Setting, net: Counted) -> Floats:
-    import torchattacks
-
+    torchattacks = importlib.import_module("torchattacks")
     norm = "Linf" if setting.norm == "linf" else "L2"
     attack = torchattacks.Square(net, norm=norm, eps=setting.epsilon, n_queries=setting.queries, seed=1)
     return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
@@ -148,11 +146,10 @@ def torchattacks_square(setting: Setting, net: Counted) -> Floats:
 
 def art_hopskipjump(setting: Setting, net: Counted) -> Floats:
     """Record by record, so that the budget of each is known."""
-    from art.attacks.evasion import HopSkipJump as Peers
-
+    kind = importlib.import_module("art.attacks.evasion").HopSkipJump
     classifier, found = art_classifier(net, setting), setting.x.copy()
     steps = max(1, int((1.5 * setting.queries / 100) ** (2 / 3)) + 2)
-    attack = Peers(
+    attack = kind(
         classifier, batch_size=256, norm=art_norm(setting), max_iter=steps, max_eval=10_000, init_eval=100,
         init_size=100, verbose=False,
     )  # fmt: skip
@@ -167,8 +164,7 @@ def art_hopskipjump(setting: Setting, net: Counted) -> Floats:
 
 def torchattacks_fab(setting: Setting, net: Counted) -> Floats:
     """Without its own cut at ε: it is given one that no example exceeds."""
-    import torchattacks
-
+    torchattacks = importlib.import_module("torchattacks")
     norm, far = ("Linf", 1.0) if setting.norm == "linf" else ("L2", 100.0)
     attack = torchattacks.FAB(
         net, norm=norm, eps=far, steps=100, n_restarts=1, multi_targeted=False, n_classes=setting.data.n_classes, seed=1
@@ -177,9 +173,8 @@ def torchattacks_fab(setting: Setting, net: Counted) -> Floats:
 
 
 def art_autoattack(setting: Setting, net: Counted) -> Floats:
-    from art.attacks.evasion import AutoAttack as Peers
-
-    attack = Peers(
+    kind = importlib.import_module("art.attacks.evasion").AutoAttack
+    attack = kind(
         art_classifier(net, setting),
         art_norm(setting),
         eps=setting.epsilon,
@@ -190,8 +185,7 @@ def art_autoattack(setting: Setting, net: Counted) -> Floats:
 
 
 def torchattacks_autoattack(setting: Setting, net: Counted) -> Floats:
-    import torchattacks
-
+    torchattacks = importlib.import_module("torchattacks")
     norm = "Linf" if setting.norm == "linf" else "L2"
     attack = torchattacks.AutoAttack(
         net, norm=norm, eps=setting.epsilon, version="standard", n_classes=setting.data.n_classes, seed=1
@@ -244,13 +238,15 @@ def main() -> None:
     parser.add_argument("--norms", default="linf,l2")
     parser.add_argument("--records", default=50, type=int)
     parser.add_argument("--queries", default=1000, type=int)
+    parser.add_argument("--epsilon", type=float, help="instead of the data set's own")
     given = parser.parse_args()
     for name in given.only.split(","):
         model, held = victim(name, given.folder)
         net = load(model)
         for attack in given.attacks.split(","):
             for norm in given.norms.split(","):
-                setting = Setting(model, held.take(slice(0, given.records)), norm, RADII[name][norm], given.queries)
+                radius = given.epsilon or RADII[name][norm]
+                setting = Setting(model, held.take(slice(0, given.records)), norm, radius, given.queries)
                 compare(f"{name} {attack} {norm} {setting.epsilon:.3g}", attack, setting, net)
 
 

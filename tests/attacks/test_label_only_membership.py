@@ -36,7 +36,7 @@ class Islands:
         nearest = apart.argmin(axis=1)
         inside = apart[np.arange(len(x)), nearest] < self._reach[nearest]
         label = np.where(inside, self._y[nearest], (self._y[nearest] + 1) % self._classes)
-        return np.log(0.1 + np.eye(self._classes)[label]).astype(np.float32)
+        return np.asarray(np.log(0.1 + np.eye(self._classes)[label]), np.float32)
 
     def differentiable(self) -> Any:
         raise NotImplementedError
