@@ -25,7 +25,7 @@ def checkpoints(steps: int) -> list[int]:
     """Steps after which the step size may be halved, rising."""
     shares, found = [0.0, FIRST], []
     while shares[-1] < 1:
-        found.append(ceil(shares[-1] * steps))
+        found.append(ceil(shares[-1] * steps - 1e-9))
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - SHORTER, SHORTEST))
     return sorted(set(found))
 
