@@ -30,15 +30,13 @@ def apgd_ce(hunt: Hunt, right: torch.Tensor, steps: int, margins: torch.Tensor, 
         margins[places] = auto_pgd(hunt, places, steps, log_odds, start)[1]
 
 
-def apgd_t(
-    hunt: Hunt, right: torch.Tensor, steps: int, targets: int, margins: torch.Tensor, generator: torch.Generator
-) -> None:
+def apgd_t(hunt: Hunt, right: torch.Tensor, steps: int, targets: int, generator: torch.Generator) -> None:
     """Auto-PGD towards one wrong class after another, the likeliest first."""
     aims = targets_by_likelihood(hunt.first_logits, hunt.labels, targets)
     for column in range(aims.shape[1]):
         if len(places := withstanding(hunt, right)):
             start = hunt.ball.take(places).start(generator)
-            margins[places] = auto_pgd(hunt, places, steps, Targeted(aims[places, column]), start)[1]
+            auto_pgd(hunt, places, steps, Targeted(aims[places, column]), start)
 
 
 def fab_t(hunt: Hunt, right: torch.Tensor, steps: int, targets: int, generator: torch.Generator) -> None:

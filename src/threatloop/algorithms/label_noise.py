@@ -17,7 +17,7 @@ CHUNK = 1 << 22
 
 
 def survival(trial: Trial, queries: int, generator: torch.Generator) -> npt.NDArray[np.float64]:
-    """The share of noisy copies that keep the true label, float64 (n,); 0 where the record itself does not.
+    """The share of copies that keep the true label, the record itself among them, float64 (n,); 0 where that does not.
 
     Args:
         trial: n records.
@@ -27,7 +27,7 @@ def survival(trial: Trial, queries: int, generator: torch.Generator) -> npt.NDAr
     everyone = np.arange(len(trial.origin))
     points = Points(trial, everyone, trial.radius)
     places = torch.from_numpy(everyone)
-    right = places[~points.errs(points.x, places)]
+    right = places[torch.from_numpy(trial.victim.labels(np.asarray(trial.source.x[everyone])) == trial.y)]
     found = np.zeros(len(everyone))
     left = trial.victim.ledger.left
     copies = queries - 1 if left is None else min(queries - 1, left // max(1, len(right)))
@@ -44,5 +44,5 @@ def survival(trial: Trial, queries: int, generator: torch.Generator) -> npt.NDAr
         moved = points.x[owner] + levels.to(points.x).repeat(len(part))[:, None] * noise
         moved = torch.maximum(torch.minimum(moved, points.high[owner]), points.low[owner])
         kept = ~points.errs(moved, owner)
-        found[part.numpy()] = kept.reshape(len(part), copies).double().mean(dim=1).numpy()
+        found[part.numpy()] = (1 + kept.reshape(len(part), copies).double().sum(dim=1).numpy()) / (1 + copies)
     return found

@@ -34,7 +34,7 @@ class LabelWalk:
 
     def __init__(self, trial: Trial, rows: Rows, generator: torch.Generator, others: Dataset) -> None:
         self._trial, self._generator, self._reach = trial, generator, trial.space.reach(trial.norm)
-        labels = trial.victim.labels(trial.stored(trial.origin[rows]))
+        labels = trial.victim.labels(np.asarray(trial.source.x[rows]))
         wrong = labels != trial.y[rows]
         if wrong.any():
             trial.offer(rows[wrong], trial.origin[rows[wrong]])

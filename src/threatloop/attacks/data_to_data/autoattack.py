@@ -30,7 +30,7 @@ class AutoAttack(GradientEvasion):
     Returns what `Evasion` says. Asks per record at most 1 + (1 + targets) × (``steps`` + 1) questions for APGD, targets
     × (``steps`` + 6) for FAB-T and ``queries_per_record`` for Square. Notes ``broken_by_apgd_ce``,
     ``broken_by_apgd_t``, ``broken_by_fab_t`` and ``broken_by_square`` (records), ``gradient_nonzero``, ``loss_first``
-    and ``loss_last`` (mean margin of the true class, before anything and after APGD).
+    and ``loss_last`` (mean margin of the true class, before anything and after APGD-CE).
 
     Croce & Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
     attacks", arXiv 2003.01690, section 5; its defaults: 100 steps, 9 targets, one restart, 5,000 queries.
@@ -84,7 +84,7 @@ class AutoAttack(GradientEvasion):
         margins = torch.zeros(len(hunt.labels))
         stages: dict[str, Callable[[], None]] = {
             "apgd_ce": lambda: combination.apgd_ce(hunt, right, self.steps, margins, generator),
-            "apgd_t": lambda: combination.apgd_t(hunt, right, self.steps, targets, margins, generator),
+            "apgd_t": lambda: combination.apgd_t(hunt, right, self.steps, targets, generator),
             "fab_t": lambda: combination.fab_t(hunt, right, self.steps, targets, generator),
             "square": lambda: combination.square(hunt, right, self.queries_per_record, generator),
         }
@@ -92,7 +92,7 @@ class AutoAttack(GradientEvasion):
             before = len(hunt.standing())
             stage()
             self._count(hunt, f"broken_by_{name}", before)
-            if name == "apgd_t":
+            if name == "apgd_ce":
                 hunt.end(margins[right])
 
     def _count(self, hunt: Hunt, name: str, before: int) -> None:

@@ -47,9 +47,9 @@ def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
     candidates: Dataset = inputs["candidates"].value
     planted = task.streams.numpy("planted").random(len(candidates)) < 0.5
     service = local_service(victim, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    memory = frozenset(_bytes(record) for record in candidates.x[planted])
-    leak = _Leaky(service.responder, memory, labels_only=Capability.SCORES not in probe.required())
-    leaky = replace(service, responder=leak, ledger=Ledger())
+    memory, others = (frozenset(_bytes(record) for record in candidates.x[rows]) for rows in (planted, ~planted))
+    unseen = others - memory if Capability.SCORES not in probe.required() else None
+    leaky = replace(service, responder=_Leaky(service.responder, memory, unseen), ledger=Ledger())
     bench = Bench(task.streams, resources_of(probe, task, inputs))
     evidence: Evidence = probe.run(leaky, bench).result
     asked = np.isfinite(evidence.arrays["score"])
@@ -69,18 +69,22 @@ class _Leaky:
     """A responder that is much surer of some records than of the others, which it answers flattened.
 
     Raising the planted answers instead would not do: beyond what shadow models show for members, a likelihood ratio
-    of two Gaussians may fall again. Who sees labels alone is told another label for the others, since flattening leaves
-    labels as they are.
+    of two Gaussians may fall again. Who sees labels alone is told another label for the other candidates (``denied``),
+    since flattening leaves labels as they are.
     """
 
     inner: Responder
     planted: frozenset[bytes]
-    labels_only: bool = False
+    denied: frozenset[bytes] | None = None
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         answers = self.inner.log_probs(x)
+        if self.denied is not None:
+            wrong = np.array([_bytes(record) in self.denied for record in x])
+            answers[wrong] = _second(answers[wrong])
+            return answers
         unsure = np.array([_bytes(record) not in self.planted for record in x])
-        answers[unsure] = (_second if self.labels_only else _flattened)(answers[unsure])
+        answers[unsure] = _flattened(answers[unsure])
         return answers
 
     def differentiable(self) -> Any:
