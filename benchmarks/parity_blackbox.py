@@ -1,7 +1,7 @@
 """Prints Square, HopSkipJump, FAB and AutoAttack beside public implementations, on the same network at equal budgets.
 
     python benchmarks/parity_blackbox.py [DATA_FOLDER] [--only pneumoniamnist,cifar10] [--norms linf,l2]
-        [--attacks square,hopskipjump,fab,autoattack] [--records 50] [--queries 1000]
+        [--attacks square,hopskipjump,fab,autoattack] [--peers art,torchattacks] [--records 50] [--queries 1000]
 
 Peers are the Adversarial Robustness Toolbox and torchattacks, where they are installed; a peer that is not is left out.
 Robust accuracy is over all records, wrong ones included, at ε; the median distance is over the records that the network
@@ -12,7 +12,7 @@ that does not stop at the budget, the nearest wrong answer within the budget cou
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,10 +44,9 @@ SETS: dict[str, dict[str, Any]] = {
     "pneumoniamnist": {"npz": "pneumoniamnist.npz"},
     "cifar10": {"images": "cifar10_jpeg.zip", "limit": 5000},
 }
-RADII = {
-    "pneumoniamnist": {"linf": 8 / 255, "l2": 1.0},
-    "cifar10": {"linf": 2 / 255, "l2": 0.25},
-}
+RADII = {"pneumoniamnist": {"linf": 8 / 255, "l2": 1.0}, "cifar10": {"linf": 2 / 255, "l2": 0.25}}
+ART_NORMS: dict[str, Any] = {"linf": np.inf, "l2": 2}
+TORCHATTACKS_NORMS = {"linf": "Linf", "l2": "L2"}
 Peer = Callable[["Setting", Any], Floats]
 
 
@@ -124,22 +123,18 @@ def art_classifier(net: nn.Module, setting: Setting) -> Any:
     return kind(net, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0), device_type="cpu")
 
 
-def art_norm(setting: Setting) -> Any:
-    return np.inf if setting.norm == "linf" else 2
-
-
 def art_square(setting: Setting, net: Counted) -> Floats:
     kind = importlib.import_module("art.attacks.evasion").SquareAttack
     attack = kind(
-        art_classifier(net, setting), art_norm(setting), eps=setting.epsilon, max_iter=setting.queries, p_init=0.8,
-        nb_restarts=1, batch_size=256, verbose=False,
+        art_classifier(net, setting), ART_NORMS[setting.norm], eps=setting.epsilon, max_iter=setting.queries,
+        p_init=0.8, nb_restarts=1, batch_size=256, verbose=False,
     )  # fmt: skip
     return np.asarray(attack.generate(setting.x, setting.data.y))
 
 
 def torchattacks_square(setting: Setting, net: Counted) -> Floats:
     torchattacks = importlib.import_module("torchattacks")
-    norm = "Linf" if setting.norm == "linf" else "L2"
+    norm = TORCHATTACKS_NORMS[setting.norm]
     attack = torchattacks.Square(net, norm=norm, eps=setting.epsilon, n_queries=setting.queries, seed=1)
     return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
 
@@ -150,7 +145,7 @@ def art_hopskipjump(setting: Setting, net: Counted) -> Floats:
     classifier, found = art_classifier(net, setting), setting.x.copy()
     steps = max(1, int((1.5 * setting.queries / 100) ** (2 / 3)) + 2)
     attack = kind(
-        classifier, batch_size=256, norm=art_norm(setting), max_iter=steps, max_eval=10_000, init_eval=100,
+        classifier, batch_size=256, norm=ART_NORMS[setting.norm], max_iter=steps, max_eval=10_000, init_eval=100,
         init_size=100, verbose=False,
     )  # fmt: skip
     for i, (x, y) in enumerate(zip(setting.x, setting.data.y, strict=True)):
@@ -176,7 +171,7 @@ def art_autoattack(setting: Setting, net: Counted) -> Floats:
     kind = importlib.import_module("art.attacks.evasion").AutoAttack
     attack = kind(
         art_classifier(net, setting),
-        art_norm(setting),
+        ART_NORMS[setting.norm],
         eps=setting.epsilon,
         eps_step=2 * setting.epsilon,
         batch_size=256,
@@ -186,7 +181,7 @@ def art_autoattack(setting: Setting, net: Counted) -> Floats:
 
 def torchattacks_autoattack(setting: Setting, net: Counted) -> Floats:
     torchattacks = importlib.import_module("torchattacks")
-    norm = "Linf" if setting.norm == "linf" else "L2"
+    norm = TORCHATTACKS_NORMS[setting.norm]
     attack = torchattacks.AutoAttack(
         net, norm=norm, eps=setting.epsilon, version="standard", n_classes=setting.data.n_classes, seed=1
     )
@@ -195,11 +190,14 @@ def torchattacks_autoattack(setting: Setting, net: Counted) -> Floats:
 
 def own(name: str, setting: Setting) -> Evasion:
     shared: dict[str, Any] = {"norm": setting.norm, "epsilon": setting.epsilon, "records": len(setting.data)}
-    if name == "square":
-        return SquareAttack(queries_per_record=setting.queries, **shared)
-    if name == "hopskipjump":
-        return HopSkipJump(queries_per_record=setting.queries, **shared)
-    return FAB(restarts=1, **shared) if name == "fab" else AutoAttack(**shared)
+    asked = {"queries_per_record": setting.queries}
+    made: dict[str, Callable[[], Evasion]] = {
+        "square": lambda: SquareAttack(**asked, **shared),
+        "hopskipjump": lambda: HopSkipJump(**asked, **shared),
+        "fab": lambda: FAB(restarts=1, **shared),
+        "autoattack": lambda: AutoAttack(**shared),
+    }
+    return made[name]()
 
 
 PEERS: dict[str, dict[str, Peer]] = {
@@ -233,12 +231,12 @@ def report(title: str, setting: Setting, moved: dict[str, tuple[Floats, float, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", default="../shared/data", type=Path)
-    parser.add_argument("--only", default=",".join(SETS))
-    parser.add_argument("--attacks", default=",".join(PEERS))
-    parser.add_argument("--norms", default="linf,l2")
-    parser.add_argument("--records", default=50, type=int)
-    parser.add_argument("--queries", default=1000, type=int)
     parser.add_argument("--epsilon", type=float, help="instead of the data set's own")
+    lists = {"only": SETS, "attacks": PEERS, "peers": ("art", "torchattacks"), "norms": ("linf", "l2")}
+    for name, allowed in lists.items():
+        parser.add_argument(f"--{name}", default=",".join(allowed))
+    for name, number in {"records": 50, "queries": 1000}.items():
+        parser.add_argument(f"--{name}", default=number, type=int)
     given = parser.parse_args()
     for name in given.only.split(","):
         model, held = victim(name, given.folder)
@@ -247,18 +245,16 @@ def main() -> None:
             for norm in given.norms.split(","):
                 radius = given.epsilon or RADII[name][norm]
                 setting = Setting(model, held.take(slice(0, given.records)), norm, radius, given.queries)
-                compare(f"{name} {attack} {norm} {setting.epsilon:.3g}", attack, setting, net)
+                compare(f"{name} {attack} {norm} {setting.epsilon:.3g}", attack, setting, net, given.peers.split(","))
 
 
-def compare(title: str, attack: str, setting: Setting, net: nn.Module) -> None:
+def compare(title: str, attack: str, setting: Setting, net: nn.Module, peers: list[str]) -> None:
     """Ours and every peer that is installed."""
     began = time.perf_counter()
     found, spent = ours(own(attack, setting), setting)
     moved = {"threatloop": (found, spent / len(found), time.perf_counter() - began)}
     for who, peer in PEERS[attack].items():
-        try:
-            importlib.import_module(who)
-        except ImportError:
+        if who not in peers or importlib.util.find_spec(who) is None:
             continue
         counted, began = Counted(net), time.perf_counter()
         counted.eval()

@@ -133,7 +133,7 @@ class HopSkipJump:
     def _estimate(self, rows: torch.Tensor, far: torch.Tensor, step: int) -> torch.Tensor:
         """Unit direction (m, d) in which the model errs more, from the answers around the boundary point."""
         d = self._x.shape[1]
-        delta = torch.full_like(far, FIRST_DELTA) if step == 1 else far * self._theta * self._root(d)
+        delta = torch.full_like(far, FIRST_DELTA) if step == 1 else far / d
         wanted = min(int(self._setting.evaluations * step**0.5), self._setting.most_evaluations)
         # What bisection and step will need comes off the last estimate: a walk that cannot finish its step is no use.
         reserve = STEP_RESERVE + self._bisection_steps()
@@ -217,9 +217,6 @@ class HopSkipJump:
     def _bisection_steps(self) -> int:
         """Halvings until the interval is no longer than θ."""
         return 1 + int(torch.tensor(1 / self._theta).log2().ceil())
-
-    def _root(self, d: int) -> float:
-        return float(d) if self._setting.norm == "linf" else d**0.5
 
     def _take(self, rows: torch.Tensor, points: torch.Tensor) -> None:
         """Keep those of these adversarial points that are nearer than what is known."""
