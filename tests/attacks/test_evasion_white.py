@@ -166,7 +166,8 @@ def test_carlini_wagner_finds_the_nearest_example(classes: int) -> None:
     least, distance = needed(data, weight, bias, 2), found.records["evasion.distance"]
     assert (distance >= least * 0.999).all()
     assert np.median(distance / least) < 1.01
-    assert (distance <= least * 1.1 + 1e-4).mean() > 0.95
+    # It follows the class that leads; seldom another one is nearer.
+    assert (distance <= least * 1.1 + 1e-4).mean() > (0.99 if classes == 2 else 0.9)
     assert values["evasion"] == pytest.approx((least <= 0.05).mean(), abs=0.03)
     curve = found.curves["robust_accuracy"]
     at = np.interp(0.05, curve["epsilon"], curve["robust_accuracy"])
@@ -204,7 +205,7 @@ def curved(data: Dataset) -> Model:
     network = build(still, TABLE, torch.Generator().manual_seed(3))
     with torch.no_grad():
         last = list(network.body.parameters())[-1]
-        last -= network(torch.from_numpy(encoded)).mean(dim=0)  # or it would answer one class only
+        last.sub_(network(torch.from_numpy(encoded)).mean(dim=0))  # or it would answer one class only
     return dump(network, still, TABLE)
 
 
@@ -268,7 +269,7 @@ def test_a_linear_victim_on_a_table_falls_wherever_exhaustive_search_finds_a_way
     fooled = local_service(model).labels(outcome.x) != data.y
     assert 0.2 < possible.mean() < 1
     assert not (fooled & ~possible).any()
-    assert (fooled == possible).mean() > 0.97
+    assert np.array_equal(fooled, possible)
 
 
 @pytest.mark.parametrize(

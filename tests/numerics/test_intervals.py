@@ -13,6 +13,7 @@ from threatloop.numerics import intervals as iv
 from threatloop.numerics.arrays import Bools, Floats
 from threatloop.numerics.delong import delong_variance
 from threatloop.numerics.means import skewness
+from threatloop.numerics.medians import median_interval
 from threatloop.numerics.undefined import Undefined
 
 
@@ -157,3 +158,15 @@ def test_seed_mean_covers_at_twelve_seeds(name: str, mean: float) -> None:
         hits += low <= mean <= high
     # 93-97 % with two standard errors of 600 draws on either side; t alone covers 90.5 % of exponential data.
     assert 0.91 < hits / 600 < 0.986
+
+
+def test_a_median_lies_between_order_statistics_as_often_as_said() -> None:
+    assert isinstance(median_interval([1.0, 2, 3, 4, 5]), Undefined)
+    six = median_interval([6.0, 1, 3, 2, 4, 5])
+    assert ends(six) == (1.0, 6.0)
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        low, high = ends(median_interval(rng.exponential(size=41)))
+        hits += low <= np.log(2) <= high
+    assert 0.93 <= hits / 400 <= 0.99

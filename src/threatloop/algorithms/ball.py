@@ -14,10 +14,10 @@ Rows = torch.Tensor
 class Ball:
     """Where n encoded records may move.
 
-    An attack walks over *relaxed* points: numbers anywhere in the ball, one-hot blocks as scores in [0, 1]. `harden`
-    turns them into valid records, and the victim is asked about these alone (straight-through gradients, Bengio et al.
-    2013, arXiv 1308.3432): what fools it is then valid without a later rounding that could undo it. Where all
-    coordinates are continuous, as in images, both are the same point.
+    An attack walks over *relaxed* points: numbers anywhere in the ball, one-hot blocks as scores that sum to 1.
+    `harden` turns them into valid records, and the victim is asked about these alone (straight-through gradients,
+    Bengio et al. 2013, arXiv 1308.3432): what fools it is then valid without a later rounding that could undo it.
+    Where all coordinates are continuous, as in images, both are the same point.
 
     Args:
         space: where records may be moved.
@@ -74,19 +74,22 @@ class Ball:
             length = units.flatten(1).norm(dim=1)
             factor = torch.where(length > self.radius, self.radius / length.clamp_min(TINY), 1.0)
             points = torch.where(self.numeric, self.origin + (points - self.origin) * _rowwise(factor, units), points)
+        for block in self.blocks:
+            points = points.clone()
+            points[:, block] = _simplex(points[:, block])
         return torch.minimum(torch.maximum(points, self.low), self.high)
 
     def step(self, points: torch.Tensor, gradient: torch.Tensor, size: float | torch.Tensor) -> torch.Tensor:
         """A steepest ascent step of this size (one number, or one a record), in units of ε, projected.
 
-        A block of category scores moves by the same share of its own range.
+        A block of category scores moves by twice the same share of its own range, so that the best may overtake.
         """
         length = size if isinstance(size, float) else _rowwise(size, points)
         if self.norm == "linf":
             moved = points + gradient.sign() * (self.unit * length)
         else:
             moved = points + self._unit_length(gradient * self.unit) * (self.unit * length)
-        share = length / max(self.radius, TINY)
+        share = 2 * length / max(self.radius, TINY)
         for block in self.blocks:
             # What all categories share moves nothing, since a block always sums to 1.
             part = gradient[:, block] - gradient[:, block].mean(dim=1, keepdim=True)
@@ -134,7 +137,9 @@ class Ball:
         for block in self.blocks:
             scores, known = points[:, block], self.origin[:, block]
             best, chosen = scores.max(dim=1)
-            own = torch.where(known > 0, scores, -torch.inf).amax(dim=1).clamp_min(0)
+            own = torch.where(known > 0, scores, -torch.inf).amax(dim=1)
+            # A category that was never seen has no score; it stays until one is clearly better than the rest.
+            own = torch.where(own.isfinite(), own, 0.5)
             gains.append(best - own)
             choices.append(chosen)
         gain = torch.stack(gains, dim=1)
@@ -166,3 +171,15 @@ class Ball:
 def _rowwise(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """One number per record, shaped to multiply records."""
     return values.view(-1, *([1] * (like.dim() - 1)))
+
+
+def _simplex(scores: torch.Tensor) -> torch.Tensor:
+    """The nearest points with non-negative entries that sum to 1, (n, k).
+
+    Duchi, Shalev-Shwartz, Singer, Chandra 2008, "Efficient Projections onto the l1-Ball" (ICML), figure 1.
+    """
+    falling = scores.sort(dim=1, descending=True).values
+    excess = falling.cumsum(dim=1) - 1
+    count = torch.arange(1, scores.shape[1] + 1, device=scores.device)
+    kept = (falling * count > excess).sum(dim=1, keepdim=True)
+    return (scores - excess.gather(1, kept - 1) / kept).clamp_min(0)

@@ -32,11 +32,13 @@ class Penalty:
         self.hunt, self.places, self.confidence = hunt, places, confidence
         self.ball, self.labels = hunt.ball.take(places), hunt.labels[places]
         self.margins = margin(hunt.first_logits[places], self.labels)
-        slope = (gradient * self.ball.unit).flatten(1).norm(dim=1).clamp_min(1e-6)
+        slope = self._slope(gradient).flatten(1).norm(dim=1).clamp_min(1e-6)
         # Where the victim is linear, this constant makes the nearest point on its boundary the minimum.
         self.constant = 2 * (confidence - self.margins) / slope**2
+        # No step is longer than a fifth of the way to that point: tiny distances need tiny steps.
+        self.way = (confidence - self.margins) / slope
+        self.nearest = torch.full((len(places),), torch.inf)
         self.low, self.high = torch.zeros(len(places)), torch.full((len(places),), torch.inf)
-        self.start = torch.zeros_like(self.ball.origin)
 
     def search(self, steps: int, learning_rate: float) -> None:
         """One constant: descend, then raise it where nothing was found, else lower it."""
@@ -58,24 +60,39 @@ class Penalty:
             far, near = torch.where(wrong, share, far), torch.where(wrong, near, share)
 
     def _descend(self, steps: int, learning_rate: float) -> torch.Tensor:
-        change = self.start.clone()
+        change = torch.zeros_like(self.ball.origin)
         first, second = torch.zeros_like(change), torch.zeros_like(change)
         fooled = torch.zeros(len(self.places), dtype=torch.bool)
         b1, b2, tiny = ADAM
+        longest = torch.minimum(self.way, self.nearest).mul(0.2).clamp_max(learning_rate)
         for step in range(1, steps + 1):
             points = self.ball.project(self.ball.origin + self.ball.unit * change)
             x = self.ball.harden(points)
             logits, hinge, gradient = self.hunt.climb(x, self.labels, self._hinge)
-            self.hunt.catch(self.places, x, logits)
-            fooled |= surely_wrong(logits, self.labels) & (hinge <= 0)
+            wrong = surely_wrong(logits, self.labels) & (hinge <= 0)
+            fooled |= wrong
+            self._keep(wrong, x)
             self.margins = margin(logits, self.labels)
             change = self._units(points)
-            slope = 2 * change + gradient * self.ball.unit * _wide(self.constant, change)
+            slope = 2 * change + self._slope(gradient) * _wide(self.constant, change)
             first = b1 * first + (1 - b1) * slope
             second = b2 * second + (1 - b2) * slope**2
-            rate = learning_rate * (1 + cos(pi * (step - 1) / steps)) / 2
+            rate = _wide(longest, change) * (1 + cos(pi * (step - 1) / steps)) / 2
             change = change - rate * (first / (1 - b1**step)) / ((second / (1 - b2**step)).sqrt() + tiny)
         return fooled
+
+    def _keep(self, wrong: torch.Tensor, x: torch.Tensor) -> None:
+        """Offer examples that are nearer than those before."""
+        distance = self._units(x).flatten(1).norm(dim=1)
+        nearer = wrong & (distance < self.nearest)
+        if bool(nearer.any()):
+            self.nearest = torch.where(nearer, distance, self.nearest)
+            rows = self.hunt.rows[self.places[nearer].numpy()]
+            self.hunt.trial.offer(rows, x[nearer].detach().contiguous().numpy())
+
+    def _slope(self, gradient: torch.Tensor) -> torch.Tensor:
+        """A gradient at x as one in units of ε; 0 for what is no number."""
+        return torch.where(self.ball.numeric, gradient * self.ball.unit, torch.zeros_like(gradient))
 
     def _hinge(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return (self.confidence - margin(logits, labels)).clamp_min(0)
