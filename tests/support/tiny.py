@@ -56,6 +56,7 @@ SMALL = {
     "population": 20,
     "replicas": 2,
     "records": 8,
+    "queries_per_record": 60,
 }
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
+from threatloop.modality.patches import Patches
 from threatloop.modality.space import Space
 
 SchemaT = TypeVar("SchemaT")
@@ -111,6 +112,10 @@ class Modality(Generic[SchemaT]):
     def space_problems(self, schema: SchemaT, immutable: tuple[str, ...]) -> list[str]:
         """What is wrong with the names of immutable columns, one line each."""
         return [f"immutable: {self.kind} records have no columns; leave it out"] if immutable else []
+
+    def patches(self, schema: SchemaT, space: Space) -> Patches:
+        """What a random search changes at a time in encoded records of this space."""
+        raise NotAssessable(f"a random search needs records that can be changed in parts; {self.kind} records cannot")
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""

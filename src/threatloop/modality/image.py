@@ -12,6 +12,7 @@ from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
 from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, chunks, label_problems
+from threatloop.modality.patches import SquarePatches
 from threatloop.modality.space import Space, pixels
 from threatloop.modality.warping import resampled, smooth_field
 
@@ -125,6 +126,10 @@ class Image(Labelled[ImageSchema]):
     ) -> Space:
         """Every pixel is free in [0, 1]; ε is in these units, before preprocessing."""
         return pixels(_shape(schema))
+
+    def patches(self, schema: ImageSchema, space: Space) -> SquarePatches:  # noqa: ARG002
+        """Squares of pixels."""
+        return SquarePatches(*_shape(schema))
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""

@@ -12,6 +12,7 @@ from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Column, TabularSchema
 from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, label_problems
+from threatloop.modality.patches import ColumnPatches
 from threatloop.modality.space import Space, unknown_names
 
 PRIOR_WIDTH = 1.5
@@ -150,6 +151,17 @@ class Tabular(Labelled[TabularSchema]):
             groups=tuple(groups),
             category_cost=category_cost,
         )
+
+    def patches(self, schema: TabularSchema, space: Space) -> ColumnPatches:  # noqa: ARG002
+        """Random sets of columns.
+
+        Raises:
+            NotAssessable: no column may change.
+        """
+        free = tuple(map(int, np.flatnonzero(space.mutable)))
+        if not free:
+            raise NotAssessable("no column may change, so there is nothing to search")
+        return ColumnPatches(space.mutable.size, free)
 
     def space_problems(self, schema: TabularSchema, immutable: tuple[str, ...]) -> list[str]:
         """Names that no column has, each with the nearest."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.algorithms.no_query import separation
-from threatloop.core.access import Ledger
+from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.metric import Graded, Reading
@@ -47,11 +47,13 @@ def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
     candidates: Dataset = inputs["candidates"].value
     planted = task.streams.numpy("planted").random(len(candidates)) < 0.5
     service = local_service(victim, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    memory = frozenset(_bytes(record) for record in candidates.x[planted])
-    leaky = replace(service, responder=_Leaky(service.responder, memory), ledger=Ledger())
+    memory, others = (frozenset(_bytes(record) for record in candidates.x[rows]) for rows in (planted, ~planted))
+    unseen = others - memory if Capability.SCORES not in probe.required() else None
+    leaky = replace(service, responder=_Leaky(service.responder, memory, unseen), ledger=Ledger())
     bench = Bench(task.streams, resources_of(probe, task, inputs))
     evidence: Evidence = probe.run(leaky, bench).result
-    scores = evidence.arrays["score"]
+    asked = np.isfinite(evidence.arrays["score"])
+    scores, planted = evidence.arrays["score"][asked], planted[asked]
     area, inside = auc(scores, planted), auc_interval(scores, planted)
     if isinstance(area, Undefined) or not isinstance(inside, Interval):
         return Product(Graded((Reading(PLANTED, None, len(scores), undefined=str(area)),)))
@@ -67,14 +69,20 @@ class _Leaky:
     """A responder that is much surer of some records than of the others, which it answers flattened.
 
     Raising the planted answers instead would not do: beyond what shadow models show for members, a likelihood ratio
-    of two Gaussians may fall again.
+    of two Gaussians may fall again. Who sees labels alone is told another label for the other candidates (``denied``),
+    since flattening leaves labels as they are.
     """
 
     inner: Responder
     planted: frozenset[bytes]
+    denied: frozenset[bytes] | None = None
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         answers = self.inner.log_probs(x)
+        if self.denied is not None:
+            wrong = np.array([_bytes(record) in self.denied for record in x])
+            answers[wrong] = _second(answers[wrong])
+            return answers
         unsure = np.array([_bytes(record) not in self.planted for record in x])
         answers[unsure] = _flattened(answers[unsure])
         return answers
@@ -88,6 +96,16 @@ class _Leaky:
 
 def _bytes(record: npt.NDArray[Any]) -> bytes:
     return np.ascontiguousarray(record).tobytes()
+
+
+def _second(log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The answers with the two likeliest classes exchanged."""
+    order = np.argsort(log_probs, axis=-1)
+    answers = log_probs.copy()
+    for one, other in ((-1, -2), (-2, -1)):
+        values = np.take_along_axis(log_probs, order[..., other, None], axis=-1)
+        np.put_along_axis(answers, order[..., one, None], values, axis=-1)
+    return answers
 
 
 def _flattened(log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
