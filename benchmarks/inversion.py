@@ -32,7 +32,14 @@ from threatloop.metrics.inversion import Inversion
 from threatloop.models.defaults import default_recipe
 from threatloop.models.responder import local_service
 
-ROWS = ("prior_guess", "gradient_inversion", "inversion_network", "generative_inversion", "label_only_inversion")
+ROWS = (
+    "prior_guess",
+    "gradient_inversion",
+    "inversion_network",
+    "generative_guess",
+    "generative_inversion",
+    "label_only_inversion",
+)
 FIGURES = ("", ".accuracy", ".distance", ".mean_distance", ".member_share")
 MOST = 2000
 """Records per role."""

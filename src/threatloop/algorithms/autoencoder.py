@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from threatloop.algorithms.batches import Records, learning_rate
-from threatloop.algorithms.generator import Floats, Generator, dense, generator, spatial
+from threatloop.algorithms.batches import Records, learning_rate, statistics
+from threatloop.algorithms.generator import Floats, Generator, dense, generator, spatial, swift
 from threatloop.algorithms.record_features import channel_scale
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
@@ -21,8 +21,9 @@ from threatloop.models.shapes import Shape, input_shape
 
 BATCH = 64
 LEARNING_RATE = 2e-3
-SMALLEST_ERROR = 1e-4
-"""Mean squared error, in units of the data's variance, below which a closer fit is not rewarded."""
+SMALLEST_ERROR = 0.05
+"""Mean squared error, in units of the data's variance, below which a closer fit is hardly rewarded: few records would
+be learnt by heart, and what lies between their codes would look like none of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +77,14 @@ def train_autoencoder(data: Dataset, recipe: AutoencoderRecipe, streams: Streams
     optimiser = torch.optim.Adam(parameters, LEARNING_RATE, fused=True)
     records, draws = Records.of(data), torch.Generator().manual_seed(streams.integer("noise"))
     scale = torch.from_numpy(channel_scale(data)).reshape(input_shape(data.schema))
+    encode, decode = (swift(part, input_shape(data.schema)) for part in (encoder, decoder.body))
     losses = []
-    for step, rows in enumerate(_batches(len(data), recipe.steps, streams.numpy("order"))):
+    for step, rows in enumerate(shuffled(len(data), recipe.steps, streams.numpy("order"))):
         x = records.take(rows)
-        centre, log_variance = encoder(x).chunk(2, dim=1)
+        centre, log_variance = encode(x).chunk(2, dim=1)
         log_variance = log_variance.clamp(-10, 10)
         z = centre + (log_variance / 2).exp() * torch.randn(centre.shape, generator=draws)
-        loss = _bound((x - decoder(z)) / scale, centre, log_variance)
+        loss = _bound((x - decoder.head(decode(z))) / scale, centre, log_variance)
         optimiser.param_groups[0]["lr"] = learning_rate(LEARNING_RATE, step, recipe.steps)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -102,7 +104,7 @@ def _bound(error: torch.Tensor, centre: torch.Tensor, log_variance: torch.Tensor
     return fit + divergence
 
 
-def _batches(n: int, steps: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def shuffled(n: int, steps: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """(steps, batch) rows: whole passes over the records in random order, never a batch of one."""
     size = max(2, min(BATCH, n))
     passes = math.ceil(steps * size / n)
@@ -146,8 +148,6 @@ class _Standardised(nn.Module):
 
     def __init__(self, data: Dataset, body: nn.Module) -> None:
         super().__init__()
-        from threatloop.algorithms.batches import statistics
-
         found, shape = statistics(data), input_shape(data.schema)
         lead = (-1, *[1] * (len(shape) - 1))
         self.register_buffer("mean", torch.from_numpy(found.mean).reshape(lead))

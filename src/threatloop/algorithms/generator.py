@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from threatloop import modality
 from threatloop.algorithms.record_features import vectors
 from threatloop.core.assets import Dataset
 from threatloop.core.schema import Schema
+from threatloop.models.device import bfloat16_is_fast
 from threatloop.models.initialise import initialise
 from threatloop.models.shapes import Shape, input_shape
 
@@ -156,6 +157,21 @@ def generator(
 def spatial(shape: Shape) -> bool:
     """Whether records of this encoded shape are maps that are worth convolving."""
     return len(shape) == 3 and math.prod(shape) > DENSE_CELLS
+
+
+def swift(part: nn.Module, shape: Shape) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The network for training; convolutions in bfloat16, weights in float32, where the processor has
+    that in hardware."""
+    half = spatial(shape) and bfloat16_is_fast("cpu")
+    if half:
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found: torch.Tensor = part(x)
+        return found.float()
+
+    return run
 
 
 def _body(shape: Shape, inputs: int, width: int) -> nn.Module:
