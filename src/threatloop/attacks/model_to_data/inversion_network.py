@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from threatloop import modality
 from threatloop.algorithms.queries import draw
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
@@ -78,6 +79,7 @@ class InversionNetwork(ModelToData):
         pool, left = bench.data(Resource.QUERY_POOL), service.ledger.left
         if not len(pool):
             raise InputError("the pool of queries is empty; it needs at least one record")
+        modality.of(pool.schema).box(pool.schema)  # says why, where the modality has no continuous records
         asked = draw(pool, min(self.queries, len(pool)), bench.streams.numpy("queries"))
         allowed = len(asked) if left is None else left
         if allowed <= 0:
