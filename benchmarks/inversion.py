@@ -5,8 +5,9 @@
 Digits and breast cancer are embedded; `pneumoniamnist.npz` is read from DATA_FOLDER and skipped where absent. Every
 seed divides the records into members, non-members and the attacker's pool, trains the victim on the members and the
 evaluator on everything. With `--stranger` the attacks are run on a model trained on the attacker's pool instead: what
-they gain there, they do not owe to the members. Figures are means over seeds with their standard deviation: class advantage, evaluator
-accuracy, distance and mean distance (in those of typical members), member share, queries, CPU seconds.
+they gain there, they do not owe to the members. Figures are means over seeds, with the standard deviation of the class
+advantage: that, evaluator accuracy, distance and mean distance (in those of typical members), member share, queries,
+CPU seconds.
 """
 
 from __future__ import annotations

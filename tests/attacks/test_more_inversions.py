@@ -27,6 +27,7 @@ from threatloop.core.assets import Dataset
 from threatloop.core.attack import ModelToData, Outcome
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import AccessError, NotAssessable
+from threatloop.core.schema import ImageSchema
 from threatloop.core.service import Service
 from threatloop.metrics.inversion import Inversion
 from threatloop.models.responder import local_service
@@ -138,7 +139,7 @@ def test_the_same_streams_give_the_same_records_and_others_do_not(world: World, 
 @pytest.mark.parametrize("limit", [0, 1, 7, 39, 41, 500])
 def test_any_budget_gives_a_result_or_the_reason(world: World, attack: ModelToData, limit: int) -> None:
     quick = attack.model_copy(update={"generator_steps": 5})
-    if limit < (40 if isinstance(attack, GenerativeInversion) else 1):
+    if limit < (80 if isinstance(attack, GenerativeInversion) else 1):
         with pytest.raises(NotAssessable, match="budget"):
             invert(world, quick, limit)
         return
@@ -221,3 +222,25 @@ def test_a_generator_learns_its_records(world: World) -> None:
     assert ((made - rows) ** 2).mean() < 0.6 * rows.var(axis=0).mean()
     assert trained.loss[1] < trained.loss[0]
     assert 0.5 < trained.codes.std(axis=0).max() < 2
+
+
+SMALLEST = {
+    "constant": np.full((12, 1, 3, 3), 0.5, np.float32),
+    "one pixel": np.linspace(0, 1, 12, dtype=np.float32).reshape(12, 1, 1, 1),
+    "two records": np.linspace(0, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=IDS)
+@pytest.mark.parametrize("x", SMALLEST.values(), ids=SMALLEST)
+def test_the_smallest_pools_give_valid_records(attack: ModelToData, x: npt.NDArray[np.float32]) -> None:
+    schema = ImageSchema(classes=("a", "b", "unseen"), channels=1, height=x.shape[2], width=x.shape[3])
+    pool = Dataset(x, np.arange(len(x)) % 2, schema, np.arange(len(x)))
+    quick = attack.model_copy(update={"generator_steps": 5})
+
+    def formula(batch: torch.Tensor) -> torch.Tensor:
+        return batch.flatten(1).sum(dim=1, keepdim=True) * torch.tensor([[1.0, -1.0, 0.0]])
+
+    found = quick.run(service_of(pool, formula, quick), bench_of(pool)).result
+    assert modality.of(schema).problems(found) == []
+    assert found.y.tolist() == [0] * 4 + [1] * 4 + [2] * 4
