@@ -93,7 +93,8 @@ def _around(rows: Floats, labels: npt.NDArray[np.int64], means: Floats, scale: F
     if not within.any():  # one record per class says nothing about the spread within classes
         within = (rows - rows.mean(axis=0)) / scale
     variance, directions = _principal(within)
-    deviation = np.sqrt((1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean()).astype(np.float32)[:, None]
+    shrunken = np.sqrt((1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean())
+    deviation = np.maximum(shrunken, 1e-12).astype(np.float32)[:, None]
     return ClassPrior(
         means,
         deviation * directions * scale,

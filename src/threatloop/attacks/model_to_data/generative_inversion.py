@@ -36,6 +36,9 @@ class GenerativeInversion(Generative):
     ``restarts`` × (``steps`` + 9) records; with less budget it makes fewer restarts. Notes ``gradient_nonzero`` (of
     the codes), ``loss_first`` and ``loss_last`` (minus the mean margin of all restarts), and the generator's losses.
 
+    What it gains over its baseline may be any good model's merit, not the members': a model that the attacker trains on
+    his own records serves about as well on digits (``benchmarks/inversion.py --stranger``).
+
     The papers train adversarial networks on up to 10⁵ images for days; here it is a variational autoencoder, trained in
     seconds on a few hundred records. KED-MI's training of the generator on the victim's answers is left out.
 
