@@ -11,7 +11,7 @@ from m2d_world import STREAMS, TRAINING, World, breast_cancer, letters
 
 from threatloop import modality
 from threatloop.algorithms.class_prior import class_means, estimate
-from threatloop.algorithms.inversion import Ascent, Climb, margins
+from threatloop.algorithms.inversion import Ascent, Climb, Space, margins
 from threatloop.algorithms.record_features import vectors
 from threatloop.attacks.model_to_data.inversion import GradientInversion
 from threatloop.attacks.model_to_data.prior_guess import PriorGuess
@@ -114,7 +114,8 @@ def test_a_linear_model_is_climbed_to_the_edge_of_the_ball() -> None:
     weight = torch.tensor([[0.0] * 4, [0.3, -0.2, 0.5, 0.1]])
     prior = estimate(pool)
     labels = np.ones(3, np.int64)
-    climb = Climb(lambda batch: batch @ weight.T, prior, labels, x[:3], Ascent(150, 0.3, 0.5, 0.0), torch.Generator())
+    space, ascent = Space.of_records(prior, (4,)), Ascent(150, 0.3, 0.5, 0.0)
+    climb = Climb(lambda batch: batch @ weight.T, space, labels, x[:3], ascent, torch.Generator())
     for _ in range(150):
         climb.step()
     z = prior.coordinates(climb.records(), labels)

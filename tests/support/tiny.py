@@ -57,6 +57,7 @@ SMALL = {
     "replicas": 2,
     "records": 8,
     "queries_per_record": 60,
+    "generator_steps": 5,
 }
 
 

@@ -76,12 +76,25 @@ def estimate(data: Dataset) -> ClassPrior:
     means = class_means(data)
     most = max(2, min(MOST_RECORDS, MOST_CELLS // means.shape[1]))
     some = data.take(slice(None, None, -(-len(data) // most)))
-    rows, scale = vectors(some), channel_scale(some)
-    within = (rows - means[some.y]) / scale
+    return _around(vectors(some), some.y, means, channel_scale(some))
+
+
+def estimate_codes(codes: Floats, labels: npt.NDArray[np.int64], classes: int) -> ClassPrior:
+    """The same of any vectors (n, d) with labels (n,), such as the codes of records; n ≥ 2."""
+    sums = np.zeros((classes, codes.shape[1]))
+    np.add.at(sums, labels, codes)
+    counts = np.bincount(labels, minlength=classes)[:, None]
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), codes.mean(axis=0)).astype(np.float32)
+    return _around(codes, labels, means, np.ones(codes.shape[1], np.float32))
+
+
+def _around(rows: Floats, labels: npt.NDArray[np.int64], means: Floats, scale: Floats) -> ClassPrior:
+    within = (rows - means[labels]) / scale
     if not within.any():  # one record per class says nothing about the spread within classes
         within = (rows - rows.mean(axis=0)) / scale
     variance, directions = _principal(within)
-    deviation = np.sqrt((1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean()).astype(np.float32)[:, None]
+    shrunken = np.sqrt((1 - SHRINKAGE) * variance + SHRINKAGE * variance.mean())
+    deviation = np.maximum(shrunken, 1e-12).astype(np.float32)[:, None]
     return ClassPrior(
         means,
         deviation * directions * scale,

@@ -34,6 +34,26 @@ class Ascent:
     smoothing: float
 
 
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Where an inversion searches.
+
+    Attributes:
+        prior: of the vectors that are searched: encoded records, or their codes.
+        make: those vectors (n, d) to encoded records (n, *shape), differentiable.
+        spread: (*shape,) standard deviation of each entry of an encoded record.
+    """
+
+    prior: ClassPrior
+    make: Callable[[torch.Tensor], torch.Tensor]
+    spread: Floats
+
+    @classmethod
+    def of_records(cls, prior: ClassPrior, shape: tuple[int, ...]) -> Space:
+        """Encoded records themselves."""
+        return cls(prior, lambda flat: flat.reshape(-1, *shape), prior.spread.reshape(shape))
+
+
 def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """log p_y − log (1 − p_y) of each record (n,), from logits (n, classes): it does not saturate as p_y → 1."""
     rows = labels[:, None]
@@ -52,9 +72,9 @@ class Climb:
 
     Args:
         forward: encoded batch (n, *shape) to logits (n, classes), differentiable.
-        prior: what the attacker knows.
+        space: where to search.
         labels: (n,) class that each record climbs towards.
-        start: encoded records (n, *shape) to start from.
+        start: (n, d) vectors of the space to start from.
         ascent: how to climb.
         generator: draws the noise.
 
@@ -65,19 +85,20 @@ class Climb:
     def __init__(
         self,
         forward: Forward,
-        prior: ClassPrior,
+        space: Space,
         labels: npt.NDArray[np.int64],
         start: Floats,
         ascent: Ascent,
         generator: torch.Generator,
     ) -> None:
-        self._forward, self._ascent, self._generator, self._shape = forward, ascent, generator, start.shape
+        prior = space.prior
+        self._forward, self._ascent, self._generator, self._make = forward, ascent, generator, space.make
         self._labels = torch.from_numpy(labels)
         self._means, self._basis = torch.from_numpy(prior.means[labels]), torch.from_numpy(prior.basis)
         self._box = torch.from_numpy(prior.low), torch.from_numpy(prior.high)
-        self._noise = torch.from_numpy(ascent.smoothing * prior.spread)
+        self._noise = torch.from_numpy(ascent.smoothing * space.spread)
         self._reach = ascent.radius * len(prior.basis) ** 0.5
-        self._z = torch.from_numpy(prior.coordinates(start.reshape(len(start), -1), labels))
+        self._z = torch.from_numpy(prior.coordinates(start, labels))
         self._confine()
         self._z.requires_grad_()
         self._velocity = torch.zeros_like(self._z)
@@ -86,9 +107,7 @@ class Climb:
 
     def step(self) -> Floats:
         """One step; the margins (n,) before it, under noise. Asks the model n records."""
-        x = self._records()
-        x = x + self._noise * torch.randn(x.shape, generator=self._generator)
-        found = margins(self._forward(x.reshape(self._shape)), self._labels)
+        found = margins(self._forward(self._noisy(self._records())), self._labels)
         (gradient,) = torch.autograd.grad(found.sum(), self._z)
         if not self._done:
             self.live = float((gradient.abs().amax(dim=1) > 0).float().mean())
@@ -101,19 +120,27 @@ class Climb:
         self._done += 1
         return np.asarray(found.detach().numpy())
 
-    def judge(self) -> Floats:
-        """The margins (n,) of the records as they are, without noise. Asks the model n records."""
+    def judge(self, copies: int = 0) -> Floats:
+        """The margins (n,) of the records as they are; with copies the mean over so many noisy ones of each.
+
+        Asks the model n records, or n × ``copies``.
+        """
         with torch.no_grad():
-            found = margins(self._forward(self._records().reshape(self._shape)), self._labels)
+            x = self._records()
+            shown = [self._noisy(x) for _ in range(copies)] if copies else [x]
+            found = torch.stack([margins(self._forward(one), self._labels) for one in shown]).mean(dim=0)
         return np.asarray(found.numpy())
 
     def records(self) -> Floats:
         """The encoded records (n, *shape) as they are."""
         with torch.no_grad():
-            return np.asarray(self._records().reshape(self._shape).numpy())
+            return np.asarray(self._records().numpy())
 
     def _records(self) -> torch.Tensor:
-        return torch.clamp(self._means + self._z @ self._basis, *self._box)
+        return self._make(torch.clamp(self._means + self._z @ self._basis, *self._box))
+
+    def _noisy(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self._noise * torch.randn(x.shape, generator=self._generator)
 
     def _confine(self) -> None:
         length = self._z.norm(dim=1, keepdim=True) / self._reach

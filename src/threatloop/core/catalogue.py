@@ -133,6 +133,10 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "label_only_membership": f"{_A}.model_to_data.label_only_membership:LabelOnlyMembership",
         "prior_membership": f"{_A}.model_to_data.prior_membership:PriorMembership",
         "gradient_inversion": f"{_A}.model_to_data.inversion:GradientInversion",
+        "inversion_network": f"{_A}.model_to_data.inversion_network:InversionNetwork",
+        "generative_inversion": f"{_A}.model_to_data.generative_inversion:GenerativeInversion",
+        "label_only_inversion": f"{_A}.model_to_data.label_only_inversion:LabelOnlyInversion",
+        "generative_guess": f"{_A}.model_to_data.generative_guess:GenerativeGuess",
         "prior_guess": f"{_A}.model_to_data.prior_guess:PriorGuess",
     },
 )

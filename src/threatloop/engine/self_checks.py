@@ -17,6 +17,8 @@ from threatloop.scenario.build import Scenario
 NO_QUERY = "membership.auc_no_query"
 PLANTED = "membership.auc_planted_leak"
 SHADOW_SIZE = "membership.shadow_size"
+LOSSES = {"loss": "loss", "generator_loss": "loss of the generator"}
+"""Notes, less their ``_first`` and ``_last``, and how a check calls them."""
 WINS = 0.95
 """Of the records: a few may be of a class that the model gives to everything."""
 SMALLEST_SHADOW = 0.8
@@ -31,10 +33,12 @@ def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[
         return []
     notes = product.facts.get("notes", {})
     found = []
-    if "loss_first" in notes and "loss_last" in notes:
-        fell = notes["loss_last"] < notes["loss_first"]
-        why = f"loss {notes['loss_first']:.3g} → {notes['loss_last']:.3g}"
-        found.append(_check(target, figure, "loss falls with steps", why, fell))
+    for loss, what in LOSSES.items():
+        first, last = notes.get(f"{loss}_first"), notes.get(f"{loss}_last")
+        if first is not None and last is not None:
+            found.append(
+                _check(target, figure, f"{what} falls with steps", f"loss {first:.3g} → {last:.3g}", last < first)
+            )
     if "gradient_nonzero" in notes:
         share = notes["gradient_nonzero"]
         found.append(_check(target, figure, "gradients not mostly zero", f"{share:.0%} of them are not", share > 0.5))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from threatloop.algorithms.recovered import recovered, start_points
+from threatloop.algorithms.recovered import encoded_shape, recovered, start_points
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, Direction, ModelToData, Workload
@@ -83,17 +83,18 @@ class GradientInversion(ModelToData):
         import torch
 
         from threatloop.algorithms.class_prior import estimate
-        from threatloop.algorithms.inversion import Ascent, Climb
+        from threatloop.algorithms.inversion import Ascent, Climb, Space
 
         pool, streams = bench.data(Resource.QUERY_POOL), bench.streams
         forward = service.differentiable()
         labels = np.repeat(np.arange(pool.n_classes), self.per_class)
         starts = np.tile(labels, self._affordable(service, len(labels)))
+        begin = start_points(pool, starts, streams.numpy("start")).reshape(len(starts), -1)
         climb = Climb(
             forward,
-            estimate(pool),
+            Space.of_records(estimate(pool), encoded_shape(pool)),
             starts,
-            start_points(pool, starts, streams.numpy("start")),
+            begin,
             Ascent(self.steps, self.learning_rate, self.radius, self.smoothing),
             torch.Generator().manual_seed(streams.integer("noise")),
         )
