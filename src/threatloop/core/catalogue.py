@@ -102,6 +102,8 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "honest_contribution": f"{_A}.data_to_model.honest:HonestContribution",
         "knockoff": f"{_A}.model_to_model.knockoff:Knockoff",
         "surrogate": f"{_A}.model_to_model.surrogate:Surrogate",
+        "active_theft": f"{_A}.model_to_model.active_theft:ActiveTheft",
+        "active_surrogate": f"{_A}.model_to_model.active_surrogate:ActiveSurrogate",
         "loss_threshold": f"{_A}.model_to_data.loss_threshold:LossThreshold",
         "lira": f"{_A}.model_to_data.lira:Lira",
         "prior_membership": f"{_A}.model_to_data.prior_membership:PriorMembership",
