@@ -104,6 +104,8 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "surrogate": f"{_A}.model_to_model.surrogate:Surrogate",
         "active_theft": f"{_A}.model_to_model.active_theft:ActiveTheft",
         "active_surrogate": f"{_A}.model_to_model.active_surrogate:ActiveSurrogate",
+        "jacobian_augmentation": f"{_A}.model_to_model.jacobian_augmentation:JacobianAugmentation",
+        "jacobian_surrogate": f"{_A}.model_to_model.jacobian_surrogate:JacobianSurrogate",
         "loss_threshold": f"{_A}.model_to_data.loss_threshold:LossThreshold",
         "lira": f"{_A}.model_to_data.lira:Lira",
         "prior_membership": f"{_A}.model_to_data.prior_membership:PriorMembership",
