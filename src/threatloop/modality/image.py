@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
-from threatloop.modality.base import Floats
+from threatloop.modality.base import Box, Floats
 from threatloop.modality.labelled import Labelled, chunks, label_problems
 
 FREQUENCIES = 4
@@ -53,6 +54,11 @@ class Image(Labelled[ImageSchema]):
     def project(self, x: npt.NDArray[Any], schema: ImageSchema) -> npt.NDArray[Any]:  # noqa: ARG002
         """uint8 images as they are; others clipped to [0, 1] as float32."""
         return x if x.dtype == np.uint8 else np.clip(x, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def box(self, schema: ImageSchema) -> Box:
+        """Every pixel lies in [0, 1]."""
+        pixels = math.prod(_shape(schema))
+        return Box(np.zeros(pixels, np.float32), np.ones(pixels, np.float32))
 
     def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
         """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Column, TabularSchema
-from threatloop.modality.base import Floats
+from threatloop.modality.base import Box, Floats
 from threatloop.modality.labelled import Labelled, label_problems
 
 PRIOR_WIDTH = 1.5
@@ -58,6 +58,19 @@ class Tabular(Labelled[TabularSchema]):
             cells = rows[:, i] if column.kind == "numeric" else np.rint(rows[:, i])
             rows[:, i] = np.clip(cells, low, high)
         return rows
+
+    def box(self, schema: TabularSchema) -> Box:
+        """Numbers within their column's bounds, where it has any; the block of a category is a mixture."""
+        blocks = [(c, _width(c)) for c in schema.columns]
+        stops = np.cumsum([width for _, width in blocks])
+        limits = [(0.0, 1.0) if c.kind == "categorical" else _bounds(c) for c, _ in blocks]
+        low, high = np.repeat(np.array(limits, np.float32), [width for _, width in blocks], axis=0).T
+        mixtures = tuple(
+            (int(stop) - width, int(stop))
+            for (column, width), stop in zip(blocks, stops, strict=True)
+            if column.kind == "categorical"
+        )
+        return Box(np.ascontiguousarray(low), np.ascontiguousarray(high), mixtures)
 
     def insert_trigger(self, x: npt.NDArray[Any], schema: TabularSchema, size: int) -> npt.NDArray[Any]:
         """A copy with ``size`` columns at extreme values: each valid by itself, together a rare combination.
@@ -113,6 +126,10 @@ def _bounds(column: Column) -> tuple[float, float]:
     return (float(np.ceil(low)), float(np.floor(high))) if column.kind == "integer" else (low, high)
 
 
+def _width(column: Column) -> int:
+    return len(column.categories) if column.kind == "categorical" else 1
+
+
 def _trigger_cells(schema: TabularSchema) -> list[tuple[int, float]]:
     columns = list(enumerate(schema.columns))
     numbers = [(i, c) for i, c in columns if c.kind != "categorical" and None not in (c.low, c.high)]
@@ -129,7 +146,7 @@ def _encode_column(cells: npt.NDArray[Any], column: Column) -> Floats:
 
 
 def _blocks(encoded: npt.NDArray[Any], schema: TabularSchema) -> list[npt.NDArray[Any]]:
-    widths = [len(c.categories) if c.kind == "categorical" else 1 for c in schema.columns]
+    widths = [_width(column) for column in schema.columns]
     if encoded.ndim != 2 or encoded.shape[1] != sum(widths):
         raise InputError(f"encoded records have shape {encoded.shape}; the schema needs (n, {sum(widths)})")
     return np.split(encoded, np.cumsum(widths)[:-1], axis=1)
