@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from pydantic import Field
 
@@ -61,7 +63,7 @@ class ActiveDistillation(Distillation):
         rows = np.arange(cuts[1])
         targets = oracle(candidates.take(rows))
         clone: Model | None = None
-        for done, then in zip(cuts[1:-1], cuts[2:], strict=True):
+        for done, then in pairwise(cuts[1:]):
             if then >= len(candidates):
                 # Nothing is left to choose from: the rest is asked in the random thief's order.
                 more = _others(candidates, rows)[: then - done]

@@ -25,7 +25,7 @@ class JacobianAugmentation(JacobianDistillation, AsksVictim):
     continue each other; the last one trains like the random thief's (``knockoff``).
 
     The baseline has the same seeds and the same rounds. It moves them by its own clone's gradients, and a model
-    trained on the seeds' own labels answers for moved records, since the attacker cannot know what the victim would say.
+    trained on the seeds' own labels answers for moved records: the attacker cannot know what the victim would say.
 
     Papernot, McDaniel, Goodfellow, Jha, Celik, Swami 2017, "Practical Black-Box Attacks against Machine Learning",
     arXiv 1602.02697, section 4; Juuti, Szyller, Marchal, Asokan 2019, "PRADA: Protecting against DNN Model Stealing
