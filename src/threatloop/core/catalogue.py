@@ -106,6 +106,8 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "active_surrogate": f"{_A}.model_to_model.active_surrogate:ActiveSurrogate",
         "jacobian_augmentation": f"{_A}.model_to_model.jacobian_augmentation:JacobianAugmentation",
         "jacobian_surrogate": f"{_A}.model_to_model.jacobian_surrogate:JacobianSurrogate",
+        "data_free_theft": f"{_A}.model_to_model.data_free_theft:DataFreeTheft",
+        "majority_clone": f"{_A}.model_to_model.majority_clone:MajorityClone",
         "loss_threshold": f"{_A}.model_to_data.loss_threshold:LossThreshold",
         "lira": f"{_A}.model_to_data.lira:Lira",
         "prior_membership": f"{_A}.model_to_data.prior_membership:PriorMembership",

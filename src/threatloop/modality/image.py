@@ -143,5 +143,6 @@ def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     fields = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * decay, s=(height, width))
     fields -= fields.mean(axis=(2, 3), keepdims=True)
     fields /= np.maximum(fields.std(axis=(2, 3), keepdims=True), 1e-9)
-    contrast = np.exp(rng.uniform(*np.log(CONTRASTS), (n, 1, 1, 1)))
+    low, high = np.log(CONTRASTS)
+    contrast = np.exp(rng.uniform(low, high, (n, 1, 1, 1)))
     return np.asarray(1 / (1 + np.exp(-contrast * (fields + rng.standard_normal((n, 1, 1, 1))))), dtype=np.float32)
