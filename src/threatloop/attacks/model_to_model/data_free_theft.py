@@ -40,9 +40,9 @@ class DataFreeTheft(ModelToModel):
 
     Returns a Service that the thief owns with full access. Every round asks about new records and continues the clone
     on all answers so far (MAZE's replay); the last clone is trained from scratch on all of them. A share ``generator``
-    of the queries trains the generator as in DFME: it climbs the gap between the victim's logits and the clone's, by the
-    clone's exact gradient and one forward difference of the victim per record, and the classes' balance. Both ends of
-    a difference are queries and are counted; one end is a training record. Hard answers have no differences: there the
+    of the queries trains the generator as in DFME: it climbs the gap between the victim's logits and the clone's, by
+    the clone's exact gradient and one forward difference of the victim per record, and the classes' balance. Both ends
+    of a difference are queries and are counted; one end is a training record. Hard answers have no differences: there the
     generator climbs the clone's uncertainty (as DFMS-HL does), which asks nothing, and the share goes to its records.
     The rest goes to random valid records, of which a quarter is chosen by the clone.
 
@@ -54,8 +54,8 @@ class DataFreeTheft(ModelToModel):
     The baseline holds no data either, so no model can be trained; it always answers the commonest class.
 
     Truong, Maini, Walls, Papernot 2021, "Data-Free Model Extraction", arXiv 2011.14779, section 3; Kariyappa, Prakash,
-    Qureshi 2021, "MAZE", arXiv 2005.03161, section 4; Sanyal, Addepalli, Babu 2022, "Towards Data-Free Model Stealing in
-    a Hard Label Setting", arXiv 2204.11022.
+    Qureshi 2021, "MAZE", arXiv 2005.03161, section 4; Sanyal, Addepalli, Babu 2022, "Towards Data-Free Model Stealing
+    in a Hard Label Setting", arXiv 2204.11022.
 
     Attributes:
         queries: all records asked, ends of differences included, ≥ 1.
