@@ -1,4 +1,4 @@
-"""Which group a vector belongs to, from a few examples of each, in probabilities that stay modest far from all groups."""
+"""Which group a vector belongs to, from a few examples of each; modest far from all of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 SMALLEST = 1e-9
-RIDGE = 0.1
-"""Share of the average variance that is added to every direction's: a few examples know their scatter badly."""
+SHRINKAGE = 0.5
+"""Of the covariance towards one variance for all directions: a few examples know their scatter badly."""
 
 
 def posterior(examples: Floats, groups: npt.NDArray[np.int64], query: Floats, n_groups: int) -> Floats:
@@ -16,7 +16,7 @@ def posterior(examples: Floats, groups: npt.NDArray[np.int64], query: Floats, n_
 
     Groups are Gaussian with one covariance that is not known: the predictive density of a new vector is then
     Student's t with examples − groups degrees of freedom, whose tails are heavy, so that a vector unlike all groups is
-    shared out nearly evenly. Directions beyond half of the degrees of freedom are left out.
+    shared out nearly evenly.
 
     Murphy 2012, "Machine Learning: A Probabilistic Perspective", section 4.6.3.
 
@@ -33,12 +33,12 @@ def posterior(examples: Floats, groups: npt.NDArray[np.int64], query: Floats, n_
     scaled = (examples[:, varied] - centre[varied]) / spread[varied]
     freedom = len(examples) - n_groups
     _, _, axes = np.linalg.svd(scaled, full_matrices=False)
-    axes = axes[: max(1, min(freedom // 2, n_groups + 3, len(axes)))]
     points, at = scaled @ axes.T, (query[varied] - centre[varied]) / spread[varied] @ axes.T
     means = np.stack([points[groups == g].mean(axis=0) for g in range(n_groups)])
     inside = points - means[groups]
     scatter = inside.T @ inside / max(freedom, 1)
-    scatter += (RIDGE * np.trace(scatter) / len(scatter) + SMALLEST) * np.eye(len(scatter))
+    even = np.trace(scatter) / len(scatter) + SMALLEST
+    scatter = (1 - SHRINKAGE) * scatter + SHRINKAGE * even * np.eye(len(scatter))
     sizes = np.bincount(groups, minlength=n_groups)
     gaps = at - means
     distance = np.einsum("gi,ij,gj->g", gaps, np.linalg.inv(scatter), gaps) / (1 + 1 / sizes)

@@ -19,8 +19,9 @@ from threatloop.core.service import Service
 from threatloop.core.training import Training
 from threatloop.modality import of
 
-TRAIN_SHARE = 0.7
-"""Of the pool's records: each model trains on another random part of so many, so that they differ as the victim will."""
+SMALLEST_SHARE = 0.4
+"""Of the pool: models train on random parts from this share to the whole, since the size of the victim's training set
+is not known and must not be taken for a trait of its architecture."""
 
 
 class ArchitectureInference(Probe[Service]):
@@ -33,9 +34,10 @@ class ArchitectureInference(Probe[Service]):
     Returns the array ``probability``, float64 (candidates,), sums to 1; the note ``candidates`` names them in order, as
     JSON. Near 1/candidates each says that the answers fit none or all of them. One query per record.
 
-    Against the paper: features are agreement with each candidate's average answers and the distribution of margin and
-    entropy, instead of the raw answers, and the classifier is a Gaussian one with an unknown covariance: a handful of
-    models per candidate cannot train a network of thousands of weights.
+    Against the paper: features are agreement with each candidate's average answers and the distribution of margins and
+    entropies, instead of the raw answers, and the classifier is a Gaussian one with an unknown covariance: a handful of
+    models per candidate cannot train a network of thousands of weights. Families are told apart nearly always, depths
+    and widths of a perceptron about two times in three from scores and less than half of the time from labels.
 
     Oh, Augustin, Schiele, Fritz 2018, "Towards Reverse-Engineering Black-Box Neural Networks", arXiv 1711.01768,
     section 3.2 (KENNEN-o).
@@ -84,7 +86,7 @@ class ArchitectureInference(Probe[Service]):
     def work(self, workload: Workload) -> dict[str, float]:
         """Training of all models on parts of the pool, which is at most half of the records."""
         models = self.models * max(5, len(self.candidates))
-        passes = models * TRAIN_SHARE * workload.records / 2 * workload.recipe.epochs
+        passes = models * 0.7 * workload.records / 2 * workload.recipe.epochs
         return {"training_passes": passes, "scoring_passes": float((models + 1) * self.queries)}
 
     def examine(self, source: Service, bench: Bench) -> Evidence:
@@ -101,7 +103,8 @@ class ArchitectureInference(Probe[Service]):
         victim = self._answers(source, within)
         own = self._shadows(candidates, within, bench)
         groups = np.repeat(np.arange(len(candidates)), self.models)
-        found = styles(own, groups, victim)
+        near = within.ids >= 0
+        found = styles(np.concatenate([own, victim[None]]), np.append(groups, -1), (near, ~near))
         probability = posterior(found[:-1], groups, found[-1], len(candidates))
         evidence = Evidence({"probability": probability}, {"candidates": written(candidates)})
         bench.progress.keep(evidence)
@@ -130,7 +133,8 @@ class ArchitectureInference(Probe[Service]):
         for i, candidate in enumerate(candidates):
             for k in range(self.models):
                 streams = bench.streams.child(f"candidate-{i}", str(k))
-                rows = streams.numpy("part").permutation(len(pool))[: max(2, round(TRAIN_SHARE * len(pool)))]
+                share = SMALLEST_SHARE + (1 - SMALLEST_SHARE) * k / (self.models - 1)
+                rows = streams.numpy("part").permutation(len(pool))[: max(2, round(share * len(pool)))]
                 model = training.fit(pool.take(rows), streams, architecture=candidate, recipe=training.recipe)
                 answers.append(self._answers(training.serve(model), asked))
             bench.progress.report((i + 1) / len(candidates))

@@ -42,8 +42,8 @@ class DataFreeTheft(ModelToModel):
     on all answers so far (MAZE's replay); the last clone is trained from scratch on all of them. A share ``generator``
     of the queries trains the generator as in DFME: it climbs the gap between the victim's logits and the clone's, by
     the clone's exact gradient and one forward difference of the victim per record, and the classes' balance. Both ends
-    of a difference are queries and are counted; one end is a training record. Hard answers have no differences: there the
-    generator climbs the clone's uncertainty (as DFMS-HL does), which asks nothing, and the share goes to its records.
+    of a difference are queries and are counted; one end is a training record. Hard answers have no differences: the
+    generator then climbs the clone's uncertainty (as DFMS-HL does), which asks nothing, and its records get the share.
     The rest goes to random valid records, of which a quarter is chosen by the clone.
 
     The papers spend millions of queries on a generator alone. Here the default is 20,000, which suffices for digits and
