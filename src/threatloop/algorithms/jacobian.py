@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 
 from threatloop.algorithms.distil import Distillation, Targets
@@ -20,6 +18,9 @@ from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 from threatloop.modality import of
+
+if TYPE_CHECKING:
+    import torch
 
 Oracle = Callable[[Dataset], Targets]
 Floats = npt.NDArray[np.float32]
@@ -99,6 +100,9 @@ class JacobianDistillation(Distillation):
         return Dataset(np.concatenate(moved), known.y, known.schema, np.full(len(known), -1, dtype=np.int64))
 
     def _stepped(self, network: torch.nn.Module, x: Floats, labels: npt.NDArray[np.int64], scale: Floats) -> Floats:
+        import torch
+        import torch.nn.functional as F
+
         place = next(network.parameters()).device
         at, size = torch.from_numpy(np.array(x)).to(place), torch.from_numpy(scale).to(place)
         wanted = torch.from_numpy(labels).to(place)
