@@ -53,13 +53,18 @@ def probability(attack: ArchitectureInference, service: Service) -> Any:
     return attack.run(service, world().bench(lifecycle=TRAINING)).result.arrays["probability"]
 
 
-@pytest.mark.parametrize(("answers", "models"), [("soft", 3), ("hard", 6)])
-def test_a_shallow_perceptron_is_told_from_a_convolutional_network(answers: Any, models: int) -> None:
-    attack = PAIR.model_copy(update={"answers": answers, "models": models})
+def test_a_shallow_perceptron_is_told_from_a_convolutional_network() -> None:
     for position, truth in enumerate(PAIR.candidates):
-        found = probability(attack, planted(truth))
+        found = probability(PAIR, planted(truth))
         assert found.sum() == pytest.approx(1)
         assert found[position] > 0.8
+
+
+def test_labels_alone_are_asked_for_and_give_probabilities() -> None:
+    service = local_service(planted(CNN).responder.model(), grants=frozenset({Capability.LABELS}))
+    found = probability(PAIR.model_copy(update={"answers": "hard"}), service)
+    assert found.sum() == pytest.approx(1)
+    assert service.ledger.spent == 200
 
 
 def test_constant_answers_fit_no_candidate_and_are_shared_out() -> None:

@@ -36,8 +36,10 @@ class ArchitectureInference(Probe[Service]):
 
     Against the paper: features are agreement with each candidate's average answers and the distribution of margins and
     entropies, instead of the raw answers, and the classifier is a Gaussian one with an unknown covariance: a handful of
-    models per candidate cannot train a network of thousands of weights. Families are told apart nearly always, depths
-    and widths of a perceptron about two times in three from scores and less than half of the time from labels.
+    models per candidate cannot train a network of thousands of weights. On digits, with 18 victims on which the features
+    were chosen too, the true one of five candidates got probability .61 from scores and .43 from labels (guess: .20);
+    perceptrons were never taken for convolutional networks there. From labels alone, families can be confused where
+    victims are barely trained or see many more records than the attacker holds.
 
     Oh, Augustin, Schiele, Fritz 2018, "Towards Reverse-Engineering Black-Box Neural Networks", arXiv 1711.01768,
     section 3.2 (KENNEN-o).
