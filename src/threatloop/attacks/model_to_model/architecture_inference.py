@@ -36,7 +36,7 @@ class ArchitectureInference(Probe[Service]):
 
     Against the paper: features are agreement with each candidate's average answers and the distribution of margins and
     entropies, instead of the raw answers, and the classifier is a Gaussian one with an unknown covariance: a handful of
-    models per candidate cannot train a network of thousands of weights. On digits, with 18 victims on which the features
+    models per candidate cannot train a network of thousands of weights. On digits, with 18 victims on which features
     were chosen too, the true one of five candidates got probability .61 from scores and .43 from labels (guess: .20);
     perceptrons were never taken for convolutional networks there. From labels alone, families can be confused where
     victims are barely trained or see many more records than the attacker holds.
