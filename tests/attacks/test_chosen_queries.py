@@ -88,9 +88,8 @@ def no_data() -> Bench:
     return Bench(world().streams.child("attack"), held)
 
 
-@pytest.mark.parametrize("answers", ["soft", "hard"])
-def test_chosen_queries_steal_more_than_random_ones(answers: Any) -> None:
-    same = {"queries": 100, "steps": 400, "answers": answers}
+def test_chosen_queries_steal_more_than_random_ones() -> None:
+    same = {"queries": 100, "steps": 300, "answers": "hard"}
     chosen, random = (agreement(a, victim()) for a in (ActiveTheft(**same), Knockoff(**same)))
     assert chosen > random + 0.005
 
@@ -145,7 +144,9 @@ def test_synthetic_records_are_worth_their_queries_and_need_the_victim() -> None
 
 
 @pytest.mark.parametrize(
-    "thief", [ActiveTheft(queries=300, steps=300), JacobianAugmentation(queries=300, steps=300)], ids=["active", "jbda"]
+    "thief",
+    [ActiveTheft(queries=300, steps=200, rounds=2), JacobianAugmentation(queries=300, steps=200)],
+    ids=["active", "jbda"],
 )
 def test_a_known_function_is_cloned_and_constant_answers_teach_nothing(thief: ModelToModel) -> None:
     known = agreement(thief, Function(halves).service())
@@ -158,7 +159,7 @@ def test_a_known_function_is_cloned_and_constant_answers_teach_nothing(thief: Mo
 
 
 def test_a_known_function_is_cloned_without_data() -> None:
-    thief = DataFreeTheft(queries=1500, steps=300, rounds=2, generator=0.2)
+    thief = DataFreeTheft(queries=1000, steps=200, rounds=2, generator=0.3)
     assert agreement(thief, Function(halves).service(), no_data()) > 0.9
     assert agreement(thief.as_baseline(), Function(halves).service()) < 0.9  # type: ignore[arg-type]
 
