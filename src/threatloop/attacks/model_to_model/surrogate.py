@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from threatloop.algorithms.distil import Distillation, Targets, one_hot
-from threatloop.algorithms.queries import draw
+from threatloop.algorithms.labelling import OwnLabels
 from threatloop.core.access import Capability
-from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, Direction
-from threatloop.core.bench import Bench, Resource
-from threatloop.core.service import Service
-from threatloop.core.training import Training
+from threatloop.core.bench import Resource
 
 
-class Surrogate(Distillation):
+class Surrogate(OwnLabels):
     """A model on the same inputs, augmentation, order, steps and initial weights as the clone, with other labels.
 
     The labels are the attacker's own. Records of another kind have none, so a model trained on his own labelled pool
@@ -42,13 +38,5 @@ class Surrogate(Distillation):
                 Resource.PREVIOUS,
             }
         ),
+        sweep="queries",
     )
-
-    def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:  # noqa: ARG002
-        """The attacker's own labels, or those of a model trained on them."""
-        if self.pool == "in" or bench.has(Resource.FEEDBACK):
-            return one_hot(asked.y, asked.n_classes)
-        training: Training = bench.resource(Resource.LIFECYCLE)
-        own = draw(bench.data(Resource.QUERY_POOL), len(asked), bench.streams.numpy("own"))
-        teacher = self.train(own, one_hot(own.y, own.n_classes), bench, "teacher")
-        return self.targets(training.serve(teacher), asked)
