@@ -36,6 +36,11 @@ class PicturePrior:
         rest = np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", along, along)
         return np.asarray((along**2 / self.inside).sum(axis=1) + np.maximum(rest, 0) / self.outside, np.float32)
 
+    def expected(self, rows: Floats) -> Floats:
+        """What the low-dimensional part of the prior makes of rows (n, d): their posterior mean, without noise."""
+        shrink = 1 - self.outside / (self.inside + self.outside)
+        return np.asarray(self.mean + ((rows - self.mean) @ self.basis * shrink) @ self.basis.T, np.float32)
+
 
 def fit_prior(images: Floats) -> PicturePrior:
     """From images (n, ...), n ≥ 1; never more than half as many dimensions as images."""

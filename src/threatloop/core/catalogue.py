@@ -99,6 +99,7 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "known_plaintext": f"{_A}.data_to_data.known_plaintext:KnownPlaintext",
         "jigsaw": f"{_A}.data_to_data.jigsaw:Jigsaw",
         "instahide_decoding": f"{_A}.data_to_data.instahide_decoding:InstaHideDecoding",
+        "class_average": f"{_A}.data_to_data.class_average:ClassAverage",
         "identity": f"{_A}.data_to_data.identity:Identity",
         "badnets": f"{_A}.data_to_model.badnets:BadNets",
         "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",

@@ -25,6 +25,7 @@ class Decryption(Metric):
         ``decryption``: mean SSIM over the set, in [-1, 1]; 1 is every image as it was. The interval is over images.
         ``decryption.aligned``: the same where each image may be negated: what is left if only a sign was missed. It takes
             the better of two for any image, so compare it with its own value for the baseline.
+        ``decryption.protected``: SSIM of the protected images as they are.
         ``decryption.psnr``: dB, of the squared error pooled over the set.
         ``decryption.accuracy``: on plain test records, of a model trained by the victim's recipe on what was recovered.
         ``decryption.key_holder``: the same, trained on the originals.
@@ -54,6 +55,7 @@ class Decryption(Metric):
         readings = (
             _mean(NAME, straight),
             _mean(f"{NAME}.aligned", aligned),
+            _mean(f"{NAME}.protected", ssim(views["protected"], original)),
             _pooled_psnr(outcome, original),
             self._accuracy("accuracy", "trained_on_outcome", "test", case),
             self._accuracy("key_holder", "trained_on_original", "test", case),

@@ -46,7 +46,7 @@ class KnownPlaintext(DataToData):
         modalities=frozenset({"image"}),
         metrics=("decryption",),
         paper="Chang, Case 2020, arXiv 2004.13263; Sirichotedumrong, Kiya 2020, arXiv 2010.06198",
-        baseline="identity",
+        baseline="class_average",
         resources=frozenset({Resource.KNOWN_PAIRS, Resource.PROTECTION}),
         undoes=("block_scramble", "etc", "pixel_encryption", "instahide"),
         atlas=("AML.T0035",),

@@ -1,0 +1,149 @@
+"""Ciphertext-only attack on pixels that were negated and recoloured where they stand.
+
+A pixel is what its neighbours and the attacker's own images lead one to expect, in one of its few possible states. Where one
+key serves all images, a pixel's state explains it in all of them at once, and hardly any doubt is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.algorithms.encodings import Bytes
+from threatloop.algorithms.jigsaw_puzzle import orders
+from threatloop.algorithms.picture_prior import PicturePrior, fit_prior
+from threatloop.core.defence import Structure
+
+Floats = npt.NDArray[np.float32]
+
+SWEEPS = 3
+ANNEALING = np.geomspace(8.0, 0.1, 16)
+"""Temperatures of the mean field, in variances of a pixel around what is expected of it."""
+CHUNK_CELLS = 1 << 24
+NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0))
+
+
+def states_of(channels: int, colours: bool) -> Floats:
+    """Every negation and order of a pixel's channels as signed permutation matrices (k, C, C); the identity first.
+
+    With more channels than colours are reordered of, all are negated alike.
+    """
+    free = channels if channels <= 4 else 1
+    signs = [np.tile(s, -(-channels // free))[:channels] for s in product((1.0, -1.0), repeat=free)]
+    eye = np.eye(channels, dtype=np.float32)
+    return np.array([np.array(s)[:, None] * eye[order] for order in orders(channels, colours) for s in signs], np.float32)
+
+
+def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure) -> Bytes:
+    """The images (n, C, H, W) as they were, from pool images of their kind and shape."""
+    known, seen = (one.astype(np.float32) - 127.5 for one in (pool, coded))
+    prior, states = fit_prior(known), states_of(coded.shape[1], structure.colours)
+    precision = _precision(known)
+    if structure.per_image:
+        found = _one_by_one(seen, prior, states, precision)
+    else:
+        tries = [_upright(_grown(seen, states, precision), prior, states), _from_prior(seen, known, states, precision)]
+        found = min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
+    return np.rint(found + 127.5).clip(0, 255).astype(np.uint8)
+
+
+def _precision(known: Floats) -> Floats:
+    """Inverse covariance (C, C) of a pixel around the mean of its neighbours."""
+    apart = np.moveaxis(known - _around(known), 1, -1).reshape(-1, known.shape[1])
+    covariance = apart.T @ apart / len(apart)
+    floor = max(0.05 * float(np.trace(covariance)) / len(covariance), 1.0)
+    return np.asarray(np.linalg.inv(covariance + floor * np.eye(len(covariance))), np.float32)
+
+
+def _around(images: Floats) -> Floats:
+    """Mean of the up to four neighbours of each pixel; the pixel itself where it has none."""
+    total, count = np.zeros_like(images), np.zeros(images.shape[2:], np.float32)
+    for axis in (2, 3):
+        if images.shape[axis] < 2:
+            continue
+        low, high = (_along(axis, part) for part in (slice(None, -1), slice(1, None)))
+        total[low] += images[high]
+        total[high] += images[low]
+        count[low[2:]] += 1
+        count[high[2:]] += 1
+    return np.where(count > 0, total / np.maximum(count, 1), images)
+
+
+def _along(axis: int, part: slice) -> tuple[slice, ...]:
+    return tuple(part if i == axis else slice(None) for i in range(4))
+
+
+def _chosen(pixel: Floats, expected: Floats, states: Floats, precision: Floats) -> Floats:
+    """The state (C, C) that brings a pixel (n, C) of all images nearest to what is expected of it (n, C)."""
+    own, cross = pixel.T @ pixel, pixel.T @ expected
+    spread = np.einsum("kab,bc,kdc,da->k", states, own, states, precision)
+    return np.asarray(states[(spread - 2 * np.einsum("kab,bc,ca->k", states, cross, precision)).argmin()])
+
+
+def _grown(seen: Floats, states: Floats, precision: Floats) -> Floats:
+    """All images from their first pixel on, each pixel beside those that are settled; then anew beside all."""
+    _, _, height, width = seen.shape
+    out, settled = seen.copy(), np.zeros((height, width), bool)
+    settled[0, 0] = True
+    for sweep in range(SWEEPS):
+        for y, x in product(range(height), range(width)):
+            beside = [(y + dy, x + dx) for dy, dx in NEIGHBOURS if 0 <= y + dy < height and 0 <= x + dx < width]
+            beside = [cell for cell in beside if settled[cell]]
+            if beside and (sweep or (y, x) != (0, 0)):
+                expected = np.mean([out[:, :, a, b] for a, b in beside], axis=0)
+                out[:, :, y, x] = seen[:, :, y, x] @ _chosen(seen[:, :, y, x], expected, states, precision).T
+            settled[y, x] = True
+    return out
+
+
+def _from_prior(seen: Floats, known: Floats, states: Floats, precision: Floats) -> Floats:
+    """Each pixel by its own mean and spread in the attacker's images, then beside its neighbours."""
+    out, (_, channels, height, width) = seen.copy(), seen.shape
+    for sweep in range(SWEEPS):
+        around = _around(out) if sweep else np.broadcast_to(known.mean(axis=0), out.shape)
+        for y, x in product(range(height), range(width)):
+            expected = np.asarray(around[:, :, y, x], np.float32)
+            weight = precision
+            if not sweep:
+                spread = np.cov(known[:, :, y, x].T).reshape(channels, channels) if len(known) > 1 else np.eye(channels)
+                weight = np.linalg.inv(spread + np.eye(channels)).astype(np.float32)
+            out[:, :, y, x] = seen[:, :, y, x] @ _chosen(seen[:, :, y, x], expected, states, weight).T
+    return out
+
+
+def _upright(images: Floats, prior: PicturePrior, states: Floats) -> Floats:
+    """The one state for all pixels alike in which the images look most like the attacker's own."""
+    tries = (np.einsum("ab,nbhw->nahw", state, images) for state in states)
+    return min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
+
+
+def _one_by_one(seen: Floats, prior: PicturePrior, states: Floats, precision: Floats) -> Floats:
+    """Each image by itself: a mean field over the states of its pixels, cooled until it is sure."""
+    out = np.empty_like(seen)
+    for rows in _chunks(seen, len(states)):
+        out[rows] = _annealed(seen[rows], prior, states, precision)
+    return out
+
+
+def _chunks(images: Floats, states: int) -> Iterable[slice]:
+    size = max(1, CHUNK_CELLS // (states * max(int(np.prod(images.shape[1:])), 1)))
+    return (slice(i, i + size) for i in range(0, len(images), size))
+
+
+def _annealed(seen: Floats, prior: PicturePrior, states: Floats, precision: Floats) -> Floats:
+    turned = np.einsum("kab,nbhw->nkahw", states, seen)
+    weighted = np.einsum("nkahw,ab->nkbhw", turned, precision)
+    own = np.einsum("nkahw,nkahw->nkhw", turned, weighted)
+    share = 1 / (1 + float(np.trace(precision)) / len(precision) * prior.outside)
+    field = np.broadcast_to(prior.mean.reshape(1, *seen.shape[1:]), seen.shape)
+    for i, temperature in enumerate(ANNEALING):
+        learned = prior.expected(field.reshape(len(seen), -1)).reshape(seen.shape)
+        expected = share * learned + (1 - share) * _around(field) if i else learned
+        cost = own - 2 * np.einsum("nkahw,nahw->nkhw", weighted, expected)
+        belief = np.exp(-(cost - cost.min(axis=1, keepdims=True)) / (2 * temperature))
+        field = np.einsum("nkhw,nkahw->nahw", belief / belief.sum(axis=1, keepdims=True), turned)
+    sure = cost.argmin(axis=1)
+    return np.asarray(np.take_along_axis(turned, sure[:, None, None], axis=1)[:, 0])
