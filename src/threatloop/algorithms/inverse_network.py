@@ -14,8 +14,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from threatloop.core.assets import Dataset
+
 Floats = npt.NDArray[np.float32]
 
+LABEL_WEIGHT = 8
 BATCH, CHECKS, HELD_OUT = 64, 20, 5
 """Pairs a step; times that the held-out pairs are looked at; every fifth pair is held out."""
 
@@ -37,7 +40,7 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, eq=False)
 class Inverse:
-    """A fitted inverse. Call it with encoded rows (n, d) in [0, 1]; returns rows of the same shape and range.
+    """A fitted inverse. Call it with encoded rows (n, e) in [0, 1]; returns rows (n, d) in that range.
 
     Attributes:
         loss_first, loss_last: mean squared error on held-out pairs without any input (the plain mean), and in the end.
@@ -51,9 +54,21 @@ class Inverse:
         return np.clip(self.predict(coded), 0, 1)
 
 
-def fit_inverse(coded: Floats, plain: Floats, recipe: NetworkRecipe, seed: int) -> Inverse:
-    """Learn from pairs (n, d) in [0, 1], n ≥ 2; all randomness comes from the seed."""
-    held = np.arange(len(coded)) % HELD_OUT == 0
+def with_labels(rows: Floats, data: Dataset) -> Floats:
+    """Rows (n, d) with a one-hot label behind each: an encoding does not hide what a record is called.
+
+    It weighs more than a pixel, so that the regression on few pairs starts from the mean of the class.
+    """
+    labels = LABEL_WEIGHT * np.eye(data.n_classes, dtype=np.float32)[data.y]
+    return np.concatenate([rows, labels], axis=1, dtype=np.float32)
+
+
+def fit_inverse(coded: Floats, plain: Floats, recipe: NetworkRecipe, seed: int, together: int = 1) -> Inverse:
+    """Learn from pairs, rows (n, e) and (n, d) in [0, 1], n ≥ 2; all randomness comes from the seed.
+
+    ``together``: so many neighbouring pairs are of one record, and held out as one.
+    """
+    held = np.arange(len(coded)) // together % HELD_OUT == 0
     mean = plain[~held].mean(axis=0)
     features = _features(coded)
     centre = features[~held].mean(axis=0)

@@ -6,7 +6,8 @@ key serves all images, a pixel's state explains it in all of them at once, and h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -16,12 +17,15 @@ from threatloop.algorithms.encodings import Bytes
 from threatloop.algorithms.jigsaw_puzzle import orders
 from threatloop.algorithms.picture_prior import PicturePrior, fit_prior
 from threatloop.core.defence import Structure
+from threatloop.numerics.image_quality import MIN_SIDE, ssim
 
 Floats = npt.NDArray[np.float32]
 
 SWEEPS = 3
-ANNEALING = np.geomspace(8.0, 0.1, 16)
-"""Temperatures of the mean field, in variances of a pixel around what is expected of it."""
+HOTTEST, COLDEST, COOLING = (8.0, 64.0), 0.1, 20
+"""Temperatures of the mean field, in variances of a pixel around what is expected of it, and how many there are."""
+TRIALS = 64
+"""Images of the attacker's own that he tries his ways on."""
 CHUNK_CELLS = 1 << 24
 NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0))
 
@@ -37,13 +41,16 @@ def states_of(channels: int, colours: bool) -> Floats:
     return np.array([np.array(s)[:, None] * eye[order] for order in orders(channels, colours) for s in signs], np.float32)
 
 
-def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure) -> Bytes:
-    """The images (n, C, H, W) as they were, from pool images of their kind and shape."""
+def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure, rng: np.random.Generator) -> Bytes:
+    """The images (n, C, H, W) as they were, from pool images of their kind and shape; at least two.
+
+    ``rng`` draws the attacker's own keys, where every image has one.
+    """
     known, seen = (one.astype(np.float32) - 127.5 for one in (pool, coded))
     prior, states = fit_prior(known), states_of(coded.shape[1], structure.colours)
     precision = _precision(known)
     if structure.per_image:
-        found = _one_by_one(seen, prior, states, precision)
+        found = _one_by_one(seen, known, states, rng)
     else:
         tries = [_upright(_grown(seen, states, precision), prior, states), _from_prior(seen, known, states, precision)]
         found = min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
@@ -120,11 +127,36 @@ def _upright(images: Floats, prior: PicturePrior, states: Floats) -> Floats:
     return min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
 
 
-def _one_by_one(seen: Floats, prior: PicturePrior, states: Floats, precision: Floats) -> Floats:
-    """Each image by itself: a mean field over the states of its pixels, cooled until it is sure."""
+def _one_by_one(seen: Floats, known: Floats, states: Floats, rng: np.random.Generator) -> Floats:
+    """Each image by itself, in the way that does best on the attacker's own images under keys of his own."""
+    trial = known[: min(TRIALS, len(known) // 2)]
+    prior, precision = fit_prior(known[len(trial) :]), _precision(known[len(trial) :])
+    n, _, height, width = trial.shape
+    keys = states[rng.integers(len(states), size=(n, height, width))]
+    coded = np.einsum("nhwab,nbhw->nahw", keys, trial)
+    ways: list[Callable[[Floats], Floats]] = [partial(_folded, sign=-1.0), partial(_folded, sign=1.0)]
+    ways += [partial(_cooled, prior=prior, states=states, precision=precision, hottest=hot) for hot in HOTTEST]
+    best = max(ways, key=lambda way: _likeness(way(coded), trial))
+    return best(seen)
+
+
+def _likeness(found: Floats, truth: Floats) -> float:
+    """Mean structural similarity, or minus the mean error where images are too small for it."""
+    if min(found.shape[2:]) < MIN_SIDE:
+        return -float(np.abs(found - truth).mean())
+    return float(ssim((found / 255 + 0.5).clip(0, 1), (truth / 255 + 0.5).clip(0, 1)).mean())
+
+
+def _folded(seen: Floats, *, sign: float) -> Floats:
+    """All on one side of mid-grey, channels in order of size: the outlines (Chang, Case 2020, sec. 4)."""
+    return np.sort(sign * np.abs(seen), axis=1)
+
+
+def _cooled(seen: Floats, *, prior: PicturePrior, states: Floats, precision: Floats, hottest: float) -> Floats:
+    """A mean field over the states of each image's pixels, cooled until it is sure."""
     out = np.empty_like(seen)
     for rows in _chunks(seen, len(states)):
-        out[rows] = _annealed(seen[rows], prior, states, precision)
+        out[rows] = _annealed(seen[rows], prior, states, precision, hottest)
     return out
 
 
@@ -133,13 +165,13 @@ def _chunks(images: Floats, states: int) -> Iterable[slice]:
     return (slice(i, i + size) for i in range(0, len(images), size))
 
 
-def _annealed(seen: Floats, prior: PicturePrior, states: Floats, precision: Floats) -> Floats:
+def _annealed(seen: Floats, prior: PicturePrior, states: Floats, precision: Floats, hottest: float) -> Floats:
     turned = np.einsum("kab,nbhw->nkahw", states, seen)
     weighted = np.einsum("nkahw,ab->nkbhw", turned, precision)
     own = np.einsum("nkahw,nkahw->nkhw", turned, weighted)
     share = 1 / (1 + float(np.trace(precision)) / len(precision) * prior.outside)
     field = np.broadcast_to(prior.mean.reshape(1, *seen.shape[1:]), seen.shape)
-    for i, temperature in enumerate(ANNEALING):
+    for i, temperature in enumerate(np.geomspace(hottest, COLDEST, COOLING)):
         learned = prior.expected(field.reshape(len(seen), -1)).reshape(seen.shape)
         expected = share * learned + (1 - share) * _around(field) if i else learned
         cost = own - 2 * np.einsum("nkahw,nahw->nkhw", weighted, expected)

@@ -88,4 +88,6 @@ class Jigsaw(DataToData):
 
         if structure.moved == "pixels":
             return recover_scrambled(coded, pool, structure, self.restarts, bench.streams.numpy("starts"))
-        return (reassemble if structure.moved else recover_pixels)(coded, pool, structure)
+        if structure.moved == "blocks":
+            return reassemble(coded, pool, structure)
+        return recover_pixels(coded, pool, structure, bench.streams.numpy("keys"))

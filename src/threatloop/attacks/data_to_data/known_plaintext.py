@@ -96,13 +96,14 @@ class KnownPlaintext(DataToData):
 
     def _by_network(self, data: Dataset, plain: Dataset, coded: Dataset, bench: Bench) -> np.ndarray:
         from threatloop import modality
-        from threatloop.algorithms.inverse_network import NetworkRecipe, fit_inverse
+        from threatloop.algorithms.inverse_network import NetworkRecipe, fit_inverse, with_labels
 
         kind = modality.of(data.schema)
         known, hidden, target = (kind.watermark_view(one.x, one.schema) for one in (coded, plain, data))
-        n, shape = len(data), target.shape
+        rows = with_labels(known.reshape(len(known), -1), coded)
         recipe, seed = NetworkRecipe(self.steps), bench.streams.integer("network")
-        inverse = fit_inverse(known.reshape(len(known), -1), hidden.reshape(len(known), -1), recipe, seed)
+        inverse = fit_inverse(rows, hidden.reshape(len(known), -1), recipe, seed)
         bench.progress.note("loss_first", inverse.loss_first)
         bench.progress.note("loss_last", inverse.loss_last)
-        return np.rint(inverse(target.reshape(n, -1)) * 255).astype(np.uint8).reshape(shape)
+        found = inverse(with_labels(target.reshape(len(target), -1), data))
+        return np.rint(found * 255).astype(np.uint8).reshape(target.shape)
