@@ -46,7 +46,16 @@ class Reference:
     rows: list[dict[str, Any]]
 
 
-SMALL = {"queries": 30, "steps": 5, "per_class": 2, "restarts": 1, "most_auxiliary": 100, "copies": 2, "rounds": 1, "pairs": 100}
+SMALL = {
+    "queries": 30,
+    "steps": 5,
+    "per_class": 2,
+    "restarts": 1,
+    "most_auxiliary": 100,
+    "copies": 2,
+    "rounds": 1,
+    "pairs": 100,
+}
 
 
 def small(name: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What protected-data encodings share: blocks, half bytes, and keyed maps that move and negate elements.
 
-Every scheme that only moves and negates is one `SignedMap` per key; a key holder inverts it, and an attacker looks for it.
+Every scheme that only moves and negates is one `SignedMap` per key; a key holder inverts it, and an attacker looks for
+it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,7 @@ from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
 
 Bytes = npt.NDArray[np.uint8]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
 Index = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 BYTE, NIBBLE = 255, 15
@@ -70,7 +73,7 @@ def stored_bytes(data: Dataset) -> Bytes:
     return np.rint(np.clip(view, 0, 1) * BYTE).astype(np.uint8)
 
 
-def check_side(images: npt.NDArray[np.generic], side: int) -> None:
+def check_side(images: npt.NDArray[Any], side: int) -> None:
     """Raises NotAssessable where not one whole block fits."""
     height, width = images.shape[2:]
     if side > min(height, width):
@@ -91,7 +94,7 @@ def per_key(data: Dataset, per_image: bool, made: Callable[[int | None], SignedM
     return data.with_x(out.reshape(images.shape))
 
 
-def cut(images: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.generic]:
+def cut(images: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
     """Whole blocks of the images, row by row: (n, rows, columns, C·side·side), each block in (C, y, x) order."""
     n, channels, height, width = images.shape
     down, right = height // side, width // side
@@ -99,7 +102,7 @@ def cut(images: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.generic]:
     return whole.transpose(0, 2, 4, 1, 3, 5).reshape(n, down, right, channels * side * side)
 
 
-def paste(blocks: Bytes, onto: Bytes, side: int) -> Bytes:
+def paste(blocks: Array, onto: Array, side: int) -> Array:
     """A copy of the images with their whole blocks replaced; what lies beyond the last whole block stays."""
     n, channels = onto.shape[:2]
     down, right = blocks.shape[1:3]

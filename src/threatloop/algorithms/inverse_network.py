@@ -1,7 +1,7 @@
 """An inverse transformation network: from what an encoding shows to what it hid, learned from pairs.
 
-Ridge regression on the encoded pixels and on their distance from mid-grey (which no negation changes), plus a dense network
-for what is left. Both stop on held-out pairs, so that the network is never worse there than the regression.
+Ridge regression on the encoded pixels and on their distance from mid-grey (which no negation changes), plus a dense
+network for what is left. Both stop on held-out pairs, so that the network is never worse there than the regression.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Inverse:
     loss_last: float
 
     def __call__(self, coded: Floats) -> Floats:
-        return np.clip(self.predict(coded), 0, 1)
+        return np.asarray(np.clip(self.predict(coded), 0, 1), np.float32)
 
 
 def with_labels(rows: Floats, data: Dataset) -> Floats:
@@ -107,7 +107,9 @@ def _ridge(x: Floats, y: Floats, x_held: Floats, y_held: Floats) -> Floats:
     return chosen
 
 
-def _residual(x: Floats, y: Floats, held: npt.NDArray[np.bool_], recipe: NetworkRecipe, seed: int) -> list[torch.Tensor]:
+def _residual(
+    x: Floats, y: Floats, held: npt.NDArray[np.bool_], recipe: NetworkRecipe, seed: int
+) -> list[torch.Tensor]:
     """Weights of the network at the step that does best on the held-out pairs; it starts out as zero."""
     generator = torch.Generator().manual_seed(seed)
     weights = _initial(x.shape[1], recipe.width, y.shape[1], generator)

@@ -1,9 +1,9 @@
 """Jigsaw puzzles whose pieces are moved, rotated, flipped, negated and recoloured, for one picture or many at once.
 
-Greedy assembly by the most certain next piece, in the manner of Paikin, Tal 2015, "Solving multiple square jigsaw puzzles
-with missing pieces" (CVPR), extended to negated and recoloured pieces as in Chuman, Kurihara, Kiya 2017, "On the security of
-block scrambling-based EtC systems against extended jigsaw puzzle solver attacks". Where one key scrambled many pictures
-alike, an edge is as long as all their edges together, and hardly any mistake is left.
+Greedy assembly by the most certain next piece, in the manner of Paikin, Tal 2015, "Solving multiple square jigsaw
+puzzles with missing pieces" (CVPR), extended to negated and recoloured pieces as in Chuman, Kurihara, Kiya 2017, "On
+the security of block scrambling-based EtC systems against extended jigsaw puzzle solver attacks". Where one key
+scrambled many pictures alike, an edge is as long as all their edges together, and hardly any mistake is left.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Puzzle:
     """Pieces in all the states that they may be in.
 
     Attributes:
-        states: (pieces, 8, colours, 2, m, C, s, s) pieces of m pictures in every orientation, order of channels and sign.
+        states: (pieces, 8, colours, 2, m, C, s, s) pieces of m pictures in every orientation, order of channels and
+            sign.
         grid: rows and columns of the finished picture.
     """
 
@@ -96,7 +97,7 @@ class Puzzle:
     def _next(
         self, placed: dict[Cell, int], open_cells: dict[Cell, tuple[Floats, int]], used: npt.NDArray[np.bool_]
     ) -> tuple[Cell, int]:
-        """The cell whose best piece leads its second best by most, among cells where the picture still fits the grid."""
+        """The cell whose best piece leads its second best by most, among cells where the grid still holds all."""
         rows, columns = zip(*placed, strict=True)
         low, high = (min(rows), min(columns)), (max(rows), max(columns))
         fits = [

@@ -51,8 +51,8 @@ class Cells:
 def read_map(plain: Bytes, coded: Bytes, top: int) -> SignedMap:
     """The signed permutation that takes rows (n, d) to rows (n, d), n ≥ 1.
 
-    Columns that are equal, or each other's negative, in all rows belong together. What no column explains exactly, as after
-    lossy storage, goes where the correlation is largest over all such columns (Hungarian method).
+    Columns that are equal, or each other's negative, in all rows belong together. What no column explains exactly, as
+    after lossy storage, goes where the correlation is largest over all such columns (Hungarian method).
     """
     plain, coded = plain[:MOST_ROWS], coded[:MOST_ROWS]
     d = plain.shape[1]

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 TOGETHER = 150
 """Images whose edges count where one key moved all images alike."""
 MOST_CELLS = 1 << 24
-"""Numbers in all states of all blocks, where blocks go by what such images look like; fewer images where they are more."""
+"""Numbers in all states of all blocks, where blocks go by what such images look like."""
 SETTLING = 20
 """Most times that all blocks are placed anew."""
 
@@ -24,8 +24,8 @@ SETTLING = 20
 def reassemble(coded: Bytes, pool: Bytes, structure: Structure) -> Bytes:
     """The images (n, C, H, W) put together again, all at once or one by one where each has its own key.
 
-    Edges say which blocks belong together. Which of the pictures that look the same to the edges is right - turned, negated,
-    recoloured - the attacker's own images (``pool``, of the same shape) say.
+    Edges say which blocks belong together. Which of the pictures that look the same to the edges is right - turned,
+    negated, recoloured - the attacker's own images (``pool``, of the same shape) say.
     """
     prior = fit_prior(pool.astype(np.float32) - 127.5)
     if not structure.per_image:
@@ -51,7 +51,10 @@ def _together(coded: Bytes, prior: PicturePrior, structure: Structure) -> Bytes:
     per_image = 16 * len(colours) * pieces[:, 0].size
     few = slice(None, None, -(-n // max(1, min(TOGETHER, MOST_CELLS // per_image))))
     states = puzzle(pieces[:, few], grid, colours).states
-    starts = (by_edges[few].reshape(len(by_edges[few]), -1) - np.float32(127.5), np.tile(prior.mean, (len(coded[few]), 1)))
+    starts = (
+        by_edges[few].reshape(len(by_edges[few]), -1) - np.float32(127.5),
+        np.tile(prior.mean, (len(coded[few]), 1)),
+    )
     results = [by_edges]
     for start in starts:
         settled = _settled(states, start, coded[few], prior, side)

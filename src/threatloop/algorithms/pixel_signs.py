@@ -1,7 +1,7 @@
 """Ciphertext-only attack on pixels that were negated and recoloured where they stand.
 
-A pixel is what its neighbours and the attacker's own images lead one to expect, in one of its few possible states. Where one
-key serves all images, a pixel's state explains it in all of them at once, and hardly any doubt is left.
+A pixel is what its neighbours and the attacker's own images lead one to expect, in one of its few possible states.
+Where one key serves all images, a pixel's state explains it in all of them at once, and hardly any doubt is left.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def states_of(channels: int, colours: bool) -> Floats:
     free = channels if channels <= 4 else 1
     signs = [np.tile(s, -(-channels // free))[:channels] for s in product((1.0, -1.0), repeat=free)]
     eye = np.eye(channels, dtype=np.float32)
-    return np.array([np.array(s)[:, None] * eye[order] for order in orders(channels, colours) for s in signs], np.float32)
+    return np.array(
+        [np.array(s)[:, None] * eye[order] for order in orders(channels, colours) for s in signs], np.float32
+    )
 
 
 def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure, rng: np.random.Generator) -> Bytes:
@@ -54,7 +56,7 @@ def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure, rng: np.rand
     else:
         tries = [_upright(_grown(seen, states, precision), prior, states), _from_prior(seen, known, states, precision)]
         found = min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
-    return np.rint(found + 127.5).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(found + 127.5).clip(0, 255), np.uint8)
 
 
 def _precision(known: Floats) -> Floats:

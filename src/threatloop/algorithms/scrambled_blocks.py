@@ -18,13 +18,15 @@ from threatloop.core.defence import Structure
 Floats = npt.NDArray[np.float64]
 
 SINGLE = 0.02
-"""Weight of an element's own mean and skewness beside its covariances: they decide between a picture and its negative."""
+"""Weight of an element's own mean and skewness beside its covariances: they tell a picture from its negative."""
 ROUNDS = 3
 """Times that lower half bytes are matched to the picture that upper ones, then both, show."""
 AROUND = np.array([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]) / 12
 
 
-def recover_scrambled(coded: Bytes, pool: Bytes, structure: Structure, restarts: int, rng: np.random.Generator) -> Bytes:
+def recover_scrambled(
+    coded: Bytes, pool: Bytes, structure: Structure, restarts: int, rng: np.random.Generator
+) -> Bytes:
     """The images (n, C, H, W) as they were, from pool images of their kind.
 
     Args:

@@ -1,8 +1,8 @@
 """Which element is which, and with what sign: matching two sets of elements by how they vary together.
 
-Quadratic assignment over signed permutations by Frank and Wolfe's method, after Vogelstein et al. 2015, "Fast approximate
-quadratic programming for graph matching", PLOS ONE 10(4); the extension to signs is ours: over signed permutations a linear
-objective G is largest at the Hungarian assignment of |G| with the signs of G.
+Quadratic assignment over signed permutations by Frank and Wolfe's method, after Vogelstein et al. 2015, "Fast
+approximate quadratic programming for graph matching", PLOS ONE 10(4); the extension to signs is ours: over signed
+permutations a linear objective G is largest at the Hungarian assignment of |G| with the signs of G.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Graphs:
     Attributes:
         known: (g, d, d) relations of the known elements; need not be symmetric.
         coded: (g, d, d) the same of the coded ones.
-        single: (d, d) how well known element i and coded element j agree by themselves, negative where by their negatives.
+        single: (d, d) how well known element i and coded element j agree by themselves, negative where by their
+            negatives.
     """
 
     known: Matrix

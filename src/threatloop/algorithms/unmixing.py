@@ -1,8 +1,9 @@
 """Undoing blends whose signs were thrown away: who is in which, with what share, and then the records themselves.
 
-After Carlini et al. 2021, "Is private learning possible with instance encoding?", arXiv 2011.05315: absolute values take off the
-random signs; encodings that share a record are found; a regression solves for the records. Here the first estimate of every
-record comes from a network that learned on encodings of the attacker's own, and the three steps alternate.
+After Carlini et al. 2021, "Is private learning possible with instance encoding?", arXiv 2011.05315: absolute values
+take off the random signs; encodings that share a record are found; a regression solves for the records. Here the first
+estimate of every record comes from a network that learned on encodings of the attacker's own, and the three steps
+alternate.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def unmix(sizes: Floats, guess: Floats, variance: float, mixed: int, rounds: int
 def find_blends(sizes: Floats, records: Floats, mixed: int) -> Blends:
     """Add to each encoding's own record, one at a time, the record and share that explain its square best.
 
-    The square of a blend needs no sign, and is a sum of products of records: the fit of all pairs is a few matrix products.
+    The square of a blend needs no sign, and is a sum of products of records: the fit of all pairs is a few matrix
+    products.
     """
     n = len(sizes)
     who, shares = np.arange(n)[:, None], np.ones((n, 1), np.float32)

@@ -23,8 +23,8 @@ class Decryption(Metric):
 
     Readings:
         ``decryption``: mean SSIM over the set, in [-1, 1]; 1 is every image as it was. The interval is over images.
-        ``decryption.aligned``: the same where each image may be negated: what is left if only a sign was missed. It takes
-            the better of two for any image, so compare it with its own value for the baseline.
+        ``decryption.aligned``: the same where each image may be negated: what is left if only a sign was missed. It
+            takes the better of two for any image, so compare it with its own value for the baseline.
         ``decryption.protected``: SSIM of the protected images as they are.
         ``decryption.psnr``: dB, of the squared error pooled over the set.
         ``decryption.accuracy``: on plain test records, of a model trained by the victim's recipe on what was recovered.

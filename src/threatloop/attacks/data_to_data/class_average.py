@@ -12,8 +12,9 @@ from threatloop.core.bench import Bench, Resource
 class ClassAverage(DataToData):
     """Every record becomes the mean of the attacker's own records of its class; labels are not hidden by an encoding.
 
-    Aligned images resemble their average so much that an attack that recovers nothing seems to succeed beside the encoded
-    ones. Returns float32 records in their range, same labels and ids; a class of which he has none becomes the mean of all.
+    Aligned images resemble their average so much that an attack that recovers nothing seems to succeed beside the
+    encoded ones. Returns float32 records in their range, same labels and ids; a class of which he has none becomes the
+    mean of all.
 
     Raises:
         NotAssessable: records that cannot be averaged.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
@@ -13,6 +14,8 @@ from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Encoding
 from threatloop.core.errors import NotAssessable
 
+Floats = npt.NDArray[np.float32]
+
 FEWEST = 10
 MOST_RECORDS = 4000
 
@@ -20,22 +23,24 @@ MOST_RECORDS = 4000
 class InstaHideDecoding(DataToData):
     """Records from their InstaHide encodings alone, with records of the same kind to learn on.
 
-    Threat model: the attacker holds the encodings with their labels and his own plain records of the same kind; he knows the
-    scheme and k, not the key, and has no pairs. He encodes his own records under keys of his own and trains a network that
-    estimates a record from the absolute values of its encoding and its label; finds, for each encoding, the records whose
-    estimates explain its square; and solves for all records at once. The last two steps alternate.
+    Threat model: the attacker holds the encodings with their labels and his own plain records of the same kind; he
+    knows the scheme and k, not the key, and has no pairs. He encodes his own records under keys of his own and trains
+    a network that estimates a record from the absolute values of its encoding and its label; finds, for each encoding,
+    the records whose estimates explain its square; and solves for all records at once. The last two steps alternate.
 
-    The attack in the paper has about 50 encodings of each record; here a record appears k times on average, so that what it
-    reaches depends on how few ``partners`` the owner draws from.
+    The attack in the paper has about 50 encodings of each record; here a record appears k times on average, so that
+    what it reaches depends on how few ``partners`` the owner draws from.
 
-    Returns uint8 images, same labels and ids. Notes: the network's held-out loss without input (first) and in the end (last).
+    Returns uint8 images, same labels and ids. Notes: the network's held-out loss without input (first) and in the end
+    (last).
 
     Raises:
-        NotAssessable: a protection that blends nothing, fewer than 10 records of the attacker's own, or above 4,000 encodings.
+        NotAssessable: a protection that blends nothing, fewer than 10 records of the attacker's own, or above 4,000
+            encodings.
 
-    Paper: Carlini et al. 2021, "Is private learning possible with instance encoding?", arXiv 2011.05315, sec. 4. There a
-    network judges whether two encodings share a record; here estimates of the records do, since with so few appearances the
-    label and the record's own encoding say more.
+    Paper: Carlini et al. 2021, "Is private learning possible with instance encoding?", arXiv 2011.05315, sec. 4. There
+    a network judges whether two encodings share a record; here estimates of the records do, since with so few
+    appearances the label and the record's own encoding say more.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -58,7 +63,9 @@ class InstaHideDecoding(DataToData):
 
     def work(self, workload: Workload) -> dict[str, float]:
         """The network, and products of all pairs of encodings."""
-        return {"seconds": 1.0 + self.steps * (5e-4 + 3e-6 * workload.width) + 2e-9 * workload.records**2 * workload.width}
+        return {
+            "seconds": 1.0 + self.steps * (5e-4 + 3e-6 * workload.width) + 2e-9 * workload.records**2 * workload.width
+        }
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
         from threatloop.algorithms.unmixing import unmix
@@ -78,7 +85,7 @@ class InstaHideDecoding(DataToData):
         pixels = np.rint((found + 1) * 127.5).clip(0, 255).astype(np.uint8)
         return data.with_x(pixels.reshape(np.shape(data.x)))
 
-    def _guessed(self, data: Dataset, auxiliary: Dataset, scheme: Encoding, bench: Bench) -> tuple[np.ndarray, float]:
+    def _guessed(self, data: Dataset, auxiliary: Dataset, scheme: Encoding, bench: Bench) -> tuple[Floats, float]:
         """Each record from its own encoding and label, in [0, 1], and the variance of such an estimate per pixel."""
         from threatloop import modality
         from threatloop.algorithms.inverse_network import NetworkRecipe, fit_inverse, with_labels
@@ -95,6 +102,6 @@ class InstaHideDecoding(DataToData):
         return inverse(with_labels((_sizes(data) + 1) / 2, data)), max(inverse.loss_last, 1e-4)
 
 
-def _sizes(data: Dataset) -> np.ndarray:
+def _sizes(data: Dataset) -> Floats:
     """Absolute values of encodings, float32 (n, d): their signs are random."""
     return np.abs(np.asarray(data.x, np.float32).reshape(len(data), -1) * 2 - 1)

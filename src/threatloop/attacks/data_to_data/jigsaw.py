@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
@@ -13,31 +14,35 @@ from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Encoding, Structure
 from threatloop.core.errors import NotAssessable
 
+Bytes = npt.NDArray[np.uint8]
+
 FEWEST = 10
 
 
 class Jigsaw(DataToData):
     """Images from their encodings alone, with images of the same kind to compare with.
 
-    Threat model: the attacker holds the encoded images and his own plain images of the same kind; he knows the scheme and its
-    parameters, not the key, and has no pairs. What he does follows from what the scheme moves:
+    Threat model: the attacker holds the encoded images and his own plain images of the same kind; he knows the scheme
+    and its parameters, not the key, and has no pairs. What he does follows from what the scheme moves:
 
-    - elements inside blocks, alike in all blocks: signed graph matching of their correlations, also with the blocks beside;
-    - whole blocks: a jigsaw over the edges of all images at once (of one image where each has its own key), turned upright by
-      what such images look like, or blocks placed by that alone where it fits better;
+    - elements inside blocks, alike in all blocks: signed graph matching of their correlations, also with the blocks
+      beside;
+    - whole blocks: a jigsaw over the edges of all images at once (of one image where each has its own key), turned
+      upright by what such images look like, or blocks placed by that alone where it fits better;
     - nothing: each pixel in the state that its neighbours and such images lead one to expect.
 
     With one key for all images this is usually exact. With a key per image it is a guess of varying quality.
 
-    Returns uint8 images, same labels and ids. Notes: ``misfit`` of the recovered images under the attacker's own, 1 for images
-    like them, and ``misfit_before`` of the encoded ones.
+    Returns uint8 images, same labels and ids. Notes: ``misfit`` of the recovered images under the attacker's own, 1
+    for images like them, and ``misfit_before`` of the encoded ones.
 
     Raises:
         NotAssessable: a protection that blends images or is no encoding, or fewer than 10 images of the attacker's own.
 
     Papers: Chang, Case 2020, "Attacks on image encryption schemes for privacy-preserving deep neural networks", arXiv
-    2004.13263, sec. 4 (ciphertext only); Chuman, Kurihara, Kiya 2017 (ICME), extended jigsaw puzzle solver; Paikin, Tal 2015
-    (CVPR). Matching of covariances, and edges of many images together, are ours: the papers attack single images.
+    2004.13263, sec. 4 (ciphertext only); Chuman, Kurihara, Kiya 2017 (ICME), extended jigsaw puzzle solver; Paikin,
+    Tal 2015 (CVPR). Matching of covariances, and edges of many images together, are ours: the papers attack single
+    images.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -79,9 +84,7 @@ class Jigsaw(DataToData):
             bench.progress.note(name, misfit / max(own, 1e-9))
         return data.with_x(found)
 
-    def _recover(
-        self, coded: np.ndarray, pool: np.ndarray, structure: Structure, bench: Bench
-    ) -> np.ndarray:
+    def _recover(self, coded: Bytes, pool: Bytes, structure: Structure, bench: Bench) -> Bytes:
         from threatloop.algorithms.moved_blocks import reassemble
         from threatloop.algorithms.pixel_signs import recover_pixels
         from threatloop.algorithms.scrambled_blocks import recover_scrambled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
@@ -14,6 +15,8 @@ from threatloop.core.defence import Encoding
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 
+Bytes = npt.NDArray[np.uint8]
+
 FEWEST = 10
 EXPLAINED = 0.02
 """Largest mean error, as a share of the range, at which a map that was read off explains pairs it did not see."""
@@ -22,21 +25,22 @@ EXPLAINED = 0.02
 class KnownPlaintext(DataToData):
     """Records from their encodings, knowing some pairs under the same owner's key.
 
-    Threat model: the attacker holds the encoded records and, for some records of his own, what the owner's key made of them;
-    he knows the scheme and its parameters, not the key. Where one key serves all records he reads its permutation and
-    negations off the pairs exactly, and checks them on a fifth of the pairs. Where that does not explain them, as with a key
-    per record or with blends, he trains an inverse transformation network on the pairs.
+    Threat model: the attacker holds the encoded records and, for some records of his own, what the owner's key made of
+    them; he knows the scheme and its parameters, not the key. Where one key serves all records he reads its
+    permutation and negations off the pairs exactly, and checks them on a fifth of the pairs. Where that does not
+    explain them, as with a key per record or with blends, he trains an inverse transformation network on the pairs.
 
-    Returns uint8 images, same labels and ids. Notes: ``map_error`` (mean error of the map on pairs not used, share of the
-    range), ``used_network`` (0 or 1) and the network's held-out loss without input (first) and in the end (last).
+    Returns uint8 images, same labels and ids. Notes: ``map_error`` (mean error of the map on pairs not used, share of
+    the range), ``used_network`` (0 or 1) and the network's held-out loss without input (first) and in the end (last).
 
     Raises:
         NotAssessable: fewer than 10 pairs, or a protection that is no encoding.
 
     Papers: Sirichotedumrong, Kiya 2020, "Visual security evaluation of learnable image encryption methods against
-    ciphertext-only attacks", arXiv 2010.06198 (inverse transformation network; theirs is convolutional, ours dense with a
-    linear part, since moved pixels have no neighbours); Chang, Case 2020, "Attacks on image encryption schemes for
-    privacy-preserving deep neural networks", arXiv 2004.13263 (chosen plaintext; reading the map off known pairs is ours).
+    ciphertext-only attacks", arXiv 2010.06198 (inverse transformation network; theirs is convolutional, ours dense
+    with a linear part, since moved pixels have no neighbours); Chang, Case 2020, "Attacks on image encryption schemes
+    for privacy-preserving deep neural networks", arXiv 2004.13263 (chosen plaintext; reading the map off known pairs
+    is ours).
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -79,8 +83,13 @@ class KnownPlaintext(DataToData):
         return data.with_x(self._by_network(data, plain, coded, bench) if found is None else found)
 
     def _by_map(
-        self, target: np.ndarray, plain: np.ndarray, coded: np.ndarray, scheme: Encoding, bench: Bench
-    ) -> np.ndarray | None:
+        self,
+        target: Bytes,
+        plain: Bytes,
+        coded: Bytes,
+        scheme: Encoding,
+        bench: Bench,
+    ) -> Bytes | None:
         """The opened images, or None where no map explains the pairs."""
         from threatloop.algorithms.known_map import Cells, read_map
 
@@ -94,7 +103,7 @@ class KnownPlaintext(DataToData):
         found = read_map(cells.rows(plain), cells.rows(coded), cells.top)
         return cells.images(found.invert(cells.rows(target)), target)
 
-    def _by_network(self, data: Dataset, plain: Dataset, coded: Dataset, bench: Bench) -> np.ndarray:
+    def _by_network(self, data: Dataset, plain: Dataset, coded: Dataset, bench: Bench) -> Bytes:
         from threatloop import modality
         from threatloop.algorithms.inverse_network import NetworkRecipe, fit_inverse, with_labels
 

@@ -14,7 +14,8 @@ from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
 class BlockScramble(Encoding):
     """Splits every block into upper and lower half bytes, negates some of them, and shuffles them all.
 
-    One key for all blocks and images, so that a network can still learn from what comes out. Pixels beyond the last whole
+    One key for all blocks and images, so that a network can still learn from what comes out. Pixels beyond the last
+    whole
     block, right and below, stay in clear: choose a block that divides the image. Images come out as uint8.
 
     Attributes:
@@ -52,6 +53,6 @@ class BlockScramble(Encoding):
         e.check_side(images, self.block)
         halves = e.split_nibbles(np.asarray(e.cut(images, self.block), np.uint8))
         rng, d = e.keyed(key, "block_scramble"), halves.shape[-1]
-        scheme = e.SignedMap(rng.permutation(d), rng.random(d) < 0.5, e.NIBBLE)
+        scheme = e.SignedMap(rng.permutation(d), np.asarray(rng.random(d) < 0.5), e.NIBBLE)
         rows = (scheme.apply if encode else scheme.invert)(halves.reshape(-1, d))
         return data.with_x(e.paste(e.join_nibbles(rows.reshape(halves.shape)), images, self.block))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
@@ -14,7 +15,8 @@ from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
 class EncryptionThenCompression(Encoding):
     """Moves blocks about the image; rotates, flips, negates each and shuffles its colour channels.
 
-    What is inside a block stays an image, so that JPEG still compresses it. Pixels beyond the last whole block, right and
+    What is inside a block stays an image, so that JPEG still compresses it. Pixels beyond the last whole block, right
+    and
     below, stay in clear: choose a block that divides the image. Images come out as uint8.
 
     Attributes:
@@ -26,8 +28,8 @@ class EncryptionThenCompression(Encoding):
         NotAssessable: no whole block fits, or the records are no images.
 
     Chuman, Sirichotedumrong, Kiya 2019, "Encryption-then-compression systems using grayscale-based image encryption for
-    JPEG images", IEEE TIFS 14(6), arXiv 1811.00236, sec. II (the conventional block scrambling described there, on colour
-    or grey channels as they are).
+    JPEG images", IEEE TIFS 14(6), arXiv 1811.00236, sec. II (the conventional block scrambling described there, on
+    colour or grey channels as they are).
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
@@ -59,7 +61,7 @@ class EncryptionThenCompression(Encoding):
         def made(number: int | None) -> e.SignedMap:
             """The map of one key over a flat image: the image of every pixel's number, scrambled."""
             rng, side = e.keyed(key, "etc", number), self.block
-            numbered = np.arange(np.prod(shape)).reshape(1, *shape)
+            numbered: npt.NDArray[np.int64] = np.arange(int(np.prod(shape))).reshape(1, *shape)
             blocks = e.cut(numbered, side).reshape(-1, shape[0], side, side)
             order = rng.permutation(len(blocks))
             turned = np.stack([_turned(blocks[at], rng) for at in order])
@@ -72,7 +74,7 @@ class EncryptionThenCompression(Encoding):
         return e.per_key(data, self.per_image, made, encode=encode)
 
 
-def _turned(block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _turned(block: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """One block (C, side, side) rotated, flipped and with its channels shuffled."""
     turned = np.rot90(block, int(rng.integers(4)), axes=(1, 2))
     turned = turned[:, :, ::-1] if rng.random() < 0.5 else turned

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Encoding, DefenceInfo, Stage, Structure
+from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
 from threatloop.core.errors import NotAssessable
 
 LARGEST_SHARE = 0.65
@@ -20,8 +20,8 @@ class InstaHide(Encoding):
     """Inside-dataset InstaHide: record i becomes σ ∘ (λ₁ xᵢ + Σ λⱼ xⱼ) over k records of the set, pixels in [−1, 1].
 
     Every record is encoded once, under its own label. Stored as (v + 1) / 2, float32 in [0, 1]. The paper releases an
-    encoding of every record per epoch; here each appears once as itself and, by mixing, k − 1 times more on average, and
-    records in a small circle of ``partners`` far more often.
+    encoding of every record per epoch; here each appears once as itself and, by mixing, k − 1 times more on average,
+    and records in a small circle of ``partners`` far more often.
 
     Attributes:
         mixed: k, records that are blended into one, ≥ 2 and at most as many as there are.
@@ -30,8 +30,8 @@ class InstaHide(Encoding):
     Raises:
         NotAssessable: fewer than ``mixed`` records, or no images.
 
-    Huang, Song, Li, Arora 2020, "InstaHide: instance-hiding schemes for private distributed learning", arXiv 2010.02772,
-    sec. 3 and algorithm 1 (λ normalised, at most .65; σ uniform signs per pixel).
+    Huang, Song, Li, Arora 2020, "InstaHide: instance-hiding schemes for private distributed learning", arXiv
+    2010.02772, sec. 3 and algorithm 1 (λ normalised, at most .65; σ uniform signs per pixel).
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
@@ -57,7 +57,7 @@ class InstaHide(Encoding):
         return data.with_x(((blended + 1) / 2).clip(0, 1).reshape(-1, *np.shape(data.x)[1:]).astype(np.float32))
 
     def open(self, data: Dataset, key: bytes) -> Dataset:
-        """The records, by solving the blends; needs the whole set in its order. Exact to 8 bits where it can be solved."""
+        """The records, by solving the blends; needs the whole set in its order. Exact to 8 bits if solvable."""
         n = len(data)
         flat = np.asarray(data.x, np.float64).reshape(n, -1) * 2 - 1
         who, shares, signs = self._drawn(n, flat.shape[1], key)

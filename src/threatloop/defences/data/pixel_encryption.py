@@ -30,7 +30,7 @@ class PixelEncryption(Encoding):
         title="Pixel-based encryption",
         stage=Stage.DATA,
         modalities=frozenset({"image"}),
-        paper="Sirichotedumrong, Kinoshita, Kiya 2019, Pixel-based image encryption without key management, IEEE Access 7",
+        paper="Sirichotedumrong, Kinoshita, Kiya 2019, Pixel-based image encryption, IEEE Access 7",
         atlas=("AML.M0012",),
     )
 
