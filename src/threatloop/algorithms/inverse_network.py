@@ -14,7 +14,9 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from threatloop import modality
 from threatloop.core.assets import Dataset
+from threatloop.core.seeds import Streams
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,7 +53,8 @@ class Inverse:
     loss_last: float
 
     def __call__(self, coded: Floats) -> Floats:
-        return np.asarray(np.clip(self.predict(coded), 0, 1), np.float32)
+        found: Floats = np.clip(self.predict(coded), 0, 1)
+        return found
 
 
 def with_labels(rows: Floats, data: Dataset) -> Floats:
@@ -61,6 +64,34 @@ def with_labels(rows: Floats, data: Dataset) -> Floats:
     """
     labels = LABEL_WEIGHT * np.eye(data.n_classes, dtype=np.float32)[data.y]
     return np.concatenate([rows, labels], axis=1, dtype=np.float32)
+
+
+def learned_from_own(
+    auxiliary: Dataset,
+    protect: Callable[[Dataset, bytes], Dataset],
+    view: Callable[[Dataset], Floats],
+    copies: int,
+    recipe: NetworkRecipe,
+    streams: Streams,
+) -> Inverse:
+    """An inverse learned without pairs: the attacker protects records of his own under keys of his own.
+
+    Where every record has a key of its own, or signs are thrown away, his keys are as good as the owner's.
+
+    Args:
+        auxiliary: the attacker's records.
+        protect: the public scheme, given data and a key.
+        view: of protected data as rows in [0, 1] (n, e).
+        copies: keys, so encodings of each record.
+        recipe: of the network.
+        streams: for keys and network.
+    """
+    plain = modality.of(auxiliary.schema).watermark_view(auxiliary.x, auxiliary.schema).reshape(len(auxiliary), -1)
+    own = [protect(auxiliary, streams.key(f"own-{i}")) for i in range(copies)]
+    # Copies of one record stay side by side, so that none is both learned from and held out.
+    coded = np.stack([with_labels(view(one), one) for one in own], axis=1)
+    seed, pairs = streams.integer("network"), (coded.reshape(-1, coded.shape[-1]), np.repeat(plain, copies, axis=0))
+    return fit_inverse(*pairs, recipe, seed, together=copies)
 
 
 def fit_inverse(coded: Floats, plain: Floats, recipe: NetworkRecipe, seed: int, together: int = 1) -> Inverse:

@@ -21,20 +21,22 @@ SETTLING = 20
 """Most times that all blocks are placed anew."""
 
 
-def reassemble(coded: Bytes, pool: Bytes, structure: Structure) -> Bytes:
+def reassemble(coded: Bytes, pool: Bytes, structure: Structure, guess: Bytes | None = None) -> Bytes:
     """The images (n, C, H, W) put together again, all at once or one by one where each has its own key.
 
     Edges say which blocks belong together. Which of the pictures that look the same to the edges is right - turned,
-    negated, recoloured - the attacker's own images (``pool``, of the same shape) say.
+    negated, recoloured - the attacker's own images (``pool``, of the same shape) say. A ``guess`` at each image may
+    help.
     """
     prior = fit_prior(pool.astype(np.float32) - 127.5)
     if not structure.per_image:
         return _together(coded, prior, structure)
-    parts = [_together(coded[i : i + 1], prior, structure) for i in range(len(coded))]
+    guesses = [None if guess is None else guess[i : i + 1] for i in range(len(coded))]
+    parts = [_together(coded[i : i + 1], prior, structure, guesses[i]) for i in range(len(coded))]
     return np.concatenate(parts) if parts else coded.copy()
 
 
-def _together(coded: Bytes, prior: PicturePrior, structure: Structure) -> Bytes:
+def _together(coded: Bytes, prior: PicturePrior, structure: Structure, guess: Bytes | None = None) -> Bytes:
     """Images that were scrambled alike: by their edges, then by what such images look like."""
     n, channels = coded.shape[:2]
     side, colours = structure.side, orders(channels, structure.colours)
@@ -51,10 +53,8 @@ def _together(coded: Bytes, prior: PicturePrior, structure: Structure) -> Bytes:
     per_image = 16 * len(colours) * pieces[:, 0].size
     few = slice(None, None, -(-n // max(1, min(TOGETHER, MOST_CELLS // per_image))))
     states = puzzle(pieces[:, few], grid, colours).states
-    starts = (
-        by_edges[few].reshape(len(by_edges[few]), -1) - np.float32(127.5),
-        np.tile(prior.mean, (len(coded[few]), 1)),
-    )
+    starts = [_centred(by_edges[few]), np.tile(prior.mean, (len(coded[few]), 1))]
+    starts += [] if guess is None else [_centred(guess[few])]
     results = [by_edges]
     for start in starts:
         settled = _settled(states, start, coded[few], prior, side)
@@ -92,7 +92,7 @@ def _settled(states: Floats, start: Floats, coded: Bytes, prior: PicturePrior, s
 def _filled(blocks: Floats, coded: Bytes, side: int) -> Floats:
     """Blocks centred on mid-grey as whole images, flat, with the strips beyond the last whole block."""
     pixels = np.rint(blocks + 127.5).clip(0, 255).astype(np.uint8)
-    return paste(pixels, coded, side).reshape(len(coded), -1) - np.float32(127.5)
+    return _centred(paste(pixels, coded, side))
 
 
 def _onto(canvas: Floats, coded: Bytes, side: int) -> Bytes:
@@ -101,8 +101,13 @@ def _onto(canvas: Floats, coded: Bytes, side: int) -> Bytes:
     return paste(np.asarray(cut(pixels, side), np.uint8), coded, side)
 
 
+def _centred(images: Bytes) -> Floats:
+    """Flat images around mid-grey."""
+    return np.asarray(images.reshape(len(images), -1) - np.float32(127.5), np.float32)
+
+
 def _misfit(images: Bytes, prior: PicturePrior) -> float:
-    return float(prior.misfit(images.reshape(len(images), -1) - np.float32(127.5)).mean())
+    return float(prior.misfit(_centred(images)).mean())
 
 
 def _canvas(placed: dict[tuple[int, int], int], pieces: Floats, colours: npt.NDArray[np.int64]) -> Floats:
@@ -123,7 +128,7 @@ def _canvas(placed: dict[tuple[int, int], int], pieces: Floats, colours: npt.NDA
 
 def _turned(block: Floats, turn: int) -> Floats:
     found = np.rot90(block, turn % 4, axes=(-2, -1))
-    return found[..., ::-1] if turn >= 4 else found
+    return np.asarray(found[..., ::-1] if turn >= 4 else found)
 
 
 def _upright(canvas: Floats, coded: Bytes, prior: PicturePrior, colours: npt.NDArray[np.int64], side: int) -> Bytes:

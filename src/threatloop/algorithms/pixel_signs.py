@@ -56,7 +56,33 @@ def recover_pixels(coded: Bytes, pool: Bytes, structure: Structure, rng: np.rand
     else:
         tries = [_upright(_grown(seen, states, precision), prior, states), _from_prior(seen, known, states, precision)]
         found = min(tries, key=lambda one: float(prior.misfit(one.reshape(len(one), -1)).mean()))
-    return np.asarray(np.rint(found + 127.5).clip(0, 255), np.uint8)
+    return _stored(found)
+
+
+def likeness(found: Bytes, truth: Bytes) -> float:
+    """Mean structural similarity, or minus the mean error where images are too small for it."""
+    first, second = (one.astype(np.float32) / 255 for one in (found, truth))
+    if min(truth.shape[2:]) < MIN_SIDE:
+        return -float(np.abs(first - second).mean())
+    return float(ssim(first, second).mean())
+
+
+def _stored(images: Floats) -> Bytes:
+    """From around mid-grey."""
+    return np.asarray(np.rint(images + 127.5).clip(0, 255), np.uint8)
+
+
+def nearest_pixels(coded: Bytes, guess: Bytes, pool: Bytes, structure: Structure) -> Bytes:
+    """Each pixel of each image in the state nearest to a guess at the images."""
+    seen, expected, known = (one.astype(np.float32) - 127.5 for one in (coded, guess, pool))
+    states, precision = states_of(coded.shape[1], structure.colours), _precision(known)
+    out = np.empty_like(coded)
+    for rows in _chunks(seen, len(states)):
+        turned = np.einsum("kab,nbhw->nkahw", states, seen[rows])
+        apart = turned - expected[rows][:, None]
+        best = np.einsum("nkahw,ab,nkbhw->nkhw", apart, precision, apart, optimize=True).argmin(axis=1)
+        out[rows] = np.rint(np.take_along_axis(turned, best[:, None, None], axis=1)[:, 0] + 127.5)
+    return out
 
 
 def _precision(known: Floats) -> Floats:
@@ -138,15 +164,8 @@ def _one_by_one(seen: Floats, known: Floats, states: Floats, rng: np.random.Gene
     coded = np.einsum("nhwab,nbhw->nahw", keys, trial)
     ways: list[Callable[[Floats], Floats]] = [partial(_folded, sign=-1.0), partial(_folded, sign=1.0)]
     ways += [partial(_cooled, prior=prior, states=states, precision=precision, hottest=hot) for hot in HOTTEST]
-    best = max(ways, key=lambda way: _likeness(way(coded), trial))
+    best = max(ways, key=lambda way: likeness(_stored(way(coded)), _stored(trial)))
     return best(seen)
-
-
-def _likeness(found: Floats, truth: Floats) -> float:
-    """Mean structural similarity, or minus the mean error where images are too small for it."""
-    if min(found.shape[2:]) < MIN_SIDE:
-        return -float(np.abs(found - truth).mean())
-    return float(ssim((found / 255 + 0.5).clip(0, 1), (truth / 255 + 0.5).clip(0, 1)).mean())
 
 
 def _folded(seen: Floats, *, sign: float) -> Floats:

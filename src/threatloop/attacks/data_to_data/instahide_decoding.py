@@ -87,21 +87,20 @@ class InstaHideDecoding(DataToData):
 
     def _guessed(self, data: Dataset, auxiliary: Dataset, scheme: Encoding, bench: Bench) -> tuple[Floats, float]:
         """Each record from its own encoding and label, in [0, 1], and the variance of such an estimate per pixel."""
-        from threatloop import modality
-        from threatloop.algorithms.inverse_network import NetworkRecipe, fit_inverse, with_labels
+        from threatloop.algorithms.inverse_network import NetworkRecipe, learned_from_own, with_labels
 
-        plain = modality.of(auxiliary.schema).watermark_view(auxiliary.x, auxiliary.schema).reshape(len(auxiliary), -1)
-        own = [scheme.protect(auxiliary, bench.streams.key(f"own-{i}")) for i in range(self.copies)]
-        # Copies of one record stay side by side, so that none is both learned from and held out.
-        coded = np.stack([with_labels((_sizes(one) + 1) / 2, one) for one in own], axis=1)
-        pairs = coded.reshape(-1, coded.shape[-1]), np.repeat(plain, self.copies, axis=0)
-        recipe, seed = NetworkRecipe(self.steps), bench.streams.integer("network")
-        inverse = fit_inverse(*pairs, recipe, seed, together=self.copies)
+        recipe = NetworkRecipe(self.steps)
+        inverse = learned_from_own(auxiliary, scheme.protect, _rows, self.copies, recipe, bench.streams)
         bench.progress.note("loss_first", inverse.loss_first)
         bench.progress.note("loss_last", inverse.loss_last)
-        return inverse(with_labels((_sizes(data) + 1) / 2, data)), max(inverse.loss_last, 1e-4)
+        return inverse(with_labels(_rows(data), data)), max(inverse.loss_last, 1e-4)
 
 
 def _sizes(data: Dataset) -> Floats:
     """Absolute values of encodings, float32 (n, d): their signs are random."""
-    return np.abs(np.asarray(data.x, np.float32).reshape(len(data), -1) * 2 - 1)
+    return np.abs(np.asarray(data.x, np.float32).reshape(len(data), -1) * np.float32(2) - np.float32(1))
+
+
+def _rows(data: Dataset) -> Floats:
+    """The same, stored as the encodings are."""
+    return np.asarray((_sizes(data) + 1) / 2, np.float32)

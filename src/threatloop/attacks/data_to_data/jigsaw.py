@@ -8,15 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from threatloop.core.assets import Dataset
+from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Encoding, Structure
 from threatloop.core.errors import NotAssessable
 
 Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 FEWEST = 10
+TRIALS = 64
+"""Images of his own that he tries his ways on, where every image has a key."""
 
 
 class Jigsaw(DataToData):
@@ -31,10 +34,12 @@ class Jigsaw(DataToData):
       upright by what such images look like, or blocks placed by that alone where it fits better;
     - nothing: each pixel in the state that its neighbours and such images lead one to expect.
 
-    With one key for all images this is usually exact. With a key per image it is a guess of varying quality.
+    With one key for all images this is usually exact. Where each image has its own, keys of the attacker's are as good
+    as the owner's: he also trains a network on his own images and their encodings, takes it as a guess for the above,
+    and uses whatever does best on images of his own.
 
     Returns uint8 images, same labels and ids. Notes: ``misfit`` of the recovered images under the attacker's own, 1
-    for images like them, and ``misfit_before`` of the encoded ones.
+    for images like them, and ``misfit_before`` of the encoded ones; the network's held-out losses.
 
     Raises:
         NotAssessable: a protection that blends images or is no encoding, or fewer than 10 images of the attacker's own.
@@ -59,6 +64,8 @@ class Jigsaw(DataToData):
     )
 
     restarts: int = Field(default=8, ge=1, description="random starting points of the graph matching")
+    steps: int = Field(default=600, ge=1, description="optimiser steps of the network, for a key per image")
+    copies: int = Field(default=4, ge=1, description="encodings of each of his own images that it learns on")
     most_auxiliary: int = Field(default=2000, ge=FEWEST, description="images of his own that are used at most")
 
     def work(self, workload: Workload) -> dict[str, float]:
@@ -70,21 +77,26 @@ class Jigsaw(DataToData):
         from threatloop.algorithms.picture_prior import fit_prior
 
         scheme, auxiliary = bench.resource(Resource.PROTECTION), bench.data(Resource.QUERY_POOL)
-        if not isinstance(scheme, Encoding) or (structure := scheme.structure()).mixed > 1:
+        if not isinstance(scheme, Encoding) or scheme.structure().mixed > 1:
             raise NotAssessable("this protection moves and negates nothing; a jigsaw has no pieces here")
         if len(auxiliary) < FEWEST:
             raise NotAssessable(f"needs {FEWEST} plain images to compare with, got {len(auxiliary)}")
-        coded, pool = stored_bytes(data), stored_bytes(auxiliary.take(slice(0, self.most_auxiliary)))
+        own, structure = auxiliary.take(slice(0, self.most_auxiliary)), scheme.structure()
+        coded, pool = stored_bytes(data), stored_bytes(own)
         check_side(coded, structure.side)
-        found = self._recover(coded, pool, structure, bench)
+        if structure.per_image:
+            found = self._one_by_one(data, own, scheme, bench)
+        else:
+            found = self._together(coded, pool, structure, bench)
         prior = fit_prior(pool.astype(np.float32) - 127.5)
-        own = float(prior.misfit(pool.reshape(len(pool), -1) - np.float32(127.5)).mean())
+        usual = float(prior.misfit(pool.reshape(len(pool), -1) - np.float32(127.5)).mean())
         for name, images in (("misfit_before", coded), ("misfit", found)):
             misfit = float(prior.misfit(images.reshape(len(images), -1) - np.float32(127.5)).mean())
-            bench.progress.note(name, misfit / max(own, 1e-9))
+            bench.progress.note(name, misfit / max(usual, 1e-9))
         return data.with_x(found)
 
-    def _recover(self, coded: Bytes, pool: Bytes, structure: Structure, bench: Bench) -> Bytes:
+    def _together(self, coded: Bytes, pool: Bytes, structure: Structure, bench: Bench) -> Bytes:
+        """All images by the one key that they share."""
         from threatloop.algorithms.moved_blocks import reassemble
         from threatloop.algorithms.pixel_signs import recover_pixels
         from threatloop.algorithms.scrambled_blocks import recover_scrambled
@@ -94,3 +106,29 @@ class Jigsaw(DataToData):
         if structure.moved == "blocks":
             return reassemble(coded, pool, structure)
         return recover_pixels(coded, pool, structure, bench.streams.numpy("keys"))
+
+    def _one_by_one(self, data: Dataset, own: Dataset, scheme: Encoding, bench: Bench) -> Bytes:
+        """Each image by itself, in the way that does best on images of his own under a key of his own."""
+        from threatloop.algorithms.encodings import BYTE, stored_bytes
+        from threatloop.algorithms.inverse_network import NetworkRecipe, learned_from_own, with_labels
+        from threatloop.algorithms.moved_blocks import reassemble
+        from threatloop.algorithms.pixel_signs import likeness, nearest_pixels, recover_pixels
+
+        def rows(one: Dataset) -> Floats:
+            return np.asarray(stored_bytes(one).reshape(len(one), -1) / BYTE, np.float32)
+
+        n, structure = min(TRIALS, len(own) // 2), scheme.structure()
+        trial, rest = own.take(slice(0, n)), own.take(slice(n, None))
+        both = concatenate([scheme.protect(trial, bench.streams.key("trial")), data.with_x(stored_bytes(data))])
+        recipe = NetworkRecipe(self.steps)
+        inverse = learned_from_own(rest, scheme.protect, rows, self.copies, recipe, bench.streams)
+        bench.progress.note("loss_first", inverse.loss_first)
+        bench.progress.note("loss_last", inverse.loss_last)
+        coded, pool, truth = stored_bytes(both), stored_bytes(rest), stored_bytes(trial)
+        guess = np.rint(inverse(with_labels(rows(both), both)) * BYTE).astype(np.uint8).reshape(coded.shape)
+        if structure.moved:
+            found = [guess, reassemble(coded, pool, structure, guess)]
+        else:
+            found = [guess, nearest_pixels(coded, guess, pool, structure)]
+            found.append(recover_pixels(coded, pool, structure, bench.streams.numpy("keys")))
+        return max(found, key=lambda images: likeness(images[:n], truth))[n:]
