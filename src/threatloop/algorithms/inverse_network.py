@@ -112,7 +112,8 @@ def fit_inverse(coded: Floats, plain: Floats, recipe: NetworkRecipe, seed: int, 
 
     def predict(rows: Floats) -> Floats:
         with torch.no_grad():
-            return linear(rows) + _forward(residual, torch.from_numpy(_features(rows) - centre)).numpy()
+            rest = _forward(residual, torch.from_numpy(_features(rows) - centre)).numpy()
+        return np.asarray(linear(rows) + rest, np.float32)
 
     first = float(((plain[held] - mean) ** 2).mean())
     return Inverse(predict, first, float(((plain[held] - predict(coded[held])) ** 2).mean()))

@@ -98,7 +98,7 @@ class InstaHideDecoding(DataToData):
 
 def _sizes(data: Dataset) -> Floats:
     """Absolute values of encodings, float32 (n, d): their signs are random."""
-    return np.abs(np.asarray(data.x, np.float32).reshape(len(data), -1) * np.float32(2) - np.float32(1))
+    return np.asarray(np.abs(np.asarray(data.x).reshape(len(data), -1) * 2.0 - 1), np.float32)
 
 
 def _rows(data: Dataset) -> Floats:
