@@ -1,6 +1,6 @@
 """Prints what every attack on an encoding recovers: SSIM, PSNR and what the recovered images are worth for training.
 
-    python benchmarks/decryption.py [DATA_FOLDER] [--images 1000] [--only pneumoniamnist,cifar10] [--accuracy]
+    python benchmarks/decryption.py [DATA_FOLDER] [--images 1000] [--only cifar10] [--accuracy] [--cases N]
 
 `pneumoniamnist.npz` and `cifar10_jpeg.zip` are read from DATA_FOLDER and skipped where absent. The owner encodes so
 many images; the attacker has as many others. `encoded` is the SSIM of the encoded images, `average` that of the
@@ -88,18 +88,18 @@ def accuracy(train: Dataset, test: Dataset) -> float:
 def quality(found: Dataset, original: Dataset) -> tuple[float, float]:
     """Mean SSIM, and PSNR of the pooled error in dB."""
     a, b = (of(one.schema).watermark_view(one.x, one.schema) for one in (found, original))
-    pooled = psnr(*(one.reshape(1, 1, -1, one.shape[-1]) for one in (a, b)))
+    pooled = psnr(a.reshape(1, 1, -1, a.shape[-1]), b.reshape(1, 1, -1, b.shape[-1]))
     return float(ssim(a, b).mean()), float(pooled[0])
 
 
-def measure(name: str, data: Dataset, images: int, train: bool) -> None:
+def measure(name: str, data: Dataset, images: int, train: bool, most: int) -> None:
     original, pool, test = (
         data.take(slice(i, j)) for i, j in ((0, images), (images, 2 * images), (2 * images, 2 * images + TEST))
     )
     average = ATTACKS.load("class_average")().run(original, Bench(STREAMS, {Resource.QUERY_POOL: pool})).result
     holder = f", key holder's accuracy {accuracy(original, test):.3f}" if train else ""
     print(f"\n{name}: {images} images, {images} of the attacker's; average {quality(average, original)[0]:.3f}{holder}")
-    for scheme, parameters, attacks in CASES:
+    for scheme, parameters, attacks in CASES[:most]:
         protection = DEFENCES.load(scheme).model_validate(parameters)
         assert isinstance(protection, Encoding)
         # A key per image is attacked image by image, which takes long and says the same of fewer.
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--only", default=",".join(READERS))
     parser.add_argument("--accuracy", action="store_true", help="train on what was recovered, too")
+    parser.add_argument("--cases", type=int, default=len(CASES), help="only so many of the encodings, in order")
     arguments = parser.parse_args()
     for name in arguments.only.split(","):
         try:
@@ -138,7 +139,7 @@ def main() -> None:
         except FileNotFoundError as error:
             print(f"{name}: skipped, {error.filename} is absent")
             continue
-        measure(name, data, arguments.images, arguments.accuracy)
+        measure(name, data, arguments.images, arguments.accuracy, arguments.cases)
 
 
 if __name__ == "__main__":

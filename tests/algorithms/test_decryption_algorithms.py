@@ -59,7 +59,7 @@ def test_a_jigsaw_of_one_smooth_picture_is_put_together() -> None:
     side, rng = 8, np.random.default_rng(3)
     plain = cut(picture, side).reshape(9, 3, side, side)
     order = rng.permutation(9)
-    pieces = np.stack([np.rot90(plain[i], rng.integers(4), axes=(1, 2)) * rng.choice([-1, 1]) for i in order])
+    pieces = np.stack([np.rot90(plain[i], int(rng.integers(4)), axes=(1, 2)) * rng.choice([-1, 1]) for i in order])
     placed, cost = puzzle(pieces[:, None].astype(np.float32), (3, 3), orders(3, True)).solve()
     where = {int(order[state // (8 * 6 * 2)]): cell for cell, state in placed.items()}
     for i, j in product(range(9), repeat=2):

@@ -80,7 +80,7 @@ def test_constant_images_and_odd_sizes_pass_through_every_attack() -> None:
     ]:
         for data in (constant, odd):
             fields = ATTACKS.load(attack).model_fields
-            few = {"steps": 5} if "steps" in fields else {}
+            few: dict[str, Any] = {"steps": 5} if "steps" in fields else {}
             found = attacked(attack, encoding(scheme), *halves(data), **few)
             assert found.x.dtype == np.uint8
 
