@@ -56,6 +56,7 @@ def test_blocks_moved_by_a_key_per_image_resist(attack: str) -> None:
     assert not np.array_equal(found.x, data.x)
 
 
+@pytest.mark.slow
 def test_negation_by_a_key_per_image_leaks_more_than_the_class_does() -> None:
     data, pool = halves(digits(600))
     scheme = encoding("pixel_encryption", per_image=True)
@@ -118,6 +119,9 @@ def test_the_metric_tells_recovered_from_negated_from_hidden() -> None:
     negative = graded(data.with_x(255 - data.x), data, hidden)
     assert (negative["decryption"] or 0) < 0.2
     assert negative["decryption.aligned"] == pytest.approx(1)
+    mirrored = graded(data.with_x(np.ascontiguousarray(data.x[..., ::-1])), data, hidden)
+    assert (mirrored["decryption"] or 0) < 0.7
+    assert mirrored["decryption.aligned"] == pytest.approx(1)
     nothing = graded(hidden, data, hidden)
     assert nothing["decryption"] == nothing["decryption.protected"]
     assert (nothing["decryption"] or 0) < 0.2

@@ -23,8 +23,9 @@ class Decryption(Metric):
 
     Readings:
         ``decryption``: mean SSIM over the set, in [-1, 1]; 1 is every image as it was. The interval is over images.
-        ``decryption.aligned``: the same where each image may be negated: what is left if only a sign was missed. It
-            takes the better of two for any image, so compare it with its own value for the baseline.
+        ``decryption.aligned``: the same where each image may be negated, mirrored or both, since what is missed by
+            such a symmetry alone can still be seen. It takes the best of four, so compare it with its own value for
+            the baseline.
         ``decryption.protected``: SSIM of the protected images as they are.
         ``decryption.psnr``: dB, of the squared error pooled over the set.
         ``decryption.accuracy``: on plain test records, of a model trained by the victim's recipe on what was recovered.
@@ -51,7 +52,8 @@ class Decryption(Metric):
             height, width = original.shape[2:]
             raise NotAssessable(f"SSIM needs sides of at least {MIN_SIDE} pixels; these images have {height}×{width}")
         straight = ssim(outcome, original)
-        aligned = np.maximum(straight, ssim(1 - outcome, original))
+        others = (1 - outcome, outcome[..., ::-1], 1 - outcome[..., ::-1])
+        aligned = np.max([straight, *(ssim(other, original) for other in others)], axis=0)
         readings = (
             _mean(NAME, straight),
             _mean(f"{NAME}.aligned", aligned),

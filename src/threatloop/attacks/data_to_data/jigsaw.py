@@ -34,9 +34,10 @@ class Jigsaw(DataToData):
       upright by what such images look like, or blocks placed by that alone where it fits better;
     - nothing: each pixel in the state that its neighbours and such images lead one to expect.
 
-    With one key for all images this is usually exact. Where each image has its own, keys of the attacker's are as good
-    as the owner's: he also trains a network on his own images and their encodings, takes it as a guess for the above,
-    and uses whatever does best on images of his own.
+    With one key for all images this is usually exact, but for a mirror: moved blocks of images that are as common
+    mirrored, as photographs are, come out one way or the other. Where each image has its own, keys of the attacker's
+    are as good as the owner's: he also trains a network on his own images and their encodings, takes it as a guess for
+    the above, and uses whatever does best on images of his own.
 
     Returns uint8 images, same labels and ids. Notes: ``misfit`` of the recovered images under the attacker's own, 1
     for images like them, and ``misfit_before`` of the encoded ones; the network's held-out losses.
