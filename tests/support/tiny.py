@@ -58,6 +58,9 @@ SMALL = {
     "records": 8,
     "queries_per_record": 60,
     "generator_steps": 5,
+    "copies": 2,
+    "rounds": 1,
+    "pairs": 100,
 }
 
 

@@ -97,8 +97,8 @@ class Synthesis:
         Directions are signs, so every entry moves by the same share of its reach; an estimate along one direction is
         unbiased for the smoothed victim. Cells on a grid that did not move contribute nothing.
         """
-        box = of(self.schema).box(self.schema)
-        reach = np.where(np.isfinite(box.high - box.low), box.high - box.low, 1.0).reshape(here.shape[1:])
+        low, high = of(self.schema).space(self.schema).bounds
+        reach = np.where(np.isfinite(high - low), high - low, 1.0).reshape(here.shape[1:])
         u = self._directions.choice(np.array([-1.0, 1.0], np.float32), here.shape) * (DIFFERENCE * reach)
         there = of(self.schema).decode((here + u).astype(np.float32), self.schema)
         moved = np.asarray(of(self.schema).encode(there, self.schema), dtype=np.float32) - here

@@ -55,15 +55,16 @@ class Frame:
         Raises:
             NotAssessable: records of this modality cannot be changed by small steps.
         """
-        box = modality.of(schema).box(schema)
+        space = modality.of(schema).space(schema)
+        low, high = space.bounds
         if known is not None and len(known):
             rows = vectors(known.take(slice(None, None, -(-len(known) // MOST_RECORDS))))
-            centre, spread = np.clip(rows.mean(axis=0), box.low, box.high), rows.std(axis=0)
+            centre, spread = np.clip(rows.mean(axis=0), low, high), rows.std(axis=0)
         else:
-            bounded = np.isfinite(box.low) & np.isfinite(box.high)
-            low, high = (np.where(bounded, edge, side) for edge, side in ((box.low, -1), (box.high, 1)))
-            centre, spread = np.clip((low + high) / 2, box.low, box.high), (high - low) / 4
-        return cls(box.low, box.high, centre.astype(np.float32), spread.astype(np.float32), box.mixtures)
+            bounded = np.isfinite(low) & np.isfinite(high)
+            least, most = np.where(bounded, low, -1), np.where(bounded, high, 1)
+            centre, spread = np.clip((least + most) / 2, low, high), (most - least) / 4
+        return cls(low, high, centre.astype(np.float32), spread.astype(np.float32), space.groups)
 
 
 class Bounded(nn.Module):

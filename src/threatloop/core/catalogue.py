@@ -96,6 +96,10 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
     "attack",
     {
         "watermark_removal": f"{_A}.data_to_data.watermark_removal:WatermarkRemoval",
+        "known_plaintext": f"{_A}.data_to_data.known_plaintext:KnownPlaintext",
+        "jigsaw": f"{_A}.data_to_data.jigsaw:Jigsaw",
+        "instahide_decoding": f"{_A}.data_to_data.instahide_decoding:InstaHideDecoding",
+        "class_average": f"{_A}.data_to_data.class_average:ClassAverage",
         "identity": f"{_A}.data_to_data.identity:Identity",
         "fgsm": f"{_A}.data_to_data.fgsm:FGSM",
         "fab": f"{_A}.data_to_data.fab:FAB",
@@ -154,6 +158,10 @@ DEFENCES: Catalogue[Defence] = Catalogue(
     {
         "watermark_gate": f"{_D}.data.watermark_gate:WatermarkGate",
         "spread_spectrum": f"{_D}.data.spread_spectrum:SpreadSpectrum",
+        "block_scramble": f"{_D}.data.block_scramble:BlockScramble",
+        "etc": f"{_D}.data.etc:EncryptionThenCompression",
+        "pixel_encryption": f"{_D}.data.pixel_encryption:PixelEncryption",
+        "instahide": f"{_D}.data.instahide:InstaHide",
     },
 )
 
@@ -161,6 +169,7 @@ METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     {
         "watermark_escapes": f"{_M}.watermark:WatermarkEscapes",
+        "decryption": f"{_M}.decryption:Decryption",
         "image_quality": f"{_M}.image_quality:ImageQuality",
         "trained_accuracy": f"{_M}.accuracy:TrainedAccuracy",
         "attack_success": f"{_M}.backdoor:AttackSuccess",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,39 @@ class Marker(Protection):
             key: the owner's.
             reference: clean records of the owner's, as they were before `protect`.
         """
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is public of an encoding beside its parameters' names: what its key acts on.
+
+    Attributes:
+        side: of a block in pixels; 1 where the key acts on single pixels.
+        moved: ``pixels`` inside each block, alike in all blocks; whole ``blocks``, rotated and flipped; or nothing.
+        halves: elements are half bytes.
+        colours: channels are shuffled.
+        per_image: every record has a key of its own.
+        mixed: records that are blended into one; 1 where none are.
+    """
+
+    side: int = 1
+    moved: Literal["pixels", "blocks", ""] = ""
+    halves: bool = False
+    colours: bool = False
+    per_image: bool = False
+    mixed: int = 1
+
+
+class Encoding(Protection):
+    """A protection that hides what records show and that its key holder can take off again."""
+
+    @abstractmethod
+    def open(self, data: Dataset, key: bytes) -> Dataset:
+        """What was protected under this key; exact for 8-bit records unless the class says otherwise."""
+
+    @abstractmethod
+    def structure(self) -> Structure:
+        """What anyone knows of the scheme."""
 
 
 @dataclass(frozen=True)

@@ -308,9 +308,10 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.role("own")
     if name == "evaluator":
         return tasks.evaluator()
-    if name in ("trained_on_outcome", "trained_on_original"):
+    if name in ("trained_on_outcome", "trained_on_original", "trained_on_protected"):
         records = int(tasks.facts.target.spec.shares.contribution * tasks.facts.records)
         data = truths["outcome"] if name == "trained_on_outcome" else tasks.role("contribution")
+        data = tasks.protected() if name == "trained_on_protected" else data
         return tasks.fit(data, "trained-on-outcome", records)
     return None
 

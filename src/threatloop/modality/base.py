@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,20 +14,6 @@ from threatloop.modality.space import Space
 
 SchemaT = TypeVar("SchemaT")
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Box:
-    """What encoded records, as vectors of length d, may be.
-
-    Attributes:
-        low, high: (d,) float32 limits of each entry; ±inf where there is none.
-        mixtures: (start, stop) of the blocks whose entries are shares of one category each and sum to 1.
-    """
-
-    low: Floats
-    high: Floats
-    mixtures: tuple[tuple[int, int], ...] = ()
 
 
 class Modality(Generic[SchemaT]):
@@ -75,10 +60,6 @@ class Modality(Generic[SchemaT]):
     def decode(self, encoded: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")
-
-    def box(self, schema: SchemaT) -> Box:
-        """The limits of encoded records, for a network that is to make some."""
-        raise NotAssessable(f"a generator needs records that can be changed by small steps; {self.kind} records cannot")
 
     def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
         """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
 from threatloop.core.schema import ImageSchema
-from threatloop.modality.base import Box, Floats
+from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, chunks, label_problems
 from threatloop.modality.patches import SquarePatches
 from threatloop.modality.space import Space, pixels
@@ -75,12 +74,6 @@ class Image(Labelled[ImageSchema]):
         mirrors = (False,) if augment == "shift" else (False, True)
         chosen = [(move, mirror) for move in moves for mirror in mirrors][:count]
         return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
-
-
-    def box(self, schema: ImageSchema) -> Box:
-        """Every pixel lies in [0, 1]."""
-        pixels = math.prod(_shape(schema))
-        return Box(np.zeros(pixels, np.float32), np.ones(pixels, np.float32))
 
     def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
         """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.

@@ -55,6 +55,12 @@ class Space:
         return numbers
 
     @property
+    def bounds(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """`low` and `high` of every entry of one record as a vector, (d,)."""
+        low, high = (np.broadcast_to(side, self.shape).ravel().astype(np.float32) for side in (self.low, self.high))
+        return low, high
+
+    @property
     def scale(self) -> npt.NDArray[np.float32]:
         """`unit` where a number may move and 0 elsewhere; of the shape of one record."""
         return np.where(self.numeric, np.broadcast_to(self.unit, self.shape), 0).astype(np.float32)

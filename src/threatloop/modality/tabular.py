@@ -10,7 +10,7 @@ import numpy.typing as npt
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Column, TabularSchema
-from threatloop.modality.base import Box, Floats
+from threatloop.modality.base import Floats
 from threatloop.modality.labelled import Labelled, label_problems
 from threatloop.modality.patches import ColumnPatches
 from threatloop.modality.space import Space, unknown_names
@@ -68,19 +68,6 @@ class Tabular(Labelled[TabularSchema]):
             cells = rows[:, i] if column.kind == "numeric" else np.rint(rows[:, i])
             rows[:, i] = np.clip(cells, low, high)
         return rows
-
-    def box(self, schema: TabularSchema) -> Box:
-        """Numbers within their column's bounds, where it has any; the block of a category is a mixture."""
-        blocks = [(c, _width(c)) for c in schema.columns]
-        stops = np.cumsum([width for _, width in blocks])
-        limits = [(0.0, 1.0) if c.kind == "categorical" else _bounds(c) for c, _ in blocks]
-        low, high = np.repeat(np.array(limits, np.float32), [width for _, width in blocks], axis=0).T
-        mixtures = tuple(
-            (int(stop) - width, int(stop))
-            for (column, width), stop in zip(blocks, stops, strict=True)
-            if column.kind == "categorical"
-        )
-        return Box(np.ascontiguousarray(low), np.ascontiguousarray(high), mixtures)
 
     def insert_trigger(self, x: npt.NDArray[Any], schema: TabularSchema, size: int) -> npt.NDArray[Any]:
         """A copy with ``size`` columns at extreme values: each valid by itself, together a rare combination.

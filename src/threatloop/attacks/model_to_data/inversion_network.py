@@ -79,7 +79,7 @@ class InversionNetwork(ModelToData):
         pool, left = bench.data(Resource.QUERY_POOL), service.ledger.left
         if not len(pool):
             raise InputError("the pool of queries is empty; it needs at least one record")
-        modality.of(pool.schema).box(pool.schema)  # says why, where the modality has no continuous records
+        modality.of(pool.schema).space(pool.schema)  # says why, where the modality has no continuous records
         asked = draw(pool, min(self.queries, len(pool)), bench.streams.numpy("queries"))
         allowed = len(asked) if left is None else left
         if allowed <= 0:

@@ -48,5 +48,4 @@ class Knockoff(AsksVictim):
             }
         ),
         atlas=("AML.T0024.002", "AML.T0005.001"),
-        sweep="queries",
     )
