@@ -122,7 +122,7 @@ def detect(images: Images, lattice: Lattice, slots: NDArray[np.int64]) -> Found:
     p_set = phase_tail(np.abs(pooled), float(pooled.real.sum()))
     p_image = phase_tails(waves.shape[1], waves.real.sum(axis=1))
     per_bit = np.bincount(slots, pooled.real)[np.unique(slots)]
-    return Found(float(norm.isf(max(p_set, 1e-300))), p_set, p_image, float((per_bit > 0).mean()))
+    return Found(float(norm.isf(np.clip(p_set, 1e-300, 1 - 1e-12))), p_set, p_image, float((per_bit > 0).mean()))
 
 
 def singular_values(images: Images) -> Floats:

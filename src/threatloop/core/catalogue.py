@@ -96,6 +96,12 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
     "attack",
     {
         "watermark_removal": f"{_A}.data_to_data.watermark_removal:WatermarkRemoval",
+        "compression": f"{_A}.data_to_data.compression:Compression",
+        "denoising": f"{_A}.data_to_data.denoising:Denoising",
+        "geometric": f"{_A}.data_to_data.geometric:Geometric",
+        "regeneration": f"{_A}.data_to_data.regeneration:Regeneration",
+        "collusion": f"{_A}.data_to_data.collusion:Collusion",
+        "detector_removal": f"{_A}.data_to_data.detector_removal:DetectorRemoval",
         "identity": f"{_A}.data_to_data.identity:Identity",
         "badnets": f"{_A}.data_to_model.badnets:BadNets",
         "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",
@@ -115,6 +121,8 @@ DEFENCES: Catalogue[Defence] = Catalogue(
     {
         "watermark_gate": f"{_D}.data.watermark_gate:WatermarkGate",
         "spread_spectrum": f"{_D}.data.spread_spectrum:SpreadSpectrum",
+        "dwt_dct_svd": f"{_D}.data.dwt_dct_svd:DwtDctSvd",
+        "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
     },
 )
 
