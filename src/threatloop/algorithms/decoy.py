@@ -114,12 +114,14 @@ class Choice:
         removed: False where no pipeline passed; `pipeline` is then the one that left the smallest z.
         trial: the chosen pipeline on the confirmation keys (screening keys where none passed).
         screening: every pipeline tried, in the order tried.
+        tried: those pipelines.
     """
 
     pipeline: Pipeline
     removed: bool
     trial: Trial
     screening: tuple[Trial, ...]
+    tried: tuple[Pipeline, ...] = ()
 
 
 def default_pipelines(denoiser: Denoiser, erase: EraseBand | None = None) -> tuple[Pipeline, ...]:
@@ -142,7 +144,8 @@ MORE_PIPELINES = tuple(
         *((one,) for one in (CropRescale(1), Rotate(2.0), Shift(1), Rotate(5.0))),
     ]
 )
-"""What schemes other than spread spectrum are known to fall to: quantisers to a change of scale, networks to a shift."""
+"""What schemes other than spread spectrum are known to fall to: quantisers to a change of scale, networks to a
+shift."""
 
 
 def choose_on_decoy(
@@ -195,9 +198,9 @@ def choose_on_decoy(
     for i in sorted(passing, key=lambda i: -screening[i].psnr_db):
         trial = bench.run(pipelines[i], fresh, rng)
         if trial.z_after <= budget.target:
-            return Choice(pipelines[i], True, trial, screening)
+            return Choice(pipelines[i], True, trial, screening, tuple(pipelines))
     strongest = min(usable or range(len(screening)), key=lambda i: screening[i].z_after)
-    return Choice(pipelines[strongest], False, screening[strongest], screening)
+    return Choice(pipelines[strongest], False, screening[strongest], screening, tuple(pipelines))
 
 
 @dataclass(frozen=True)

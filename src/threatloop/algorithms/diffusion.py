@@ -2,13 +2,15 @@
 
 Noise prediction: Ho, Jain & Abbeel 2020, arXiv:2006.11239, sec. 3; cosine schedule: Nichol & Dhariwal 2021,
 arXiv:2102.09672; deterministic steps back: Song, Meng & Ermon 2021, arXiv:2010.02502; starting from a noised image
-instead of from noise: Meng et al. 2022 (SDEdit), arXiv:2108.01073; against watermarks: Zhao et al. 2023, arXiv:2306.01953.
+instead of from noise: Meng et al. 2022 (SDEdit), arXiv:2108.01073; against watermarks: Zhao et al. 2023,
+arXiv:2306.01953.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -48,7 +50,7 @@ class Diffusion:
 
     def _walk(self, x: torch.Tensor, time: float) -> Images:
         times = np.linspace(time, 0, WALK + 1)
-        for now, then in zip(times[:-1], times[1:], strict=True):
+        for now, then in pairwise(times):
             signal, spread = _schedule(now)
             noise = _predict(self.weights, x, torch.full((len(x), 1, 1, 1), float(now)))
             clean = ((x - spread * noise) / signal).clamp(-1, 1)
@@ -140,9 +142,8 @@ def _clean(weights: list[torch.Tensor] | tuple[torch.Tensor, ...], x: torch.Tens
         return F.linear(hidden, weights[-2], weights[-1]).view_as(x)
     height, width = x.shape[2:]
     both = torch.cat([x, time.expand(-1, 1, height, width)], dim=1)
-    hidden = F.relu(
-        F.conv2d(F.pad(both, (1, 1 + width % 2, 1, 1 + height % 2), mode="replicate"), *weights[:2], stride=2)
-    )
+    padded = F.pad(both, (1, 1 + width % 2, 1, 1 + height % 2), mode="replicate")
+    hidden = F.relu(F.conv2d(padded, weights[0], weights[1], stride=2))
     for weight, bias in zip(weights[2:-2:2], weights[3:-2:2], strict=True):
         hidden = F.relu(F.conv2d(hidden, weight, bias, padding=1))
     return F.pixel_shuffle(F.conv2d(hidden, weights[-2], weights[-1], padding=1), 2)[:, :, :height, :width]

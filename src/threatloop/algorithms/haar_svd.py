@@ -8,8 +8,8 @@ a block and its transform have the same singular values, and changing one change
 
 Ours on top: which bit a block carries and the dither of its quantiser come from the key (dither modulation: Chen &
 Wornell 2001, IEEE Trans. Inf. Theory 47(4)), so a test over random keys is exact whatever the images; every image moves
-by its own share of the way to the lattice, so that it stays within the distortion bound after rounding; one grey channel
-is marked where the package needs three colours.
+by its own share of the way to the lattice, so that it stays within the distortion bound after rounding; one grey
+channel is marked where the package needs three colours.
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ def _low_band(plane: Floats) -> Floats:
 def _blocks(low: Floats) -> Floats:
     """(n, blocks, 4, 4), row by row."""
     n, height, width = low.shape
-    return low.reshape(n, height // 4, 4, width // 4, 4).swapaxes(2, 3).reshape(n, -1, 4, 4)
+    found: Floats = low.reshape(n, height // 4, 4, width // 4, 4).swapaxes(2, 3).reshape(n, -1, 4, 4)
+    return found
 
 
 def _pixels(blocks: Floats, shape: tuple[int, ...]) -> Floats:

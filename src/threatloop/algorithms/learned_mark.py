@@ -1,10 +1,10 @@
 """A learned mark: an encoder and a decoder trained together through a noise layer.
 
 After HiDDeN (Zhu, Kaplan, Johnson & Fei-Fei 2018, "HiDDeN: hiding data with deep networks", arXiv:1807.09937, sec. 3):
-30 bits, an encoder that adds a residual, distortions between encoder and decoder, a decoder that reads the bits. Ours is
-far smaller, so that a key costs seconds on one core: no adversary, the distortion bound is met by scaling the residual
-instead of by a loss, and the message enters through learned patterns that a small convolutional net shapes to each image.
-Images larger than a tile carry the message once in every tile.
+30 bits, an encoder that adds a residual, distortions between encoder and decoder, a decoder that reads the bits. Ours
+is far smaller, so that a key costs seconds on one core: no adversary, the distortion bound is met by scaling the
+residual instead of by a loss, and the message enters through learned patterns that a small convolutional net shapes
+to each image. Images larger than a tile carry the message once in every tile.
 
 The payload comes from the key by itself, not through training. So whatever the networks read from images that were not
 marked under the key, every bit agrees with the payload with probability one half: the test over payloads is exact.
@@ -140,7 +140,7 @@ def _initial(tiles: torch.Tensor, generator: torch.Generator, budget: float) -> 
         "look": ((MAPS, channels, 3, 3), math.sqrt(2 / (9 * channels))),
     }
     made = {name: torch.randn(size, generator=generator) * scale for name, (size, scale) in sizes.items()}
-    # Orthogonal, since what one bit's pattern adds to another's answer is the same in all images and never averages out.
+    # Orthogonal: what one bit's pattern adds to another's answer is the same in all images and never averages out.
     made["patterns"] = torch.linalg.qr(made["patterns"].T)[0].T * math.sqrt(pixels)
     hosts = tiles.flatten(1).double() - tiles.flatten(1).double().mean(dim=0)
     covariance = hosts.T @ hosts / len(hosts) + NOISE**2 * torch.eye(pixels, dtype=torch.float64)

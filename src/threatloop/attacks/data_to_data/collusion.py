@@ -31,8 +31,8 @@ class Collusion(DataToData):
     Raises:
         NotAssessable: fewer than 16 marked or clean images.
 
-    Paper: Yang et al. 2024, "Can simple averaging defeat modern watermarks?", arXiv 2406.09026, sec. 4; the shrinkage is
-    ours.
+    Paper: Yang et al. 2024, "Can simple averaging defeat modern watermarks?", arXiv 2406.09026, sec. 4; the shrinkage
+    is ours.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(

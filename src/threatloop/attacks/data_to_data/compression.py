@@ -21,8 +21,9 @@ class Compression(DecoyTuned):
     """Compress marked images until their owner's mark is lost.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its
-    parameters, but neither the key nor the owner's detector. He stores the images as JPEG, on fewer grey levels, or both. The least distorting strength that
-    blinds his own detector on decoys of his own is used; where none does, the strongest (note ``decoy_removed`` 0).
+    parameters, but neither the key nor the owner's detector. He stores the images as JPEG, on fewer grey levels, or
+    both. The least distorting strength that blinds his own detector on decoys of his own is used; where none does,
+    the strongest (note ``decoy_removed`` 0).
 
     Returns the images as uint8, same shape, labels and ids. Notes: ``decoy_z_before``, ``decoy_z_after``,
     ``decoy_psnr`` (dB against the marked images), ``decoy_removed``.
@@ -49,10 +50,10 @@ class Compression(DecoyTuned):
     method: Literal["any", "jpeg", "levels"] = Field(default="any", description="JPEG, fewer grey levels, or either")
 
     def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:  # noqa: ARG002
-        from threatloop.algorithms.removal import Jpeg, Pipeline, Quantise
+        from threatloop.algorithms.removal import Jpeg, Operator, Pipeline, Quantise
 
-        coded = [(Jpeg(q),) for q in (90, 75, 50, 30, 20, 10, 5)]
-        levels = [(Quantise(n),) for n in (33, 17, 9, 5, 4, 3, 2)]
-        both = [(Jpeg(q), Quantise(n)) for q, n in ((50, 9), (20, 9), (10, 5), (5, 3))]
+        coded: list[tuple[Operator, ...]] = [(Jpeg(q),) for q in (90, 75, 50, 30, 20, 10, 5)]
+        levels: list[tuple[Operator, ...]] = [(Quantise(n),) for n in (33, 17, 9, 5, 4, 3, 2)]
+        both: list[tuple[Operator, ...]] = [(Jpeg(q), Quantise(n)) for q, n in ((50, 9), (20, 9), (10, 5), (5, 3))]
         tried = {"jpeg": coded, "levels": levels, "any": [*coded, *levels, *both]}[self.method]
         return [Pipeline(steps) for steps in tried]

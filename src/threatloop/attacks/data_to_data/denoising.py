@@ -21,8 +21,9 @@ class Denoising(DecoyTuned):
     """Smooth marked images until their owner's mark is lost.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its
-    parameters, but neither the key nor the owner's detector. He blurs, takes medians, or averages pixels with like neighbourhoods. The least distorting strength that
-    blinds his own detector on decoys of his own is used; where none does, the strongest (note ``decoy_removed`` 0).
+    parameters, but neither the key nor the owner's detector. He blurs, takes medians, or averages pixels with like
+    neighbourhoods. The least distorting strength that blinds his own detector on decoys of his own is used; where
+    none does, the strongest (note ``decoy_removed`` 0).
 
     Returns the images as uint8, same shape, labels and ids. Notes: ``decoy_z_before``, ``decoy_z_after``,
     ``decoy_psnr`` (dB against the marked images), ``decoy_removed``.
@@ -53,9 +54,9 @@ class Denoising(DecoyTuned):
 
     def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:  # noqa: ARG002
         from threatloop.algorithms.geometry import NonLocalMeans
-        from threatloop.algorithms.removal import Blur, Median, Pipeline
+        from threatloop.algorithms.removal import Blur, Median, Operator, Pipeline
 
-        tried = {
+        tried: dict[str, list[Operator]] = {
             "blur": [Blur(s) for s in (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)],
             "median": [Median(3), Median(5), Median(7)],
             "nlm": [NonLocalMeans(s) for s in (0.03, 0.05, 0.1, 0.15, 0.25, 0.4)],

@@ -23,8 +23,9 @@ class Geometric(DecoyTuned):
     """Move the pixels of marked images until their owner's detector loses its place.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its
-    parameters, but neither the key nor the owner's detector. He crops and rescales, rotates, or shifts; the shape stays. The least distorting strength that
-    blinds his own detector on decoys of his own is used; where none does, the strongest (note ``decoy_removed`` 0).
+    parameters, but neither the key nor the owner's detector. He crops and rescales, rotates, or shifts; the shape
+    stays. The least distorting strength that blinds his own detector on decoys of his own is used; where none does,
+    the strongest (note ``decoy_removed`` 0).
 
     Returns the images as uint8, same shape, labels and ids. Notes: ``decoy_z_before``, ``decoy_z_after``,
     ``decoy_psnr`` (dB against the marked images), ``decoy_removed``,

@@ -30,7 +30,8 @@ class WatermarkRemoval(DecoyTuned):
     ``decoy_removed`` (0 or 1), and the regenerator's loss.
 
     Raises:
-        NotAssessable: images smaller than 8 pixels a side or too small for the scheme, or fewer than 16 auxiliary images.
+        NotAssessable: images smaller than 8 pixels a side or too small for the scheme, or fewer than 16
+            auxiliary images.
 
     Paper: Zhao et al. 2023, "Invisible image watermarks are provably removable using generative AI", arXiv 2306.01953,
     sec. 4 (regeneration); Cayre, Fontaine & Furon 2005, IEEE TSP 53(10) (attacker's knowledge).
