@@ -174,7 +174,8 @@ def _reachable(images: Images, outer: Floats) -> Floats:
     """(n, blocks) the largest singular value that the pixels' range can surely hold."""
     if images.shape[1] == 3:
         return np.full(outer.shape[:2], np.inf)
-    return 2 * 255 / np.maximum(np.abs(outer).max(axis=(2, 3)), 1e-6)
+    found: Floats = 2 * 255 / np.maximum(np.abs(outer).max(axis=(2, 3)), 1e-6)
+    return found
 
 
 def _plane(images: Images) -> Floats:
