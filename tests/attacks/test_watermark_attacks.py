@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy.stats import norm
 from sklearn.datasets import load_digits
 
 from threatloop.algorithms.common_pattern import common_pattern
@@ -17,7 +19,7 @@ from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Detector, Marker, Registration
+from threatloop.core.defence import DefenceInfo, Detection, Detector, Marker, Registration
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 
@@ -32,7 +34,7 @@ def digits() -> tuple[Dataset, Dataset]:
     x = np.rint(pixels[np.random.default_rng(0).permutation(len(pixels))] * 255).astype(np.uint8)
     schema = ImageSchema(classes=("a", "b"), channels=1, height=8, width=8)
     whole = Dataset(x, np.arange(len(x)) % 2, schema, np.arange(len(x)))
-    return whole.take(slice(0, 300)), whole.take(slice(300, 800))
+    return whole.take(slice(0, 300)), whole.take(slice(300, 700))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def squared_error(a: Dataset, b: Dataset) -> float:
     return float(((a.x / 255 - b.x / 255) ** 2).mean())
 
 
-@pytest.mark.parametrize("name", ["denoising", "geometric", "regeneration", "detector_removal", "watermark_removal"])
+@pytest.mark.parametrize("name", ["denoising", "geometric", "regeneration"])
 def test_removals_blind_the_owner_of_a_spread_spectrum_mark(name: str, digits: tuple[Dataset, Dataset]) -> None:
     scheme = marker("spread_spectrum")
     result, marked, _, _ = launder(name, scheme, *digits)
@@ -84,11 +86,10 @@ def test_removals_blind_the_owner_of_a_spread_spectrum_mark(name: str, digits: t
     assert result.x.dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", ["compression", "geometric", "detector_removal"])
+@pytest.mark.parametrize("name", ["compression", "geometric"])
 def test_removals_lower_the_evidence_of_a_quantiser(name: str, larger: tuple[Dataset, Dataset]) -> None:
     scheme = marker("dwt_dct_svd")
-    grid = {"most_auxiliary": 200}
-    result, marked, _, _ = launder(name, scheme, *larger, **grid)
+    result, marked, _, _ = launder(name, scheme, *larger, most_auxiliary=200)
     before, after = scheme.detect(marked, KEY, larger[0]), scheme.detect(result, KEY, larger[0])
     assert before.z_set > 4
     assert after.z_set < before.z_set - 2
@@ -106,20 +107,31 @@ def test_strong_removals_beat_the_other_schemes_too(name: str, scheme: str, larg
     assert after.z_set < before.z_set - 2
 
 
+class FixedPattern(Marker):
+    """Adds the same ±4 grey levels to every image, and correlates."""
+
+    info: ClassVar[DefenceInfo] = DEFENCES.load("spread_spectrum").info
+
+    def protect(self, data: Dataset, key: bytes) -> Dataset:
+        return data.with_x(np.clip(data.x.astype(int) + 4 * _signs(key, data), 0, 255).astype(np.uint8))
+
+    def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:
+        rest = data.x.mean(axis=0) - reference.x.mean(axis=0)
+        z = float((rest * _signs(key, data)).sum() / max(float(np.sqrt((rest**2).sum())), 1e-9))
+        return Detection(z, float(norm.sf(z)), np.full(len(data), 0.5), 1.0)
+
+
+def _signs(key: bytes, data: Dataset) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(list(key)).integers(0, 2, data.x.shape[1:]) * 2 - 1
+
+
 def test_averaging_finds_a_planted_fixed_pattern(larger: tuple[Dataset, Dataset]) -> None:
-    clean, pool = larger
-    pattern = np.random.default_rng(3).choice([-4, 4], (1, 1, 24, 24))
-    marked = clean.with_x(np.clip(clean.x.astype(int) + pattern, 0, 255).astype(np.uint8))
-    bench = Bench(Streams(5), {Resource.QUERY_POOL: pool})
-    cleaned = ATTACKS.load("collusion")().run(marked, bench).result
-
-    def correlation(data: Dataset) -> float:
-        rest = (data.x.astype(float) - clean.x).mean(axis=0, keepdims=True)
-        return float((rest * pattern).mean() / 16)
-
-    assert correlation(marked) > 0.95
-    assert abs(correlation(cleaned)) < 0.3
+    clean, scheme = larger[0], FixedPattern()
+    cleaned, marked, bench, _ = launder("collusion", scheme, *larger)
+    assert scheme.detect(marked, KEY, clean).z_set > 10
+    assert not scheme.detect(cleaned, KEY, clean).detected()
     assert squared_error(cleaned, clean) < 0.5 * squared_error(marked, clean)
+    assert bench.progress.notes["pattern_rms"] == pytest.approx(4, abs=1.5)
 
 
 def test_averaging_fails_where_the_pattern_changes_with_the_image(digits: tuple[Dataset, Dataset]) -> None:
@@ -137,7 +149,7 @@ def test_two_samples_of_clean_images_have_no_pattern_between_them() -> None:
     assert float(np.abs(pattern).max()) < 0.02
 
 
-@pytest.mark.parametrize("queries", [7, 30, 700, 5000])
+@pytest.mark.parametrize("queries", [7, 700])
 def test_the_detector_is_asked_no_more_than_allowed(queries: int, digits: tuple[Dataset, Dataset]) -> None:
     result, marked, bench, ledger = launder(
         "detector_removal", marker("spread_spectrum"), *digits, queries=queries, most_auxiliary=100
@@ -166,7 +178,7 @@ def test_the_walk_ends_at_the_boundary() -> None:
     assert min(kept) >= 0.3
 
 
-@pytest.mark.parametrize("name", ["compression", "regeneration", "detector_removal"])
+@pytest.mark.parametrize("name", ["compression", "detector_removal"])
 def test_removals_repeat_themselves(name: str, digits: tuple[Dataset, Dataset]) -> None:
     runs = [launder(name, marker("spread_spectrum"), *digits, most_auxiliary=64)[0] for _ in range(2)]
     assert runs[0].digest == runs[1].digest

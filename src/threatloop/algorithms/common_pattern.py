@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
@@ -24,6 +26,21 @@ def common_pattern(marked: Images, clean: Images) -> tuple[Images, float]:
     kept = np.clip(1 - (error / np.maximum(np.abs(difference), 1e-12)) ** 2, 0, 1)
     pattern = idctn(difference * kept, axes=(1, 2), norm="ortho")[None]
     return np.asarray(pattern, dtype=np.float32), float((kept > 0).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Subtract:
+    """Take away ``times`` what the images have in common and ``clean`` ones have not."""
+
+    clean: Images
+    times: float
+
+    @property
+    def label(self) -> str:
+        return f"subtract({self.times:g})"
+
+    def __call__(self, images: Images, rng: np.random.Generator) -> Images:  # noqa: ARG002
+        return images - np.float32(self.times) * common_pattern(images, self.clean)[0]
 
 
 def _moments(images: Images) -> tuple[Floats, Floats]:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+import numpy as np
 
-from threatloop import modality
-from threatloop.algorithms.laundering import UNDOES, eight_bits
-from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
-from threatloop.core.bench import Bench, Resource
-from threatloop.core.errors import NotAssessable
+from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
+from threatloop.core.attack import AttackInfo, Direction
 
-FEWEST = 16
+if TYPE_CHECKING:
+    from threatloop.algorithms.decoy import Choice, Scheme
+    from threatloop.algorithms.laundering import Images
+    from threatloop.algorithms.removal import Pipeline
+    from threatloop.core.bench import Bench
 
 
-class Collusion(DataToData):
+class Collusion(DecoyTuned):
     """Subtract what marked images have in common and clean ones have not.
 
-    Threat model: the attacker holds the marked images and clean ones of the same kind, and knows nothing of the scheme.
-    The mean of the marked minus the mean of the clean images estimates a pattern that every image carries; in DCT
-    coordinates each coefficient is shrunk by its own standard error, so that the difference of two samples is not taken
-    for a mark. Works on schemes whose pattern is the same in every image; where it changes with the image, as in
-    spread_spectrum, or is no addition, as in dwt_dct_svd, little is found and little is changed.
+    Threat model: the attacker holds the marked images, clean ones of the same kind, and the scheme with its parameters,
+    but neither the key nor the owner's detector. The mean of the marked minus the mean of the clean images estimates a
+    pattern that every image carries; in DCT coordinates each coefficient is shrunk by its own standard error, so that
+    the difference of two samples is not taken for a mark. How many times it is subtracted is chosen on decoys: a
+    detector over hundreds of images sees what shrinkage leaves. Works on schemes whose pattern is the same in every
+    image; where it changes with the image, as in spread_spectrum, or is no addition, as in dwt_dct_svd, little is found
+    and little is changed.
 
-    Returns the images as uint8, same shape, labels and ids. Notes: ``pattern_rms`` (of the pattern subtracted, in
-    grey levels of 0-255) and ``pattern_share`` (of the coefficients that were kept at all, in [0, 1]).
+    Returns the images as uint8, same shape, labels and ids. Notes: ``pattern_rms`` (of the pattern found, in grey
+    levels of 0-255), ``decoy_z_before``, ``decoy_z_after``, ``decoy_psnr``, ``decoy_removed``.
 
     Raises:
-        NotAssessable: fewer than 16 marked or clean images.
+        NotAssessable: images below 8×8 pixels, fewer than 16 auxiliary images, or too small for the scheme.
 
     Paper: Yang et al. 2024, "Can simple averaging defeat modern watermarks?", arXiv 2406.09026, sec. 4; the shrinkage
     is ours.
@@ -38,32 +41,22 @@ class Collusion(DataToData):
     info: ClassVar[AttackInfo] = AttackInfo(
         title="Averaging of marked images",
         direction=Direction.DATA_TO_DATA,
-        knowledge="many marked images, and clean images of the same kind; nothing of the scheme",
+        knowledge="many marked images; the marking scheme, not the key; clean images of the same kind",
         modalities=frozenset({"image"}),
         metrics=("watermark_escapes", "image_quality", "trained_accuracy"),
         paper="Yang et al. 2024, Can simple averaging defeat modern watermarks?, arXiv 2406.09026",
         baseline="identity",
-        resources=frozenset({Resource.QUERY_POOL}),
+        resources=RESOURCES,
         undoes=UNDOES,
         atlas=("AML.T0043",),
     )
 
-    strength: float = Field(default=1.0, gt=0, le=4, description="how many times the estimated pattern is subtracted")
+    def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:  # noqa: ARG002
+        from threatloop.algorithms.common_pattern import Subtract
+        from threatloop.algorithms.removal import Pipeline
 
-    def work(self, workload: Workload) -> dict[str, float]:
-        """Two means of transformed images."""
-        return {"seconds": 0.2 + 2e-7 * workload.records * workload.width}
+        return [Pipeline((Subtract(known, times),)) for times in (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)]
 
-    def transform(self, data: Dataset, bench: Bench) -> Dataset:
-        import numpy as np
-
-        from threatloop.algorithms.common_pattern import common_pattern
-
-        pool, kind = bench.data(Resource.QUERY_POOL), modality.of(data.schema)
-        if min(len(data), len(pool)) < FEWEST:
-            raise NotAssessable(f"averaging needs {FEWEST} marked and clean images, got {len(data)} and {len(pool)}")
-        marked, clean = kind.watermark_view(data.x, data.schema), kind.watermark_view(pool.x, pool.schema)
-        pattern, share = common_pattern(marked, clean)
-        bench.progress.note("pattern_rms", 255 * float(np.sqrt((pattern**2).mean())))
-        bench.progress.note("pattern_share", share)
-        return data.with_x(eight_bits(marked - np.float32(self.strength) * pattern))
+    def finish(self, marked: Images, cleaned: Images, choice: Choice, bench: Bench) -> None:  # noqa: ARG002
+        """Note how large the pattern is that was taken away."""
+        bench.progress.note("pattern_rms", 255 * float(np.sqrt(((marked - cleaned).mean(axis=0) ** 2).mean())))
