@@ -151,7 +151,8 @@ def print_removal(removal: str, marker: Marker, marked: Dataset, clean: Dataset,
 
 
 def distance(a: Dataset, b: Dataset) -> float:
-    return psnr(a.x.astype(np.float32) / 255, b.x.astype(np.float32) / 255)
+    first, second = (np.asarray(one.x / 255, dtype=np.float32) for one in (a, b))
+    return psnr(first, second)
 
 
 def print_choice(clean: Images, marked: Images, auxiliary: Images, reference: HostStatistics) -> None:

@@ -76,7 +76,7 @@ def squared_error(a: Dataset, b: Dataset) -> float:
     return float(((a.x / 255 - b.x / 255) ** 2).mean())
 
 
-@pytest.mark.parametrize("name", ["denoising", "geometric", "regeneration"])
+@pytest.mark.parametrize("name", ["denoising", "geometric", pytest.param("regeneration", marks=pytest.mark.slow)])
 def test_removals_blind_the_owner_of_a_spread_spectrum_mark(name: str, digits: tuple[Dataset, Dataset]) -> None:
     scheme = marker("spread_spectrum")
     result, marked, _, _ = launder(name, scheme, *digits)
@@ -159,6 +159,7 @@ def test_the_detector_is_asked_no_more_than_allowed(queries: int, digits: tuple[
     assert bench.progress.notes["detector_shown"] == pytest.approx(min(1, max(queries // 16, min(8, queries)) / 300))
 
 
+@pytest.mark.slow
 def test_the_detector_buys_quality(digits: tuple[Dataset, Dataset]) -> None:
     scheme = marker("spread_spectrum")
     asked, marked, bench, _ = launder("detector_removal", scheme, *digits)
@@ -178,7 +179,7 @@ def test_the_walk_ends_at_the_boundary() -> None:
     assert min(kept) >= 0.3
 
 
-@pytest.mark.parametrize("name", ["compression", "detector_removal"])
+@pytest.mark.parametrize("name", ["compression", pytest.param("detector_removal", marks=pytest.mark.slow)])
 def test_removals_repeat_themselves(name: str, digits: tuple[Dataset, Dataset]) -> None:
     runs = [launder(name, marker("spread_spectrum"), *digits, most_auxiliary=64)[0] for _ in range(2)]
     assert runs[0].digest == runs[1].digest
