@@ -7,13 +7,15 @@ pipelines on the decoys and keeps the one that distorts least among those that l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from threatloop.algorithms.geometry import CropRescale, Gain, Rotate, Shift
 from threatloop.algorithms.regeneration import Denoiser, DenoiserRecipe, train_denoiser
 from threatloop.algorithms.removal import (
     Blur,
@@ -31,6 +33,33 @@ from threatloop.algorithms.removal import (
 from threatloop.algorithms.watermark import HostStatistics, detect, embed, host_statistics
 from threatloop.algorithms.watermark_host import check_images
 from threatloop.core.errors import InputError
+
+
+class Scheme(Protocol):
+    """A marking scheme on images (n, C, H, W) in [0, 1], for whoever holds clean images of the kind."""
+
+    def mark(self, images: Images, key: bytes) -> Images:
+        """The images marked under a key."""
+
+    def z(self, images: Images, key: bytes, clean: Images) -> float:
+        """Evidence of the key's mark over all images; ``clean`` is what `mark` was given."""
+
+
+Grid = Callable[[Images, Scheme, np.random.Generator], Sequence[Pipeline]]
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadScheme:
+    """Spread spectrum with host statistics that are estimated once, from the attacker's other images."""
+
+    reference: HostStatistics
+    psnr_db: float
+
+    def mark(self, images: Images, key: bytes) -> Images:
+        return embed(images, key, self.reference, self.psnr_db)
+
+    def z(self, images: Images, key: bytes, clean: Images) -> float:  # noqa: ARG002
+        return detect(images, key, self.reference).z_set
 
 
 @dataclass(frozen=True)
@@ -85,12 +114,14 @@ class Choice:
         removed: False where no pipeline passed; `pipeline` is then the one that left the smallest z.
         trial: the chosen pipeline on the confirmation keys (screening keys where none passed).
         screening: every pipeline tried, in the order tried.
+        tried: those pipelines.
     """
 
     pipeline: Pipeline
     removed: bool
     trial: Trial
     screening: tuple[Trial, ...]
+    tried: tuple[Pipeline, ...] = ()
 
 
 def default_pipelines(denoiser: Denoiser, erase: EraseBand | None = None) -> tuple[Pipeline, ...]:
@@ -106,13 +137,25 @@ def default_pipelines(denoiser: Denoiser, erase: EraseBand | None = None) -> tup
     return tuple(Pipeline(steps) for steps in [*((s,) for s in [*singles, *regenerations]), *pairs])
 
 
+MORE_PIPELINES = tuple(
+    Pipeline(steps)
+    for steps in [
+        *((Gain(g),) for g in (0.98, 0.96, 0.94, 1.03, 1.06)),
+        *((one,) for one in (CropRescale(1), Rotate(2.0), Shift(1), Rotate(5.0))),
+    ]
+)
+"""What schemes other than spread spectrum are known to fall to: quantisers to a change of scale, networks to a
+shift."""
+
+
 def choose_on_decoy(
     auxiliary: ArrayLike,
     set_size: int,
     rng: np.random.Generator,
     budget: DecoyBudget | None = None,
     recipe: DenoiserRecipe | None = None,
-    pipelines: Sequence[Pipeline] | None = None,
+    pipelines: Sequence[Pipeline] | Grid | None = None,
+    scheme: Scheme | None = None,
 ) -> Choice:
     """Choose the least distorting pipeline that removes decoy marks from the attacker's own images.
 
@@ -125,21 +168,27 @@ def choose_on_decoy(
         rng: source of decoy keys, training and noise.
         budget: keys, margin, limits.
         recipe: training of the denoiser; unused where `pipelines` is given.
-        pipelines: candidates instead of `default_pipelines`.
+        pipelines: candidates instead of `default_pipelines`, or what makes them of half of the images and the scheme.
+        scheme: how the owner marks; spread spectrum by default.
 
     Raises:
         InputError: bad images, sizes or an empty list of candidates.
     """
     images, budget = check_images(auxiliary), budget or DecoyBudget()
-    if len(images) < 8 or set_size < 1 or (pipelines is not None and not pipelines):
+    if len(images) < 8 or set_size < 1 or (isinstance(pipelines, Sequence) and not pipelines):
         raise InputError("decoy choice: needs at least 8 auxiliary images, set_size >= 1 and one pipeline")
     order = rng.permutation(len(images))
     known, carriers = images[order[: len(images) // 2]], images[order[len(images) // 2 :][:set_size]]
     reference = host_statistics(known)
+    views = None if scheme is None else scheme.mark
+    scheme = scheme or SpreadScheme(reference, budget.mark_psnr_db)
+    if callable(pipelines):
+        pipelines = pipelines(known, scheme, rng)
     if pipelines is None:
         erase = fit_erase_band(known, reference)
-        pipelines = default_pipelines(train_denoiser(known, rng, recipe), erase)
-    bench = _DecoyBench(carriers, reference, float(np.sqrt(set_size / len(carriers))), budget.mark_psnr_db)
+        pipelines = default_pipelines(train_denoiser(known, rng, recipe, mark=views), erase)
+        pipelines += () if views is None else MORE_PIPELINES
+    bench = _DecoyBench(carriers, scheme, float(np.sqrt(set_size / len(carriers))))
     decoys = bench.decoys(budget.screening_keys, rng)
     screening = tuple(bench.run(pipeline, decoys, rng) for pipeline in pipelines)
     usable = [i for i, trial in enumerate(screening) if trial.psnr_db >= budget.min_psnr_db]
@@ -149,9 +198,9 @@ def choose_on_decoy(
     for i in sorted(passing, key=lambda i: -screening[i].psnr_db):
         trial = bench.run(pipelines[i], fresh, rng)
         if trial.z_after <= budget.target:
-            return Choice(pipelines[i], True, trial, screening)
+            return Choice(pipelines[i], True, trial, screening, tuple(pipelines))
     strongest = min(usable or range(len(screening)), key=lambda i: screening[i].z_after)
-    return Choice(pipelines[strongest], False, screening[strongest], screening)
+    return Choice(pipelines[strongest], False, screening[strongest], screening, tuple(pipelines))
 
 
 @dataclass(frozen=True)
@@ -163,16 +212,15 @@ class _Decoy:
 
 @dataclass(frozen=True, eq=False)
 class _DecoyBench:
-    """The attacker's carriers, statistics, and the factor from their z to the real set's."""
+    """The attacker's carriers, the scheme, and the factor from their z to the real set's."""
 
     carriers: Images
-    reference: HostStatistics
+    scheme: Scheme
     scale: float
-    psnr_db: float
 
     def decoys(self, count: int, rng: np.random.Generator) -> list[_Decoy]:
         keys = [rng.bytes(16) for _ in range(count)]
-        marked = [embed(self.carriers, key, self.reference, self.psnr_db) for key in keys]
+        marked = [self.scheme.mark(self.carriers, key) for key in keys]
         return [_Decoy(key, images, self._z(images, key)) for key, images in zip(keys, marked, strict=True)]
 
     def run(self, pipeline: Pipeline, decoys: Sequence[_Decoy], rng: np.random.Generator) -> Trial:
@@ -186,4 +234,4 @@ class _DecoyBench:
         return Trial(pipeline.label, before, float(np.mean(after)), psnr, len(decoys))
 
     def _z(self, images: Images, key: bytes) -> float:
-        return self.scale * detect(images, key, self.reference).z_set
+        return self.scale * self.scheme.z(images, key, self.carriers)

@@ -9,8 +9,9 @@ denoising autoencoders"). It also sees the scheme at work under throw-away keys,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from threatloop.algorithms.watermark_host import check_images, host_statistics
 from threatloop.core.errors import InputError
 
 Images = NDArray[np.float32]
+Marking = Callable[[Images, bytes], Images]
 
 DENSE_PIXELS = 256  # up to this many inputs a fully connected net beats a convolutional one of the same cost
 MAX_NOISE = 0.3
@@ -80,11 +82,15 @@ def train_denoiser(
     rng: np.random.Generator,
     recipe: DenoiserRecipe | None = None,
     device: str = "cpu",
+    mark: Marking | None = None,
 ) -> Denoiser:
-    """Train on clean images (n, C, H, W) in [0, 1], n >= 2; all randomness comes from `rng`. Raises InputError."""
+    """Train on clean images (n, C, H, W) in [0, 1], n >= 2; all randomness comes from `rng`. Raises InputError.
+
+    ``mark`` marks images under a key; spread spectrum by default.
+    """
     recipe = recipe or DenoiserRecipe()
     clean = check_images(images)
-    inputs = torch.from_numpy(_views(clean, rng, recipe.decoy_keys))
+    inputs = torch.from_numpy(_views(clean, rng, recipe.decoy_keys, mark))
     targets = torch.from_numpy(clean)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     shape = (clean.shape[1], clean.shape[2], clean.shape[3])
@@ -105,10 +111,11 @@ def train_denoiser(
     return Denoiser(shape, tuple(w.detach() for w in weights), ends)
 
 
-def _views(clean: Images, rng: np.random.Generator, decoy_keys: int) -> Images:
+def _views(clean: Images, rng: np.random.Generator, decoy_keys: int, mark: Marking | None) -> Images:
     """(1 + decoy_keys, n, C, H, W): the clean images, then copies marked under keys drawn from `rng`."""
-    reference = host_statistics(clean)
-    return np.stack([clean] + [embed(clean, rng.bytes(16), reference) for _ in range(decoy_keys)])
+    if mark is None:
+        mark = partial(embed, reference=host_statistics(clean))
+    return np.stack([clean] + [mark(clean, rng.bytes(16)) for _ in range(decoy_keys)])
 
 
 def _batch(

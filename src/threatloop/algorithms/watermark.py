@@ -41,7 +41,7 @@ from threatloop.algorithms.watermark_host import (
 )
 from threatloop.core.errors import InputError
 
-__all__ = ["Detection", "HostStatistics", "detect", "embed", "host_statistics"]
+__all__ = ["Detection", "HostStatistics", "at_psnr", "detect", "embed", "host_statistics"]
 
 HASH_BITS = 6  # 64 patterns: more decorrelate the images better, but each hash bit is one more that noise can flip
 SHAPING = -0.25  # amplitude ~ host variance ** SHAPING
@@ -138,7 +138,7 @@ def _embed_part(images: Images, key: bytes, reference: HostStatistics, psnr_db: 
     patterns /= np.sqrt((patterns[0] ** 2).mean())
     bucket, marked = _bucket(to_spectrum(images), key, reference), images
     for _ in range(4):  # clipping leaks into the hash's band: mark again until the detector finds the same pattern
-        marked = _at_psnr(images, _to_pixels(patterns[bucket], reference), psnr_db)
+        marked = at_psnr(images, _to_pixels(patterns[bucket], reference), psnr_db)
         found = _bucket(to_spectrum(marked), key, reference)
         if (found == bucket).all():
             break
@@ -146,7 +146,7 @@ def _embed_part(images: Images, key: bytes, reference: HostStatistics, psnr_db: 
     return marked
 
 
-def _at_psnr(images: Images, pattern: Images, psnr_db: float) -> Images:
+def at_psnr(images: Images, pattern: Images, psnr_db: float) -> Images:
     """images + t * pattern, clipped and rounded, with the largest t per image that respects the distortion bound.
 
     For a box constraint that is also the best use of the budget: clip(x + t p) solves max <p, d> subject to

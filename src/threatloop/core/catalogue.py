@@ -100,6 +100,12 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "jigsaw": f"{_A}.data_to_data.jigsaw:Jigsaw",
         "instahide_decoding": f"{_A}.data_to_data.instahide_decoding:InstaHideDecoding",
         "class_average": f"{_A}.data_to_data.class_average:ClassAverage",
+        "compression": f"{_A}.data_to_data.compression:Compression",
+        "denoising": f"{_A}.data_to_data.denoising:Denoising",
+        "geometric": f"{_A}.data_to_data.geometric:Geometric",
+        "regeneration": f"{_A}.data_to_data.regeneration:Regeneration",
+        "collusion": f"{_A}.data_to_data.collusion:Collusion",
+        "detector_removal": f"{_A}.data_to_data.detector_removal:DetectorRemoval",
         "identity": f"{_A}.data_to_data.identity:Identity",
         "fgsm": f"{_A}.data_to_data.fgsm:FGSM",
         "fab": f"{_A}.data_to_data.fab:FAB",
@@ -162,6 +168,8 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "etc": f"{_D}.data.etc:EncryptionThenCompression",
         "pixel_encryption": f"{_D}.data.pixel_encryption:PixelEncryption",
         "instahide": f"{_D}.data.instahide:InstaHide",
+        "dwt_dct_svd": f"{_D}.data.dwt_dct_svd:DwtDctSvd",
+        "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
     },
 )
 

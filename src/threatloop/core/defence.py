@@ -172,6 +172,11 @@ class Detector:
     def __init__(self, owner: Registration, ledger: Ledger) -> None:
         self._owner, self._ledger = owner, ledger
 
+    @property
+    def left(self) -> int | None:
+        """Records that may still be shown; None means no limit."""
+        return self._ledger.left
+
     def detect(self, data: Dataset) -> Detection:
         """What the owner's detector says. Charges one query a record.
 
