@@ -34,7 +34,7 @@ Stamp = Callable[[Images], Images]
 
 def art_poison(data: Dataset, stamp: Stamp, attack: BadNets, rng: np.random.Generator) -> Dataset:
     """As many records poisoned by ART as ours would be; ART works on float images."""
-    from art.attacks.poisoning import PoisoningAttackBackdoor  # type: ignore[import-not-found]
+    from art.attacks.poisoning import PoisoningAttackBackdoor
 
     others = np.flatnonzero(data.y != attack.target)
     rows = rng.choice(others, round(attack.rate * len(data)), replace=False)
@@ -47,7 +47,7 @@ def art_poison(data: Dataset, stamp: Stamp, attack: BadNets, rng: np.random.Gene
 
 def art_pattern(x: Images) -> Images:
     """ART's own trigger on (n, 1, height, width)."""
-    from art.attacks.poisoning.perturbations import add_pattern_bd  # type: ignore[import-not-found]
+    from art.attacks.poisoning.perturbations import add_pattern_bd
 
     marked: Images = add_pattern_bd(np.array(x[:, 0]), pixel_value=1)[:, None]
     return marked

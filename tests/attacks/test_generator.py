@@ -47,11 +47,12 @@ def test_what_it_makes_is_valid_and_differs_with_the_latent(schema: Schema) -> N
     kind = modality.of(schema)
     stored = kind.decode(found.numpy(), schema)
     assert kind.problems(Dataset(stored, np.zeros(40, np.int64), schema, np.arange(40))) == []
-    box = kind.box(schema)
+    space = kind.space(schema)
+    low, high = space.bounds
     flat = found.flatten(1).numpy()
-    assert (flat >= box.low - 1e-6).all()
-    assert (flat <= box.high + 1e-6).all()
-    for start, stop in box.mixtures:
+    assert (flat >= low - 1e-6).all()
+    assert (flat <= high + 1e-6).all()
+    for start, stop in space.groups:
         np.testing.assert_allclose(flat[:, start:stop].sum(axis=1), 1, rtol=1e-5)
 
 
