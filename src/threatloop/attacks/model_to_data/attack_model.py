@@ -32,7 +32,7 @@ class AttackModel(Probe[Service]):
     feature stands for Shokri's one per class, which starve where classes are many.
 
     Attributes:
-        learner: ``logistic`` or boosted ``trees``, which take a surer answer for no less member-like; ``best`` of the two
+        learner: ``logistic`` or boosted ``trees``, which take a surer answer for no less member-like; ``best`` of both
             on shadow models held back; or ``free`` trees without that sign. Free trees find more where records
             can be told from each other by their answers (AUC .58 against .55 on digits with 32 shadow models), nothing
             elsewhere (.49 against .54 on breast_cancer), and misjudge answers that are not like the shadow models', so
