@@ -2,8 +2,8 @@
 
     python benchmarks/parity.py DATA_FOLDER ENVIRONMENTS [--only evasion,blackbox,backdoor,theft,membership] [--quick]
 
-DATA_FOLDER holds `pneumoniamnist.npz` and `cifar10_jpeg.zip`. Environments are made below ENVIRONMENTS where they are not
-there yet: `art` (adversarial-robustness-toolbox), `attacks` (torchattacks, foolbox and ART) and `amulet`, all with the
+DATA_FOLDER holds `pneumoniamnist.npz` and `cifar10_jpeg.zip`. Environments are made below ENVIRONMENTS where they are
+not there yet: `art` (adversarial-robustness-toolbox), `attacks` (torchattacks, foolbox and ART) and `amulet`, all with the
 CPU build of torch that `constraints.txt` names. Tables come from the scripts named `parity_*.py`, which say what they
 compare and can be run alone. Without `--quick` this takes hours on two cores.
 """
@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 CONSTRAINTS = HERE.parent / "constraints.txt"
 OURS = ("-c", str(CONSTRAINTS), str(HERE.parent))
 """threatloop itself, which both sides of a comparison run on."""
-NEEDS = {
+NEEDS: dict[str, list[tuple[str, ...]]] = {
     "art": [(*OURS, "adversarial-robustness-toolbox", "packaging")],
     # torchattacks asks for torchvision, which would replace torch by another build; it runs without.
     "attacks": [
@@ -29,7 +29,7 @@ NEEDS = {
         ("--no-deps", "torchattacks", "foolbox"),
     ],
     # Amulet pins old numpy and scipy, of which it uses nothing that newer ones lack.
-    "amulet": [(*OURS,), ("--no-deps", "amuletml")],
+    "amulet": [OURS, ("--no-deps", "amuletml")],
 }
 KINDS = ("evasion", "blackbox", "backdoor", "theft", "membership")
 
