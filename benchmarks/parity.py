@@ -3,9 +3,9 @@
     python benchmarks/parity.py DATA_FOLDER ENVIRONMENTS [--only evasion,blackbox,backdoor,theft,membership] [--quick]
 
 DATA_FOLDER holds `pneumoniamnist.npz` and `cifar10_jpeg.zip`. Environments are made below ENVIRONMENTS where they are
-not there yet: `art` (adversarial-robustness-toolbox), `attacks` (torchattacks, foolbox and ART) and `amulet`, all with the
-CPU build of torch that `constraints.txt` names. Tables come from the scripts named `parity_*.py`, which say what they
-compare and can be run alone. Without `--quick` this takes hours on two cores.
+not there yet: `art` (adversarial-robustness-toolbox), `attacks` (torchattacks, foolbox and ART) and `amulet`, all with
+the CPU build of torch that `constraints.txt` names. Tables come from the scripts named `parity_*.py`, which say what
+they compare and can be run alone. Without `--quick` this takes hours on two cores.
 """
 
 from __future__ import annotations
