@@ -10,6 +10,8 @@ from rich.table import Table
 
 from threatloop.api import load_spec
 from threatloop.cli.console import console
+from threatloop.cli.notices import tell
+from threatloop.core.catalogue import ATTACKS
 
 
 def run(
@@ -67,8 +69,7 @@ def run(
     table.add_row("all", str(len(plan.tasks)), str(len(plan.tasks) - len(missing)), str(len(missing)))
     out.print(table)
     out.print(f"models: {trained} trained for {asked} that scenarios and arms ask for")
-    for notice in plan.not_assessed:
-        out.print(f"not assessed: {notice.target} {notice.what}: {notice.why}")
+    tell(out, "not assessed", plan.not_assessed, {name: ATTACKS.load(name).info.title for name in ATTACKS.names()})
     gib = estimate.memory * estimate.workers / 2**30
     out.print(f"estimated: {estimate.wall:.0f} s on {estimate.workers} workers, at most {gib:.1f} GiB")
     return 0

@@ -14,8 +14,9 @@ from threatloop.analysis.findings import Figure
 from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, Notice, RunRecord
+from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
 from threatloop.report.loop_view import Drawing, drawings
+from threatloop.report.notices import Grouped, Reason, by_reason, grouped
 from threatloop.report.plots import Plot, plots, sweep_plots
 from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
 from threatloop.runs.folder import RunFolder, gallery_file
@@ -67,21 +68,6 @@ class Album:
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """Notices that say the same of several seeds.
-
-    Attributes:
-        notice: the first one; of the failed ones where any failed.
-        times: how many there are.
-        failed: how many of them are failed self-checks.
-    """
-
-    notice: Notice
-    times: int
-    failed: int
-
-
-@dataclass(frozen=True)
 class Page:
     """The whole report."""
 
@@ -94,8 +80,8 @@ class Page:
     chains: tuple[ChainView, ...]
     albums: tuple[Album, ...]
     plots: tuple[Plot, ...]
-    errors: tuple[Grouped, ...]
-    not_assessed: tuple[Grouped, ...]
+    errors: tuple[Reason, ...]
+    not_assessed: tuple[Reason, ...]
     checks: tuple[Grouped, ...]
     thresholds: tuple[ThresholdResult, ...]
     spec: str
@@ -117,6 +103,7 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         InputError: a gallery image is missing or unreadable.
     """
     record = folder.record
+    titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
     headline = [f for f in summary.figures if f.headline]
     return Page(
         record=record,
@@ -133,25 +120,12 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
             *sweep_plots(summary.sweeps, {name: note.unit for name, note in summary.notes.items()}),
             *plots(folder.curves),
         ),
-        errors=grouped(record.errors, by_reason=True),
-        not_assessed=grouped(record.not_assessed, by_reason=True),
-        checks=grouped(record.self_checks, by_reason=False),
+        errors=by_reason(record.errors, titles),
+        not_assessed=by_reason(record.not_assessed, titles),
+        checks=grouped(record.self_checks),
         thresholds=tuple(thresholds),
         spec=yaml.safe_dump(record.spec, sort_keys=False, allow_unicode=True),
     )
-
-
-def grouped(notices: Sequence[Notice], by_reason: bool) -> tuple[Grouped, ...]:
-    """Notices of one target, scenario and subject together; with the same reason only, where ``by_reason``."""
-    groups: dict[tuple[str, ...], list[Notice]] = {}
-    for notice in notices:
-        key = (notice.target, notice.scenario, notice.what, notice.why if by_reason else "")
-        groups.setdefault(key, []).append(notice)
-    found = []
-    for members in groups.values():
-        failed = [notice for notice in members if notice.passed is False]
-        found.append(Grouped((failed or members)[0], len(members), len(failed)))
-    return tuple(sorted(found, key=lambda group: not group.failed))
 
 
 def _alarm(figure: Figure) -> float:
