@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import yaml
@@ -15,16 +16,37 @@ from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
+from threatloop.report.folds import Fold, direction_of, folds
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.notices import Grouped, Reason, by_reason, grouped
 from threatloop.report.plots import Plot, plots, sweep_plots
-from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
+from threatloop.report.words import DIRECTION_WORDS, Sentence, against_baseline, opening
 from threatloop.runs.folder import RunFolder, gallery_file
 from threatloop.runs.images import blurred, fingerprint, opened
 
 ENLARGED: Final = 6
 """Most screen pixels per pixel of a small image."""
-_STAGES: Final = ("original", "protected", "marked", "attacked")
+_STAGES: Final = (
+    *("original", "nearest_member", "protected", "marked", "adversarial", "attacked"),
+    *("recovered", "difference", "held_class_mean"),
+)
+"""Order in which pictures stand side by side: what was, what became of it, what to compare with."""
+CAPTIONS: Final = {
+    "original": "Original",
+    "nearest_member": "Nearest training record",
+    "protected": "Under the owner's protection",
+    "marked": "Under the owner's mark",
+    "adversarial": "Adversarial",
+    "attacked": "After the attack",
+    "recovered": "Recovered",
+    "difference": "Difference (grey: none; stretched)",
+    "held_class_mean": "Baseline: mean of the attacker's own records of the class",
+}
+MOST_FINDINGS, FIRST_FINDINGS = 16, 12
+MOST_FIGURES: Final = 60
+"""Rows up to which the tables of figures stand open."""
+MOST_ALBUMS, FIRST_ALBUMS = 8, 2
+MOST_PLOTS, FIRST_PLOTS = 12, 3
 GRID_WIDTH: Final = 360
 """Screen pixels across a grid, so that three stand side by side."""
 
@@ -66,6 +88,11 @@ class Album:
     seed: int
     pictures: tuple[Picture, ...]
 
+    @property
+    def rows(self) -> tuple[tuple[Picture, ...], ...]:
+        """The pictures of one step and arm side by side."""
+        return tuple(tuple(row) for _, row in groupby(self.pictures, lambda p: (p.item.step, p.item.arm)))
+
 
 @dataclass(frozen=True)
 class Page:
@@ -77,9 +104,12 @@ class Page:
     drawings: tuple[Drawing, ...]
     directions: tuple[tuple[str, str, tuple[Figure, ...]], ...]
     findings: tuple[Figure, ...]
+    worst: tuple[Figure, ...]
+    others: tuple[Fold[Figure], ...]
+    calm: tuple[Figure, ...]
     chains: tuple[ChainView, ...]
-    albums: tuple[Album, ...]
-    plots: tuple[Plot, ...]
+    albums: tuple[Fold[Album], ...]
+    plots: tuple[Fold[Plot], ...]
     errors: tuple[Reason, ...]
     not_assessed: tuple[Reason, ...]
     checks: tuple[Grouped, ...]
@@ -90,6 +120,16 @@ class Page:
         """Title, unit, worst case and margin of a metric."""
         unknown = MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
         return self.summary.notes.get(metric) or self.record.metrics.get(metric, unknown)
+
+    @property
+    def open_tables(self) -> bool:
+        """Whether the tables of figures are short enough to be read at once."""
+        return len(self.summary.figures) <= MOST_FIGURES
+
+    @staticmethod
+    def caption(name: str) -> str:
+        """What a picture shows."""
+        return CAPTIONS.get(name, name.replace("_", " "))
 
     def title(self, attack: str) -> str:
         """The attack's standard name."""
@@ -104,7 +144,15 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
     """
     record = folder.record
     titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
-    headline = [f for f in summary.figures if f.headline]
+    findings = sorted((f for f in summary.figures if f.headline), key=_alarm)
+    alarming = [f for f in findings if against_baseline(f).style != "none"]
+    worst = alarming if len(alarming) <= MOST_FINDINGS else alarming[:FIRST_FINDINGS]
+    units = {name: note.unit for name, note in summary.notes.items()}
+    charts = (*sweep_plots(summary.sweeps, units), *plots(folder.curves))
+
+    def direction(of: Album | Plot) -> str:
+        return direction_of(record, of.scenario)
+
     return Page(
         record=record,
         summary=summary,
@@ -113,13 +161,13 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         directions=tuple(
             (d, DIRECTION_WORDS[d], tuple(f for f in summary.figures if f.direction == d)) for d in DIRECTIONS
         ),
-        findings=tuple(sorted(headline, key=_alarm)),
+        findings=tuple(findings),
+        worst=tuple(worst),
+        others=folds(alarming[len(worst) :], lambda f: f.direction, 0, 0),
+        calm=tuple(f for f in findings if against_baseline(f).style == "none"),
         chains=tuple(_chains(summary)),
-        albums=tuple(_albums(folder, show_records)),
-        plots=(
-            *sweep_plots(summary.sweeps, {name: note.unit for name, note in summary.notes.items()}),
-            *plots(folder.curves),
-        ),
+        albums=folds(_albums(folder, show_records), direction, MOST_ALBUMS, FIRST_ALBUMS),
+        plots=folds(charts, direction, MOST_PLOTS, FIRST_PLOTS),
         errors=by_reason(record.errors, titles),
         not_assessed=by_reason(record.not_assessed, titles),
         checks=grouped(record.self_checks),

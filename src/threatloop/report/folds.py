@@ -1,0 +1,54 @@
+"""What a long report shows at once and what it folds away, by direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from threatloop.analysis.summary import DIRECTIONS
+from threatloop.core.measurement import RunRecord
+from threatloop.report.words import DIRECTION_WORDS
+
+T = TypeVar("T")
+
+CHAINS: Final = "Chains"
+
+
+@dataclass(frozen=True)
+class Fold(Generic[T]):
+    """Items of one direction, or of chains, which have several.
+
+    Attributes:
+        shown: what is seen at once.
+        folded: the rest.
+    """
+
+    title: str
+    shown: tuple[T, ...]
+    folded: tuple[T, ...]
+
+
+def direction_of(record: RunRecord, scenario: str) -> str:
+    """The direction of a scenario of one attack; empty for a chain, or where the run does not say."""
+    attacks = record.scenarios.get(scenario, {}).get("attacks", ())
+    return str(record.attacks.get(attacks[0], {}).get("direction", "")) if len(attacks) == 1 else ""
+
+
+def folds(items: Iterable[T], direction: Callable[[T], str], most: int, first: int) -> tuple[Fold[T], ...]:
+    """Items by direction, in the usual order, chains last.
+
+    Args:
+        direction: of an item; empty for a chain.
+        most: up to so many items in all, nothing is folded.
+        first: items per direction that are seen at once where there are more.
+    """
+    all_of = list(items)
+    found = []
+    for name in (*DIRECTIONS, ""):
+        group = [item for item in all_of if direction(item) == name]
+        if group:
+            seen = len(group) if len(all_of) <= most else first
+            title = f"{name} · {DIRECTION_WORDS[name]}" if name else CHAINS
+            found.append(Fold(title, tuple(group[:seen]), tuple(group[seen:])))
+    return tuple(found)
