@@ -96,7 +96,8 @@ def test_links_inside_the_reference_lead_to_headings() -> None:
 
 
 def test_docstrings_become_markdown() -> None:
-    text = "Does it.\n\nThreat model: he knows ``x``.\n\nAttributes:\n    a, b: two\n        lines.\n    c: one.\nPaper: A 2020."
+    text = "Does it.\n\nThreat model: he knows ``x``.\n\nAttributes:\n"
+    text += "    a, b: two\n        lines.\n    c: one.\nPaper: A 2020."
     assert prose(text).splitlines() == [
         *("Does it.", "", "**Threat model:** he knows `x`.", "", "**Parameters**", ""),
         *("- `a`, `b`: two", "  lines.", "- `c`: one.", "", "**Paper:** A 2020."),

@@ -46,7 +46,9 @@ def _index() -> list[str]:
     """Every attack in a line, with a link."""
     lines = ["| direction | attack | what it is | needs of a model | records |", "|---|---|---|---|---|"]
     for direction in WORDS:
-        found = [(name, cls.info) for name in ATTACKS.names() if (cls := ATTACKS.load(name)).info.direction is direction]
+        found = [
+            (name, cls.info) for name in ATTACKS.names() if (cls := ATTACKS.load(name)).info.direction is direction
+        ]
         for name, info in sorted(found, key=lambda row: (ACCESS.index(access(row[1])), row[0])):
             needs = ", ".join(sorted(info.needs, key=ACCESS.index)) or "–"
             link = f"[`{name}`](#{_anchor(name, info.title)})"
@@ -97,7 +99,8 @@ def _shown(field: Any) -> str:
 
 def prose(text: str) -> str:
     """A docstring as Markdown: its sections as bold words, what belongs to them as a list."""
-    lines, section = [], ""
+    lines: list[str] = []
+    section = ""
     for line in text.splitlines():
         if found := re.fullmatch(r"(\w+):", line):
             section = HEADINGS.get(found[1], found[1])

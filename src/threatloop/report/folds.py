@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -35,20 +35,26 @@ def direction_of(record: RunRecord, scenario: str) -> str:
     return str(record.attacks.get(attacks[0], {}).get("direction", "")) if len(attacks) == 1 else ""
 
 
-def folds(items: Iterable[T], direction: Callable[[T], str], most: int, first: int) -> tuple[Fold[T], ...]:
+def folds(
+    items: Iterable[T], direction: Callable[[T], str], kind: Callable[[T], Hashable], most: int, first: int
+) -> tuple[Fold[T], ...]:
     """Items by direction, in the usual order, chains last.
 
     Args:
         direction: of an item; empty for a chain.
+        kind: of an item; where there are many, the first one of each kind is seen.
         most: up to so many items in all, nothing is folded.
-        first: items per direction that are seen at once where there are more.
+        first: items per direction that are seen at most where there are more.
     """
     all_of = list(items)
     found = []
     for name in (*DIRECTIONS, ""):
         group = [item for item in all_of if direction(item) == name]
-        if group:
-            seen = len(group) if len(all_of) <= most else first
-            title = f"{name} · {DIRECTION_WORDS[name]}" if name else CHAINS
-            found.append(Fold(title, tuple(group[:seen]), tuple(group[seen:])))
+        if not group:
+            continue
+        kinds = {kind(item): i for i, item in reversed(list(enumerate(group)))}
+        seen = range(len(group)) if len(all_of) <= most else sorted(kinds.values())[:first]
+        title = f"{name} · {DIRECTION_WORDS[name]}" if name else CHAINS
+        shown, folded = (tuple(x for i, x in enumerate(group) if (i in seen) is wanted) for wanted in (True, False))
+        found.append(Fold(title, shown, folded))
     return tuple(found)

@@ -45,8 +45,8 @@ CAPTIONS: Final = {
 MOST_FINDINGS, FIRST_FINDINGS = 16, 12
 MOST_FIGURES: Final = 60
 """Rows up to which the tables of figures stand open."""
-MOST_ALBUMS, FIRST_ALBUMS = 8, 2
-MOST_PLOTS, FIRST_PLOTS = 12, 3
+MOST_ALBUMS, FIRST_ALBUMS = 8, 3
+MOST_PLOTS, FIRST_PLOTS = 12, 6
 GRID_WIDTH: Final = 360
 """Screen pixels across a grid, so that three stand side by side."""
 
@@ -87,6 +87,11 @@ class Album:
     lap: int
     seed: int
     pictures: tuple[Picture, ...]
+
+    @property
+    def long(self) -> bool:
+        """Whether pictures of several steps are here."""
+        return len({picture.item.step for picture in self.pictures}) > 1
 
     @property
     def rows(self) -> tuple[tuple[Picture, ...], ...]:
@@ -163,11 +168,11 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         ),
         findings=tuple(findings),
         worst=tuple(worst),
-        others=folds(alarming[len(worst) :], lambda f: f.direction, 0, 0),
+        others=folds(alarming[len(worst) :], lambda f: f.direction, lambda f: f.metric, 0, 0),
         calm=tuple(f for f in findings if against_baseline(f).style == "none"),
         chains=tuple(_chains(summary)),
-        albums=folds(_albums(folder, show_records), direction, MOST_ALBUMS, FIRST_ALBUMS),
-        plots=folds(charts, direction, MOST_PLOTS, FIRST_PLOTS),
+        albums=folds(_albums(folder, show_records), direction, _stages, MOST_ALBUMS, FIRST_ALBUMS),
+        plots=folds(charts, direction, _drawn, MOST_PLOTS, FIRST_PLOTS),
         errors=by_reason(record.errors, titles),
         not_assessed=by_reason(record.not_assessed, titles),
         checks=grouped(record.self_checks),
@@ -179,6 +184,14 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
 def _alarm(figure: Figure) -> float:
     risk = figure.risk.mean
     return -risk if isinstance(risk, float) else 1.0
+
+
+def _stages(album: Album) -> tuple[str, ...]:
+    return tuple(picture.item.name for picture in album.pictures)
+
+
+def _drawn(plot: Plot) -> tuple[str, ...]:
+    return plot.target, plot.metric, plot.curve
 
 
 def _chains(summary: Summary) -> list[ChainView]:
