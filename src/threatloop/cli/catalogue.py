@@ -55,6 +55,7 @@ def attacks() -> Rows:
                 "paper": info.paper,
                 "atlas": list(info.atlas),
                 "baseline": info.baseline,
+                "undoes": list(info.undoes),
             }
         )
     order = ["D→D", "D→M", "M→D", "M→M"]
@@ -107,7 +108,7 @@ def data() -> Rows:
 ACCESS = ("no access to a model", "labels", "scores", "logprobs", "text", "gradients", "weights", "tune")
 """From the least that an attacker may ask of a model to the most."""
 GROUPED_BY = ("direction", "access", "stage")
-BRIEF = ("needs", "modalities", "atlas", "baseline", "unit", "worst", "margin", "options")
+BRIEF = ("needs", "modalities", "atlas", "baseline", "undoes", "unit", "worst", "margin", "options")
 """Facts that share a line, after those that get their own."""
 INDENT, BETWEEN = 6, "   "
 
@@ -121,7 +122,7 @@ def _show(title: str, rows: Rows) -> None:
         if found != group:
             group = found
             out.print(f"[bold]{group}[/]")
-        out.print(f"  [bold]{escape(row['name'])}[/]  {escape(str(row.get('title', '')))}")
+        out.print(f"  [bold]{escape(row['name'])}[/]  {escape(str(row.get('title', '')))}".rstrip())
         brief = [f"{name}: {_text(row[name])}" for name in BRIEF if name in row and _text(row[name])]
         others = [name for name in row if name not in (*GROUPED_BY, *BRIEF, "name", "title")]
         for line in (*(f"{name}: {_text(row[name])}" for name in others), *_packed(brief)):
