@@ -82,7 +82,7 @@ def _tell(result: Result) -> None:
 
     out.print(results_table(record, result.summary))
     titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
-    tell(out, "error", record.errors, titles)
+    tell(out, "errors", record.errors, titles)
     tell(out, "not assessed", record.not_assessed, titles)
     failed = [check for check in record.self_checks if check.passed is False]
     for check in failed:

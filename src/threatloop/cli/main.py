@@ -61,9 +61,7 @@ DEFAULT_STORE = ".threatloop/store"
 DEFAULT_OUT = Path("threatloop-run")
 
 
-@app.command(
-    epilog="Examples: threatloop audit   |   threatloop audit spec.yaml --fail-on 'lira.membership > 0.7'"
-)
+@app.command(epilog="Examples: threatloop audit   |   threatloop audit spec.yaml --fail-on 'lira.membership > 0.7'")
 def audit(
     spec: SpecPath = None,
     study: Study = None,
