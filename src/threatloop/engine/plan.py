@@ -102,7 +102,7 @@ def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
         from threatloop.models.weights import check_architecture
 
         facts = plan.facts[name]
-        trained = facts.target.spec.train is None
+        trained = facts.target.spec.train is None and not facts.target.spec.brought
         check_architecture(facts.architecture, facts.schema, allow_code=plan.audit.allow_code, trained=trained)
 
 

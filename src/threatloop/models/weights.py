@@ -75,13 +75,13 @@ def check_architecture(
 
 
 def _lets_gradients_through(network: Network, schema: Schema) -> bool:
-    network.requires_grad_(True)
+    network.requires_grad_(True).train()
     try:
         return bool(network(_sample(schema)).requires_grad)
     except NotAssessable:
         return False
     finally:
-        network.requires_grad_(False)
+        network.requires_grad_(False).eval()
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
