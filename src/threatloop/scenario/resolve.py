@@ -148,6 +148,8 @@ def _swept(
         problems.append(f"{at}.sweep: no step here has a budget that could be varied; leave it out")
         return 0, ()
     step, found = steps[position], []
+    twice = sorted({value for value in item.sweep if item.sweep.count(value) > 1})
+    problems += [f"{at}.sweep: {value:g} appears twice; keep one" for value in twice]
     for value in item.sweep:
         try:
             found.append((value, step.at(value)))
