@@ -244,6 +244,12 @@ def test_a_value_that_is_swept_twice_is_refused(tmp_path: Path) -> None:
         tiny.plan(tiny.spec(scenarios=scenarios), tmp_path)
 
 
+def test_a_protection_that_no_step_meets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problems, match="no step here meets protected data; leave it out"):
+        tiny.plan(tiny.spec(scenarios={"s": {"attack": "pgd", "protection": "etc"}}), tmp_path)
+    tiny.plan(tiny.spec(scenarios={"s": {"attack": "label_flip", "protection": "learned_mark"}}), tmp_path)
+
+
 def test_marks_on_images_that_are_too_small_are_not_assessed(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (200, 2, 2)).astype(np.uint8)
     np.savez(tmp_path / "two.npz", train_images=images, train_labels=np.arange(200) % 2)
