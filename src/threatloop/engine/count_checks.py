@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from threatloop.core.attack import Step
-from threatloop.core.errors import Problems
+from threatloop.core.errors import CorruptArtefact, Problems
 from threatloop.engine.execute import Workspace
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.plan_checks import configurations, unsupported
@@ -32,7 +32,11 @@ def check_counts(audit: Audit, facts: Mapping[str, TargetFacts], workspace: Work
             split = _split_of(audit, target, seed, scenarios[0])
             if not workspace.store.has(split.key):
                 continue
-            counts = _Counts.of(workspace.product(split).value, workspace.product(Ref(target.load.key)).value)
+            try:
+                counts = _Counts.of(workspace.product(split).value, workspace.product(Ref(target.load.key)).value)
+            except CorruptArtefact:
+                # The run recomputes it and says so; the attacks check their counts themselves too.
+                continue
             for scenario in scenarios:
                 for at, step in configurations(scenario):
                     found = step.count_problems(counts.contributed, counts.targets(step))
