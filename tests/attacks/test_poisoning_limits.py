@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from stealing_world import digits, world
 
 from threatloop import modality
 from threatloop.algorithms.surrogates import movable
+from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.attacks.data_to_model.blended import Blended
 from threatloop.attacks.data_to_model.clean_label import CleanLabelBackdoor
 from threatloop.attacks.data_to_model.feature_noise import FeatureNoise
 from threatloop.attacks.data_to_model.gradient_matching import GradientMatching
+from threatloop.attacks.data_to_model.label_flip import LabelFlip
 from threatloop.attacks.data_to_model.mislabelled_noise import MislabelledNoise
 from threatloop.attacks.data_to_model.truth_serum import TruthSerum
 from threatloop.attacks.data_to_model.wanet import WaNet
@@ -55,8 +58,6 @@ def table(n: int = 120, seed: int = 0) -> Dataset:
         (CleanLabelBackdoor(rate=1e-3), "rounds to none"),
         (CleanLabelBackdoor(size=9, steps=1), "trigger size 9"),
         (GradientMatching(targets=21), "targets 21: there are 20"),
-        (GradientMatching(rate=1e-3), "rounds to none"),
-        (GradientMatching(targets=20, rate=0.01), "for 2 targets; use a rate of at least|for . targets; use a rate of"),
         (TruthSerum(targets=21), "targets 21: there are 20"),
         (MislabelledNoise(targets=701), "targets 701: 700 records"),
     ],
@@ -65,6 +66,50 @@ def test_impossible_poison_is_refused_in_one_line(attack: Any, words: str) -> No
     with pytest.raises(InputError, match=words) as caught:
         attack.run(world().members, bench())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        (GradientMatching(rate=1e-3), "rounds to none"),
+        (GradientMatching(targets=20, rate=0.01), "for . targets; use a rate of at least"),
+    ],
+)
+def test_too_few_records_of_a_class_that_a_target_is_meant_for(attack: Any, words: str) -> None:
+    with pytest.raises(NotAssessable, match=words):
+        attack.run(world().members, bench())
+
+
+@pytest.mark.parametrize(
+    ("attack", "per_class", "targets", "words"),
+    [
+        (BadNets(rate=0.9), (20, 80), 0, "asks for 90, but there are 80 records of other classes; use at most 0.8"),
+        (Blended(rate=0.9, target=1), (20, 80), 0, "there are 20 records of other classes"),
+        (WaNet(rate=0.3), (90, 10), 0, "there are 10 records of other classes"),
+        (CleanLabelBackdoor(), (0, 80), 0, "there are no records of class 0 to poison"),
+        (CleanLabelBackdoor(rate=0.1), (2, 80), 0, "rate 0.1 of 2 records rounds to none; use at least 0.5"),
+        (LabelFlip(source=1, target=0), (80, 1), 0, "rate 0.2 of 1 records rounds to none"),
+        (TruthSerum(targets=21), (50, 50), 20, "targets 21: there are 20 to choose from; use at most that many"),
+        (GradientMatching(targets=21), (50, 50), 20, "targets 21: there are 20"),
+    ],
+)
+def test_counts_that_cannot_be_met_are_found_before_any_training(
+    attack: Any, per_class: tuple[int, ...], targets: int, words: str
+) -> None:
+    (problem,) = attack.count_problems(per_class, targets)
+    assert words in problem
+    assert (
+        type(attack)(**({"source": 0, "target": 1} if isinstance(attack, LabelFlip) else {})).count_problems(
+            (100, 100), 50
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("attack", [CleanLabelBackdoor, GradientMatching])
+def test_a_radius_beyond_the_whole_range_is_refused(attack: Any) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        attack(epsilon=1.5)
 
 
 @pytest.mark.parametrize(

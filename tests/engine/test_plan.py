@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tiny
@@ -211,3 +212,52 @@ def test_what_does_not_fit_the_budget_is_not_assessed(store: Path) -> None:
     assert plan.not_assessed[0].why.startswith("over budget: about ")
     assert operations(plan)["shadows"] == 0
     assert {figure.scenario for _, figure in plan.figures} == {"flip"}
+
+
+def test_swept_values_and_counts_are_held_to_the_data_before_anything_is_trained(tmp_path: Path) -> None:
+    scenarios = {
+        "far": {"attack": "pgd", "sweep": [0.1, 5]},
+        "whole": {"attack": "honest_contribution"},
+    }
+    with pytest.raises(Problems) as refused:
+        tiny.plan(tiny.spec(scenarios=scenarios), tmp_path)
+    (line,) = refused.value.problems
+    assert line.startswith("scenarios.far.sweep on digits: epsilon: 5 is more than the whole linf range 1")
+    many = {
+        "rate": {"attack": {"name": "badnets", "rate": 1.0}},
+        "members": {"chain": [{"name": "truth_serum", "targets": 9000}, "lira"]},
+        "tests": {"attack": {"name": "gradient_matching", "targets": 9000}},
+    }
+    with pytest.raises(Problems) as refused:
+        tiny.plan(tiny.spec(scenarios=many, seeds=2), tmp_path)
+    rate, members, tests = refused.value.problems
+    assert "scenarios.rate on digits: rate 1 of" in rate
+    assert "records of other classes; use at most 0.9" in rate
+    assert "scenarios.members on digits: targets 9000: there are" in members
+    assert "scenarios.tests on digits: targets 9000: there are" in tests
+    assert not [path for path in tmp_path.rglob("*.json") if '"operation":"train"' in path.read_text()]
+
+
+def test_a_value_that_is_swept_twice_is_refused(tmp_path: Path) -> None:
+    scenarios = {"theft": {"attack": "knockoff", "sweep": [20, 30, 20]}}
+    with pytest.raises(Problems, match=r"scenarios.theft.sweep: 20 appears twice; keep one"):
+        tiny.plan(tiny.spec(scenarios=scenarios), tmp_path)
+
+
+def test_a_protection_that_no_step_meets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problems, match="no step here meets protected data; leave it out"):
+        tiny.plan(tiny.spec(scenarios={"s": {"attack": "pgd", "protection": "etc"}}), tmp_path)
+    tiny.plan(tiny.spec(scenarios={"s": {"attack": "label_flip", "protection": "learned_mark"}}), tmp_path)
+
+
+def test_marks_on_images_that_are_too_small_are_not_assessed(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (200, 2, 2)).astype(np.uint8)
+    np.savez(tmp_path / "two.npz", train_images=images, train_labels=np.arange(200) % 2)
+    target = {**tiny.DIGITS, "data": {"npz": str(tmp_path / "two.npz")}, "defences": ["watermark_gate"]}
+    scenarios = {"mark": {"attack": "watermark_removal"}, "poison": {"attack": "badnets"}, "m": {"attack": "lira"}}
+    record = tiny.run(tiny.spec({"two": target}, scenarios), tmp_path).record
+    assert record.errors == ()
+    assert {notice.scenario for notice in record.not_assessed} == {"mark", "poison"}
+    assert {notice.why for notice in record.not_assessed} == {
+        "spread_spectrum needs images of at least 8×8 pixels; these have 2×2"
+    }

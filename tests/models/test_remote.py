@@ -16,7 +16,7 @@ import tiny
 from inference_server import Server, serving
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.endpoint import Endpoint
-from threatloop.core.errors import BudgetExhausted, InputError, Problems
+from threatloop.core.errors import CapReached, InputError, Problems
 from threatloop.core.schema import ImageSchema
 from threatloop.models.answers import Answers
 from threatloop.models.build import build, load
@@ -90,7 +90,7 @@ def test_the_request_cap_holds_over_responders_and_retries(server: Server) -> No
     server.faults = [503]
     responder(server, **terms).log_probs(X[:8])
     responder(server, **terms).log_probs(X[8:16])
-    with pytest.raises(BudgetExhausted, match="request_cap of 3 is spent"):
+    with pytest.raises(CapReached, match="request_cap of 3 is spent"):
         responder(server, **terms).log_probs(X)
     assert server.requests == 3
 
@@ -193,6 +193,55 @@ def test_a_whole_audit_of_an_endpoint(server: Server, tmp_path: Path) -> None:
     asked = server.requests
     tiny.run(spec, tmp_path)
     assert server.requests == asked
+
+
+class Flaky(list[int]):
+    """Faults at every fifth request."""
+
+    requests = 0
+
+    def __bool__(self) -> bool:
+        self.requests += 1
+        return self.requests % 5 == 0
+
+    def pop(self, _: Any = 0) -> int:
+        return (429, 500, 0, 503)[self.requests // 5 % 4]
+
+
+def audited(server: Server, folder: Path, cap: int) -> Any:
+    members = folder / "members.npy"
+    np.save(members, np.arange(0, 1200, 2))
+    terms = {**endpoint(server, request_cap=cap, batch=256, retries=0).model_dump(mode="json")}
+    names = ("loss_threshold", "square")
+    scenarios = {name: {"attack": tiny.small(name)} for name in names}
+    return tiny.run(
+        tiny.spec({"digits": {**tiny.DIGITS, "endpoint": terms, "members": str(members)}}, scenarios), folder
+    )
+
+
+def test_an_audit_goes_on_where_faults_or_the_cap_ended_it_and_asks_nothing_twice(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny.table(audited(server, tmp_path, 2000).out)
+    records = server.records
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "second"))
+    other = tmp_path / "other"
+    other.mkdir()
+    server.records = server.requests = 0
+    capped = audited(server, other, 4).record
+    assert server.requests == 4
+    assert any("request_cap of 4 is spent; raise it if you are allowed to" in error.why for error in capped.errors)
+    # What the cap cut short is no result: no attack counts as one that had its whole budget and failed.
+    assert capped.not_assessed == ()
+    assert {row["stop_reason"] for row in tiny.table(other / "out")} <= {"finished"}
+    server.faults = Flaky()
+    ended = audited(server, other, 2000).record.errors
+    assert any("run again later: nothing is asked twice" in error.why for error in ended)
+    server.faults = []
+    finished = audited(server, other, 2000)
+    assert finished.record.errors == ()
+    assert server.records == records
+    assert tiny.table(finished.out) == whole
 
 
 def test_what_an_endpoint_cannot_grant_is_a_mistake_in_the_spec(server: Server, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _descend(
             best, lowest = delta.detach(), value
         if step == budget.steps:
             break
-        (slope,) = torch.autograd.grad(loss, delta)
+        (slope,) = torch.autograd.grad(loss, delta, materialize_grads=True)
         mean, square = 0.9 * mean + 0.1 * slope.sign(), 0.999 * square + 0.001 * slope.sign() ** 2
         unit = (mean / (1 - 0.9 ** (step + 1))) / ((square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
         now = rate * 0.1 ** sum(step >= share * budget.steps for share in DECAYS)
@@ -147,7 +147,8 @@ def _slopes(
     network: Any, weights: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor, *, graph: bool
 ) -> Tensors:
     loss = functional.cross_entropy(functional_call(network, weights, (x,)), y)
-    return torch.autograd.grad(loss, list(weights.values()), create_graph=graph)
+    # A user's network may hold weights that no answer depends on.
+    return torch.autograd.grad(loss, list(weights.values()), create_graph=graph, materialize_grads=True)
 
 
 def _length(slopes: Tensors) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,43 @@ def rate_problems(rate: float, n: int) -> list[str]:
     return [] if round(rate * n) else [f"rate {rate:g} of {n} records rounds to none; use at least {1 / n:.2g}"]
 
 
+def share_problems(rate: float, n: int, candidates: int, what: str) -> list[str]:
+    """A rate of n records that rounds to none, or to more than the candidates, as one line; else nothing.
+
+    Args:
+        rate: share of all ``n`` records.
+        n: records in the contribution.
+        candidates: how many of them may be touched.
+        what: names these in the message.
+    """
+    if not candidates:
+        return [f"there are no {what} to poison; choose another class, or bring more records"]
+    wanted = round(rate * n)
+    if wanted <= candidates:
+        return rate_problems(rate, n)
+    return [
+        f"rate {rate:g} of {n} records asks for {wanted}, but there are {candidates} {what}; "
+        f"use at most {candidates / n:.3g}"
+    ]
+
+
+def target_problems(wanted: int, there: int) -> list[str]:
+    """More targets than there are records to choose them from, as one line; else nothing."""
+    return [] if wanted <= there else [f"targets {wanted}: there are {there} to choose from; use at most that many"]
+
+
+def other_classes(label: int, rate: float, per_class: Sequence[int]) -> list[str]:
+    """A rate that cannot be met by records of other classes than the label; one line."""
+    n = sum(per_class)
+    return share_problems(rate, n, n - sum(per_class[label : label + 1]), "records of other classes")
+
+
+def same_class(label: int, rate: float, per_class: Sequence[int]) -> list[str]:
+    """A rate of the label's own records that rounds to none; one line."""
+    n = sum(per_class[label : label + 1])
+    return share_problems(rate, n, n, f"records of class {label}")
+
+
 def chosen(
     candidates: npt.NDArray[Any], rate: float, n: int, rng: np.random.Generator, what: str
 ) -> npt.NDArray[np.int64]:
@@ -59,15 +97,9 @@ def chosen(
     Raises:
         InputError: the rate rounds to no record, or to more than there are candidates.
     """
-    for problem in rate_problems(rate, n):
+    for problem in share_problems(rate, n, len(candidates), what):
         raise InputError(problem)
-    wanted = round(rate * n)
-    if wanted > len(candidates):
-        raise InputError(
-            f"rate {rate:g} of {n} records asks for {wanted}, but there are {len(candidates)} {what}; "
-            f"use at most {len(candidates) / n:.3g}"
-        )
-    return np.sort(rng.choice(candidates, size=wanted, replace=False))
+    return np.sort(rng.choice(candidates, size=round(rate * n), replace=False))
 
 
 def mislabelled(records: Dataset, replicas: int, rng: np.random.Generator) -> Dataset:

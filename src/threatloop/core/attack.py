@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -136,6 +137,15 @@ class Step(BaseModel, Generic[S]):
         Args:
             schema: of the records that it would work on, of a modality in ``info.modalities``.
             records: how many there are, ≥ 0: for a D→M attack those it contributes.
+        """
+        return []
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """What makes this configuration impossible with one seed's records, one line each; found before any training.
+
+        Args:
+            per_class: for a D→M attack, records of each class that it contributes.
+            targets: records that its `Resource.TARGETS` can be taken from; 0 where it has none.
         """
         return []
 

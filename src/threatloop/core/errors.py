@@ -35,6 +35,14 @@ class BudgetExhausted(ThreatloopError):
     """The query budget is spent. The attack stops with its best result so far."""
 
 
+class CapReached(ThreatloopError):
+    """The requests that an endpoint's owner allowed are spent, for all attacks together.
+
+    No budget of one attack: what it has so far is no result, and is not stored, so that a run under a higher cap goes
+    on from there.
+    """
+
+
 class NotAssessable(ThreatloopError):
     """This pairing cannot be assessed, with the reason. It lands in the *not assessed* list, never among findings."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from threatloop.core.assets import Dataset
+from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.endpoint import REMOTE
 from threatloop.core.errors import BudgetExhausted, CorruptArtefact, NotAssessable
 from threatloop.engine.operations import find
 from threatloop.engine.products import Loaded, NotAssessed, Product, Split, decode, encode
@@ -78,7 +80,8 @@ def execute(task: Task, workspace: Workspace) -> float:
         Exception: whatever the operation raised; the engine lists it under *errors*.
     """
     started = time.perf_counter()
-    inputs = {name: workspace.product(ref) for name, ref in task.inputs.items()}
+    terms = task.local.get("terms")
+    inputs = {name: _on_terms(workspace.product(ref), terms) for name, ref in task.inputs.items()}
     missing = [product.value for product in inputs.values() if isinstance(product.value, NotAssessed)]
     if missing:
         product = Product(missing[0])
@@ -93,6 +96,15 @@ def execute(task: Task, workspace: Workspace) -> float:
     workspace.store.put(task.key, encode(product, seconds), _about(task))
     workspace.remember(task.key, replace(product, facts={**product.facts, "seconds": seconds}))
     return seconds
+
+
+def _on_terms(product: Product, terms: Mapping[str, Any] | None) -> Product:
+    """A model behind an endpoint as it may be asked now: what is stored has the terms of the run that made it."""
+    model = product.value
+    if not terms or not isinstance(model, Model) or model.architecture.name != REMOTE:
+        return product
+    parameters = {**model.architecture.parameters, **terms}
+    return replace(product, value=replace(model, architecture=Architecture(name=REMOTE, parameters=parameters)))
 
 
 def _about(task: Task) -> dict[str, Any]:

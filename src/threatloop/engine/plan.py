@@ -10,6 +10,7 @@ from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import CorruptArtefact
 from threatloop.core.measurement import Notice
 from threatloop.engine.arms import Figure, expand
+from threatloop.engine.count_checks import check_counts
 from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
@@ -74,6 +75,7 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
         for name in scenario.targets:
             cost = _add(plan, scenario, plan.facts[name], estimator, cost, workspace)
     _try_what_was_brought(plan, workspace)
+    check_counts(audit, plan.facts, workspace)
     return plan
 
 
@@ -100,7 +102,8 @@ def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
         from threatloop.models.weights import check_architecture
 
         facts = plan.facts[name]
-        check_architecture(facts.architecture, facts.schema, allow_code=plan.audit.allow_code)
+        trained = facts.target.spec.train is None and not facts.target.spec.brought
+        check_architecture(facts.architecture, facts.schema, allow_code=plan.audit.allow_code, trained=trained)
 
 
 def _add(

@@ -59,9 +59,17 @@ def _of_target(facts: TargetFacts) -> Iterator[str]:
 
 def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
     contributed = int(facts.target.spec.shares.contribution * facts.records)
-    for step in scenario.steps:
+    for at, step in configurations(scenario):
         for problem in step.problems(facts.schema, contributed):
-            yield f"scenarios.{scenario.name} on {facts.target.name}: {problem}"
+            yield f"{at} on {facts.target.name}: {problem}"
+
+
+def configurations(scenario: Scenario) -> Iterator[tuple[str, Step[Any]]]:
+    """Every step as it will be run, at the values of its sweep too, with its place in the spec."""
+    for step in scenario.steps:
+        yield f"scenarios.{scenario.name}", step
+    for _, step in scenario.swept[1]:
+        yield f"scenarios.{scenario.name}.sweep", step
 
 
 def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:

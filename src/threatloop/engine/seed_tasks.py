@@ -284,6 +284,11 @@ class SeedTasks:
     def _training(self) -> dict[str, Any]:
         return self.facts.training(self.audit.base)
 
+    def _terms(self) -> dict[str, Any]:
+        """How often an endpoint may be asked in this run."""
+        endpoint = self.facts.target.spec.endpoint
+        return {} if endpoint is None else {"terms": endpoint.model_dump(mode="json", include=set(TERMS))}
+
     def _share(self, role: str) -> int:
         shares = self.facts.target.spec.shares
         share = {"own": shares.own, "contribution": shares.contribution, "members": shares.own + shares.contribution}
@@ -315,7 +320,7 @@ class SeedTasks:
             streams,
             (module_of(operation), *modules),
             self.facts.profile if numeric else "",
-            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **(local or {})},
+            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **self._terms(), **(local or {})},
             f"{self.facts.target.name} seed {self.seed}: {label}",
             dict(work or {}),
         )

@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from threatloop.core.digests import digest_json
 from threatloop.core.endpoint import TERMS, Endpoint
-from threatloop.core.errors import BudgetExhausted, ThreatloopError
+from threatloop.core.errors import CapReached, ThreatloopError
 
 MOST_PARAMETERS = 500
+TENSORS = ("input", "output")
+"""They tell answers apart, not requests: a name that is asked for is booked where its answers are."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (one INTEGER PRIMARY KEY CHECK (one = 1), sent INTEGER, free_at REAL);
@@ -42,7 +44,7 @@ class Answers:
     def __init__(self, endpoint: Endpoint, folder: Path | None = None) -> None:
         place = folder or _cache()
         self._endpoint = endpoint
-        self._file = place / f"{digest_json(endpoint.model_dump(mode='json', exclude=set(TERMS)))[:32]}.sqlite"
+        self._file = place / f"{digest_json(endpoint.model_dump(mode='json', exclude={*TERMS, *TENSORS}))[:32]}.sqlite"
         try:
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._connection() as connection:
@@ -71,14 +73,17 @@ class Answers:
         """Book one request and wait for its turn.
 
         Raises:
-            BudgetExhausted: the authorisation's cap is reached; nothing is booked then.
+            CapReached: the authorisation's cap is reached; nothing is booked then.
         """
         cap = self._endpoint.request_cap
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             sent, free_at = connection.execute("SELECT sent, free_at FROM requests").fetchone()
             if sent >= cap:
-                raise BudgetExhausted(f"the endpoint's request_cap of {cap} is spent; raise it if you are allowed to")
+                raise CapReached(
+                    f"the endpoint's request_cap of {cap} is spent; raise it if you are allowed to and run again: "
+                    "nothing is asked twice"
+                )
             now = time.time()
             turn = max(now, free_at)
             connection.execute("UPDATE requests SET sent = ?, free_at = ?", (sent + 1, turn + self._gap))

@@ -13,13 +13,17 @@ import torch
 from torch import nn
 
 from threatloop.core.assets import Architecture, Model
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.models.shapes import Shape, statistics_shape
 
 LOADED_AT_ONCE = 8
 """Networks that `load` keeps."""
 SMALLEST_PROBABILITY = 1e-12
+NO_GRADIENTS = (
+    "needs gradients, and the network's answers carry none (they are detached, or whole classes): let `forward` return "
+    "what the last layer computes"
+)
 
 
 class Network(nn.Module):
@@ -43,11 +47,20 @@ class Network(nn.Module):
         self.answers_probabilities = answers_probabilities
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (or log-probabilities) of an encoded batch: (n, classes) or (n, context, vocabulary)."""
+        """Logits (or log-probabilities) of an encoded batch: (n, classes) or (n, context, vocabulary).
+
+        Raises:
+            NotAssessable: somebody asks for gradients, and the user's own network lets none through.
+        """
         if self.mean is not None and self.std is not None:
             x = (x - self.mean) / self.std
         answers: torch.Tensor = self.body(x)
+        if torch.is_grad_enabled() and not answers.requires_grad and self._asked_for_gradients(x):
+            raise NotAssessable(NO_GRADIENTS)
         return answers.clamp_min(SMALLEST_PROBABILITY).log() if self.answers_probabilities else answers
+
+    def _asked_for_gradients(self, x: torch.Tensor) -> bool:
+        return x.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
 
     def normalise_by(self, mean: npt.NDArray[np.float32] | None, std: npt.NDArray[np.float32] | None) -> None:
         """Fix the preprocessing: one number per channel or column, or None to keep what is there."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import urllib3
 
 from threatloop.core.assets import Architecture, Model
-from threatloop.core.digests import digest_array
+from threatloop.core.digests import digest_array, digest_json
 from threatloop.core.endpoint import REMOTE, Endpoint
 from threatloop.core.errors import AccessError, InputError, ThreatloopError
 from threatloop.core.schema import Schema
@@ -22,6 +22,7 @@ from threatloop.modality import of
 from threatloop.models.answers import Answers
 
 PASSING = (408, 429, 500, 502, 503, 504)
+LOOK = "check the address, the model's name and the token"
 """Statuses after which the same request may succeed."""
 MOST_BYTES = 1 << 26
 LONGEST_WAIT = 60
@@ -55,11 +56,12 @@ class RemoteResponder:
         """Log-probabilities, float32 (n, classes).
 
         Raises:
-            BudgetExhausted: the request cap is reached.
+            CapReached: the request cap is reached.
             EndpointError: it failed after all retries, or answered something else than its terms say.
         """
         sent = self._tensor(x)
-        keys = [bytes.fromhex(digest_array(record)) for record in sent]
+        tensors = digest_json([self._endpoint.input, self._endpoint.output])
+        keys = [bytes.fromhex(digest_array(record) + tensors) for record in sent]
         known = self._answers.known(list(dict.fromkeys(keys)))
         fresh = list(dict.fromkeys(key for key in keys if key not in known))
         rows = {key: i for i, key in enumerate(keys)}
@@ -162,7 +164,8 @@ class RemoteResponder:
         finally:
             response.release_conn()
         if response.status != 200:
-            raise EndpointError(f"{url}: status {response.status}; check the address, the model's name and the token")
+            todo = "run again later: nothing is asked twice" if response.status in PASSING else LOOK
+            raise EndpointError(f"{url}: status {response.status}; {todo}")
         if len(content) > MOST_BYTES:
             raise EndpointError(f"{url}: answers more than {MOST_BYTES >> 20} MiB; use a smaller `batch`")
         try:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from threatloop.core.assets import Architecture, Model
-from threatloop.core.errors import InputError, Problems
+from threatloop.core.errors import InputError, NotAssessable, Problems
 from threatloop.core.schema import Schema
 from threatloop.models.build import build
 from threatloop.models.network import Network, dump, for_inference
@@ -50,12 +50,14 @@ def read_model(path: Path, architecture: Architecture, schema: Schema, *, allow_
     return dump(network, architecture, schema, {"weights_from": path.name})
 
 
-def check_architecture(architecture: Architecture, schema: Schema, *, allow_code: bool = False) -> None:
-    """Build the network and let it answer once.
+def check_architecture(
+    architecture: Architecture, schema: Schema, *, allow_code: bool = False, trained: bool = False
+) -> None:
+    """Build the network and let it answer once; ``trained``: it must also let gradients through to its weights.
 
     Raises:
         InputError, Problems: unknown name or parameters, another kind of record, outputs that do not fit the schema,
-            a factory that fails.
+            a factory that fails, a network that no recipe can train.
     """
     try:
         network = build(architecture, schema, torch.Generator().manual_seed(0), allow_code=allow_code)
@@ -65,6 +67,21 @@ def check_architecture(architecture: Architecture, schema: Schema, *, allow_code
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"architecture {architecture.name} failed: {type(error).__name__}: {reason}") from error
     _check_answers(network, schema, architecture)
+    if trained and not _lets_gradients_through(network, schema):
+        raise InputError(
+            f"architecture {architecture.name}: no gradient reaches its weights, so no recipe can train it; let "
+            "`forward` return what the last layer computes, or bring trained `weights`"
+        )
+
+
+def _lets_gradients_through(network: Network, schema: Schema) -> bool:
+    network.requires_grad_(True).train()
+    try:
+        return bool(network(_sample(schema)).requires_grad)
+    except NotAssessable:
+        return False
+    finally:
+        network.requires_grad_(False).eval()
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -130,16 +147,20 @@ def _problems(found: Tensors, own: Tensors, stated: set[str]) -> list[str]:
     return sorted(lines)
 
 
+def _sample(schema: Schema) -> torch.Tensor:
+    return torch.zeros((2, *input_shape(schema)), dtype=torch.float32 if normalises(schema) else torch.int64)
+
+
 def _check_answers(network: Network, schema: Schema, architecture: Architecture) -> None:
-    shape = (2, *input_shape(schema))
-    sample = torch.zeros(shape, dtype=torch.float32 if normalises(schema) else torch.int64)
     needed = (2, *answer_shape(schema))
     try:
         with torch.no_grad():
-            answers = for_inference(network, torch.device("cpu"))(sample)
+            answers = for_inference(network, torch.device("cpu"))(_sample(schema))
     except (RuntimeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"architecture {architecture.name} cannot read records {shape[1:]}: {reason}") from error
+        raise InputError(
+            f"architecture {architecture.name} cannot read records {input_shape(schema)}: {reason}"
+        ) from error
     if tuple(answers.shape) != needed:
         raise InputError(
             f"architecture {architecture.name} answers {tuple(answers.shape)[1:]} per record; "

@@ -118,11 +118,16 @@ def _verdict(record: RunRecord, summary: Summary) -> str:
     found = {d: [f for t in record.targets if (f := summary.worst(d, t))] for d in DIRECTIONS}
     gained = [d for d, figures in found.items() if any(against_baseline(f).style == "gain" for f in figures)]
     unseen = [d for d, figures in found.items() if not figures]
+    if len(unseen) == len(found):
+        return "none: nothing could be assessed, which says nothing about safety. Per direction, the worst figure:"
     phrases = {against_baseline(f).phrase for figures in found.values() for f in figures}
     nothing = "too few seeds for any verdict" if phrases == {"too few seeds"} else "no gain of an attacker is shown"
     of = f"the attacker gains in {len(gained)} of the four directions" if gained else nothing
     named = f" ({', '.join(DIRECTION_WORDS[d] for d in gained)})" if gained else ""
-    missing = f"; {len(unseen)} of them {'is' if len(unseen) == 1 else 'are'} not assessed at all" if unseen else ""
+    verb = "is" if len(unseen) == 1 else "are"
+    missing = f"; {len(unseen)} of {'them' if gained else 'the four directions'} {verb} not assessed at all" * bool(
+        unseen
+    )
     return f"{of}{named}{missing}. Per direction, the worst figure:"
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from threatloop.core.attack import Step
+from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
 from threatloop.core.defence import Defence, Protection
 from threatloop.core.errors import InputError, ThreatloopError
@@ -19,6 +19,7 @@ from threatloop.scenario.spec import ScenarioSpec, Target
 
 B = TypeVar("B", bound=BaseModel)
 USUAL_MARK = "spread_spectrum"
+_CRAFTS = Direction.DATA_TO_MODEL
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,9 @@ def _protection(item: ScenarioSpec, steps: tuple[Step[Any], ...], at: str, probl
         problems.append(f"{at}.protection: {DEFENCES.name_of(type(found))} protects no data")
         return None
     name = DEFENCES.name_of(type(found))
+    meets = any(step.info.undoes or step.info.unchanged or step.info.direction is _CRAFTS for step in steps)
+    if item.protection is not None and steps and not meets:
+        problems.append(f"{at}.protection: no step here meets protected data; leave it out")
     if undoes and name not in undoes:
         attack = ATTACKS.name_of(type(steps[0]))
         problems.append(f"{at}.protection: {attack} does not attack {name!r}; allowed: {', '.join(undoes)}")
@@ -148,6 +152,8 @@ def _swept(
         problems.append(f"{at}.sweep: no step here has a budget that could be varied; leave it out")
         return 0, ()
     step, found = steps[position], []
+    twice = sorted({value for value in item.sweep if item.sweep.count(value) > 1})
+    problems += [f"{at}.sweep: {value:g} appears twice; keep one" for value in twice]
     for value in item.sweep:
         try:
             found.append((value, step.at(value)))

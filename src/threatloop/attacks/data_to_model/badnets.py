@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, rate_problems, trigger_size
+from threatloop.algorithms.poisoning import (
+    changed,
+    chosen,
+    class_problems,
+    known_class,
+    other_classes,
+    rate_problems,
+    trigger_size,
+)
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
@@ -51,6 +60,10 @@ class BadNets(DataToModel):
     def problems(self, schema: Schema, records: int) -> list[str]:
         """A target that is no class, a rate that rounds to no record."""
         return class_problems(self.target, len(schema.classes), "target") + rate_problems(self.rate, records)
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """A rate that exceeds the records of other classes."""
+        return other_classes(self.target, self.rate, per_class)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.

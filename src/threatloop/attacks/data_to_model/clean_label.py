@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, rate_problems, trigger_size
+from threatloop.algorithms.poisoning import (
+    changed,
+    chosen,
+    class_problems,
+    known_class,
+    rate_problems,
+    same_class,
+    trigger_size,
+)
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.attack import AttackInfo, DataToModel, Direction, Workload
 from threatloop.core.bench import Bench, Resource
@@ -64,7 +73,7 @@ class CleanLabelBackdoor(DataToModel):
 
     rate: float = Field(default=1.0, gt=0, le=1)
     target: int = Field(default=0, ge=0)
-    epsilon: float | None = Field(default=None, gt=0)
+    epsilon: float | None = Field(default=None, gt=0, le=1)
     steps: int = Field(default=40, ge=1)
     surrogates: int = Field(default=2, ge=1)
     size: int | None = Field(default=None, ge=1)
@@ -77,6 +86,10 @@ class CleanLabelBackdoor(DataToModel):
     def problems(self, schema: Schema, records: int) -> list[str]:
         """A target that is no class, a rate that rounds to no record even if all were of the target class."""
         return class_problems(self.target, len(schema.classes), "target") + rate_problems(self.rate, records)
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """A target class without records, or a rate that rounds to none of them."""
+        return same_class(self.target, self.rate, per_class)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.

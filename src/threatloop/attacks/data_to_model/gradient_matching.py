@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import changed, chosen, class_problems, rate_problems
+from threatloop.algorithms.poisoning import (
+    changed,
+    chosen,
+    class_problems,
+    rate_problems,
+    share_problems,
+    target_problems,
+)
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.attack import AttackInfo, DataToModel, Direction, Workload
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.training import Training
 from threatloop.modality import of
@@ -71,7 +79,7 @@ class GradientMatching(DataToModel):
 
     targets: int = Field(default=1, ge=1)
     rate: float = Field(default=0.5, gt=0, le=1)
-    epsilon: float | None = Field(default=None, gt=0)
+    epsilon: float | None = Field(default=None, gt=0, le=1)
     steps: int = Field(default=250, ge=1)
     restarts: int = Field(default=2, ge=1)
     surrogates: int = Field(default=2, ge=1)
@@ -84,26 +92,30 @@ class GradientMatching(DataToModel):
         return {"training_passes": fits + 2 * self.surrogates * self.steps * self.restarts * poisons}
 
     def problems(self, schema: Schema, records: int) -> list[str]:
-        """Fewer than two classes, a rate that rounds to no record. How many targets there are is known to `craft`."""
+        """Fewer than two classes, a rate that rounds to no record."""
         return class_problems(1, len(schema.classes), "a second class, number") + rate_problems(self.rate, records)
 
     def intended(self, targets: Dataset) -> npt.NDArray[np.int64]:
         """The class after each target's own, the first after the last; int64 (n,)."""
         return np.asarray((targets.y + 1) % targets.n_classes, dtype=np.int64)
 
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """More targets than there are records to choose them from."""
+        return target_problems(self.targets, targets)
+
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.
 
         Raises:
-            InputError: fewer targets than ``targets``, fewer than two classes, or too few records of an intended class
-                for the rate.
-            NotAssessable: records of this kind cannot be changed by small steps.
+            InputError: fewer targets than ``targets``, or fewer than two classes.
+            NotAssessable: too few records of an intended class for the rate, or records of this kind cannot be changed
+                by small steps.
         """
         found = bench.data(Resource.TARGETS)
         for problem in class_problems(1, data.n_classes, "a second class, number"):
             raise InputError(problem)
-        if len(found) < self.targets:
-            raise InputError(f"targets {self.targets}: there are {len(found)} to choose from; use at most that many")
+        for problem in target_problems(self.targets, len(found)):
+            raise InputError(problem)
         wanted = found.with_y(self.intended(found))
         groups = self._groups(data, wanted.y, bench.streams.numpy("poisoned"))
         return self._brewed(data, wanted, groups, bench)
@@ -115,9 +127,13 @@ class GradientMatching(DataToModel):
         groups: list[npt.NDArray[np.int64]] = [np.empty(0, np.int64)] * len(wanted)
         for label in np.unique(wanted):
             of_class, mine = np.flatnonzero(data.y == label), np.flatnonzero(wanted == label)
-            rows = rng.permutation(chosen(of_class, self.rate, len(of_class), rng, f"records of class {label}"))
+            what, n = f"records of class {label}", len(of_class)
+            # Which classes are meant is the draw of the targets, so this is no mistake in the spec.
+            for problem in share_problems(self.rate, n, n, what):
+                raise NotAssessable(problem)
+            rows = rng.permutation(chosen(of_class, self.rate, n, rng, what))
             if len(rows) < len(mine):
-                raise InputError(
+                raise NotAssessable(
                     f"rate {self.rate:g} gives {len(rows)} records of class {label} for {len(mine)} targets; use a "
                     f"rate of at least {len(mine) / len(of_class):.2g}, or fewer targets"
                 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems
+from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems, same_class
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
@@ -56,15 +57,16 @@ class LabelFlip(DataToModel):
         return self
 
     def problems(self, schema: Schema, records: int) -> list[str]:
-        """Source and target that are no classes, a rate that rounds to no record.
-
-        How many records are of the source class is not known here, so its share is only checked against all of them.
-        """
+        """Source and target that are no classes, a rate that rounds to no record even if all were of the source."""
         named = [
             (label, name) for label, name in ((self.source, "source"), (self.target, "target")) if label is not None
         ]
         wrong = [line for label, name in named for line in class_problems(label, len(schema.classes), name)]
         return wrong + rate_problems(self.rate, records)
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """A source class without records, or a rate that rounds to none of them."""
+        return [] if self.source is None else same_class(self.source, self.rate, per_class)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The contribution with flipped labels.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import appended, class_problems, mislabelled
+from threatloop.algorithms.poisoning import appended, class_problems, mislabelled, target_problems
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench, Resource
@@ -54,8 +55,12 @@ class TruthSerum(DataToModel):
     replicas: int = Field(default=8, ge=0)
 
     def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
-        """Fewer than two classes. How many candidates there are is known to `craft`."""
+        """Fewer than two classes."""
         return class_problems(1, len(schema.classes), "a second class, number")
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """More targets than there are records to choose them from."""
+        return target_problems(self.targets, targets)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The contribution and the mislabelled replicas of the targets.
@@ -64,6 +69,6 @@ class TruthSerum(DataToModel):
             InputError: there are fewer targets than ``targets``, or fewer than two classes.
         """
         found = bench.data(Resource.TARGETS)
-        if len(found) < self.targets:
-            raise InputError(f"targets {self.targets}: there are {len(found)} to choose from; use at most that many")
+        for problem in target_problems(self.targets, len(found)):
+            raise InputError(problem)
         return appended(data, mislabelled(found, self.replicas, bench.streams.numpy("wrong labels")))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, rate_problems
+from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, other_classes, rate_problems
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToModel, Direction
 from threatloop.core.bench import Bench
@@ -68,6 +69,10 @@ class WaNet(DataToModel):
         """A target that is no class, a rate that rounds to no record or leaves none for the noise mode."""
         found = class_problems(self.target, len(schema.classes), "target") + rate_problems(self.rate, records)
         return found + ([self._too_many()] if self.rate * (1 + self.cross) > 1 else [])
+
+    def count_problems(self, per_class: Sequence[int], targets: int) -> list[str]:  # noqa: ARG002
+        """A rate that exceeds the records of other classes."""
+        return other_classes(self.target, self.rate, per_class)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import DefenceInfo, Detection, Marker, Stage
+from threatloop.core.errors import NotAssessable
+
+SMALLEST_SIDE = 8
 
 
 class SpreadSpectrum(Marker):
@@ -36,7 +40,7 @@ class SpreadSpectrum(Marker):
         from threatloop.algorithms.watermark import embed
         from threatloop.algorithms.watermark_host import host_statistics
 
-        images = modality.of(data.schema).watermark_view(data.x, data.schema)
+        images = _view(data)
         marked = embed(images, key, host_statistics(images), psnr_db=self.psnr_db)
         return data.with_x(np.rint(marked * 255).astype(np.uint8))
 
@@ -45,6 +49,20 @@ class SpreadSpectrum(Marker):
         from threatloop.algorithms.watermark import detect
         from threatloop.algorithms.watermark_host import host_statistics
 
-        clean = modality.of(reference.schema).watermark_view(reference.x, reference.schema)
-        found = detect(modality.of(data.schema).watermark_view(data.x, data.schema), key, host_statistics(clean))
+        found = detect(_view(data), key, host_statistics(_view(reference)))
         return Detection(found.z_set, found.p_set, np.asarray(found.p_per_image), found.bit_accuracy)
+
+
+def _view(data: Dataset) -> npt.NDArray[np.float32]:
+    """The images as the mark sees them.
+
+    Raises:
+        NotAssessable: no images, or smaller than `SMALLEST_SIDE`.
+    """
+    images = modality.of(data.schema).watermark_view(data.x, data.schema)
+    if min(images.shape[2:]) < SMALLEST_SIDE:
+        raise NotAssessable(
+            f"spread_spectrum needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; these have "
+            f"{images.shape[2]}×{images.shape[3]}"
+        )
+    return images
