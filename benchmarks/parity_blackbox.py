@@ -6,9 +6,9 @@
 
 Peers are the Adversarial Robustness Toolbox and torchattacks, where they are installed; a peer that is not is left out.
 Victims are a network trained by the default recipe, or those of `parity_evasion.py`, at the radii of that file.
-Robust accuracy, with its standard error, is over all records, wrong ones included, at ε; the median distance is over the records that the network
-gets right and that both sides broke. Every query is counted by record in front of the network; of a label-only peer
-that does not stop at the budget, the nearest wrong answer within the budget counts.
+Robust accuracy, with its standard error, is over all records, wrong ones included, at ε; the median distance is over
+the records that the network gets right and that both sides broke. Every query is counted by record in front of the
+network; of a label-only peer that does not stop at the budget, the nearest wrong answer within the budget counts.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def report(title: str, setting: Setting, moved: dict[str, tuple[Floats, float, f
         error = (robust * (1 - robust) / len(clean)) ** 0.5
         median = np.median(far[who][both]) if both.any() else np.nan
         print(
-            f"{title:42s} {who:13s} robust {robust:.3f} ± {error:.3f} (clean {1 - clean.mean():.3f})  median {median:.4f}"
-            f"  queries {queries:8.1f}  {seconds:6.1f} s",
+            f"{title:42s} {who:13s} robust {robust:.3f} ± {error:.3f} (clean {1 - clean.mean():.3f})"
+            f"  median {median:.4f}  queries {queries:8.1f}  {seconds:6.1f} s",
             flush=True,
         )
 
