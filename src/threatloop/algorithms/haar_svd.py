@@ -36,8 +36,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 BLUE, BLUE_BACK = 0.492, np.array([0.0, -0.394, 2.032])
 """U of the package's colour space is 0.492 (B − Y); what one level of U adds to R, G, B."""
 FEWEST_BLOCKS = 4
-"""A choice, not a limit of the test, which is exact for one block: with fewer, luck in the keys decides, and the mark can
-hardly be significant."""
+"""A choice, not a limit of the test, which is exact over keys even for one block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,7 @@ def keyed_lattice(key: bytes, shape: tuple[int, int, int], psnr_db: float) -> tu
     if count < FEWEST_BLOCKS:
         raise NotAssessable(
             f"dwt_dct_svd marks blocks of {CELL}×{CELL} pixels: {shape[1]}×{shape[2]} images have {count}, "
-            f"fewer than the {FEWEST_BLOCKS} that it takes to tell a mark from luck; use spread_spectrum"
+            f"and {FEWEST_BLOCKS} are asked for; use spread_spectrum"
         )
     digest = hashlib.shake_256(len(key).to_bytes(8, "big") + key + b"dwt_dct_svd").digest(8 * count + PAYLOAD_BITS)
     numbers = np.frombuffer(digest[: 8 * count], "<u4").astype(np.float64).reshape(2, count)

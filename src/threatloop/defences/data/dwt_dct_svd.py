@@ -24,7 +24,7 @@ class DwtDctSvd(Marker):
 
     Raises:
         NotAssessable: fewer than four blocks, which is below 16×16 pixels or so. A choice: the test over keys is exact
-            for one block too, but can hardly be significant there.
+            for one block too.
 
     Liu & Tan 2002, IEEE Trans. Multimedia 4(1); Chen & Wornell 2001, IEEE Trans. Inf. Theory 47(4), for the dither.
     """
