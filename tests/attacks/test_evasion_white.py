@@ -174,6 +174,16 @@ def test_carlini_wagner_finds_the_nearest_example(classes: int) -> None:
     assert at == pytest.approx(values["evasion.robust_accuracy"], abs=0.05)
 
 
+def test_the_lead_that_is_sought_survives_the_way_back() -> None:
+    data, model, weight, bias = victim_of(3)
+    outcome, _ = attacked(CarliniWagner(confidence=0.2), data, local_service(model))
+    logits = outcome.x.reshape(len(data), -1) @ weight.T + bias
+    lead = logits.max(axis=1) - logits[np.arange(len(data)), data.y]
+    moved = (outcome.x != data.x).reshape(len(data), -1).any(axis=1)
+    assert moved.mean() > 0.5
+    assert 0.19 < lead[moved].min() < 0.21
+
+
 def test_bounds_of_pixels_hold() -> None:
     data, model, _, _ = victim_of(4)
     dark = labelled(data.with_x((data.x > 0.5).astype(np.float32)), model)
