@@ -118,24 +118,38 @@ def torchattacks_fab(setting: Setting, net: Counted) -> Floats:
     return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
 
 
+FEWEST_FOR_RATIO = 4
+"""Classes below which the peers' difference-of-logits ratio fails; they get their ensemble without its members."""
+
+
 def art_autoattack(setting: Setting, net: Counted) -> Floats:
-    kind = importlib.import_module("art.attacks.evasion").AutoAttack
-    attack = kind(
-        art_classifier(net, setting),
-        ART_NORMS[setting.norm],
-        eps=setting.epsilon,
-        eps_step=2 * setting.epsilon,
-        batch_size=256,
-    )
+    kind, classifier = importlib.import_module("art.attacks.evasion"), art_classifier(net, setting)
+    norm, sizes = ART_NORMS[setting.norm], {"eps": setting.epsilon, "eps_step": 2 * setting.epsilon}
+    members = None
+    if setting.data.n_classes < FEWEST_FOR_RATIO:
+        ascent = {**sizes, "max_iter": 100, "nb_random_init": 5, "loss_type": "cross_entropy"}
+        search = {"eps": setting.epsilon, "max_iter": 5000, "nb_restarts": 1}
+        members = [
+            kind.AutoProjectedGradientDescent(classifier, norm=norm, batch_size=256, verbose=False, **ascent),
+            kind.SquareAttack(classifier, norm=norm, batch_size=256, verbose=False, **search),
+        ]
+    attack = kind.AutoAttack(classifier, norm, batch_size=256, attacks=members, **sizes)
     return np.asarray(attack.generate(setting.x, setting.data.y))
 
 
 def torchattacks_autoattack(setting: Setting, net: Counted) -> Floats:
     torchattacks = importlib.import_module("torchattacks")
-    norm = TORCHATTACKS_NORMS[setting.norm]
-    attack = torchattacks.AutoAttack(
-        net, norm=norm, eps=setting.epsilon, version="standard", n_classes=setting.data.n_classes, seed=1
-    )
+    classes, shared = setting.data.n_classes, {"norm": TORCHATTACKS_NORMS[setting.norm], "eps": setting.epsilon}
+    if classes < FEWEST_FOR_RATIO:
+        targeted = {"multi_targeted": True, "n_classes": classes}
+        members = [
+            torchattacks.APGD(net, steps=100, seed=1, **shared),
+            torchattacks.FAB(net, steps=100, seed=1, **targeted, **shared),
+            torchattacks.Square(net, n_queries=5000, seed=1, **shared),
+        ]
+        attack = torchattacks.MultiAttack(members)
+    else:
+        attack = torchattacks.AutoAttack(net, version="standard", n_classes=classes, seed=1, **shared)
     return np.asarray(attack(torch.from_numpy(setting.x), torch.from_numpy(setting.data.y)).detach().numpy())
 
 

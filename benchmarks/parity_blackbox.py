@@ -2,23 +2,28 @@
 
     python benchmarks/parity_blackbox.py [DATA_FOLDER] [--only pneumoniamnist,cifar10] [--norms linf,l2]
         [--attacks square,hopskipjump,fab,autoattack] [--peers art,torchattacks] [--records 50] [--queries 1000]
+        [--victims recipe,standard,adversarial] [--cache FOLDER]
 
 Peers are the Adversarial Robustness Toolbox and torchattacks, where they are installed; a peer that is not is left out.
-Robust accuracy is over all records, wrong ones included, at ε; the median distance is over the records that the network
-gets right and that both sides broke. Every query is counted by record in front of the network; of a label-only peer
-that does not stop at the budget, the nearest wrong answer within the budget counts.
+Victims are a network trained by the default recipe, or those of `parity_evasion.py`, at the radii of that file.
+Robust accuracy, with its standard error, is over all records, wrong ones included, at ε; the median distance is over
+the records that the network gets right and that both sides broke. Every query is counted by record in front of the
+network; of a label-only peer that does not stop at the budget, the nearest wrong answer within the budget counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import parity_evasion
 import torch
 from blackbox_peers import PEERS, Counted, Floats, Setting
 from torch import nn
@@ -57,6 +62,15 @@ def victim(name: str, folder: Path) -> tuple[Model, Dataset]:
     return model, held.with_x(np.asarray(held.x, np.float32) / (255 if held.x.dtype == np.uint8 else 1))
 
 
+def hardened(name: str, kind: str, folder: Path, cache: Path) -> tuple[Model, Dataset]:
+    """A victim of `parity_evasion.py`, and records that it did not see in random order."""
+    cache.mkdir(parents=True, exist_ok=True)
+    train, test = parity_evasion.READERS[name](folder)
+    model = parity_evasion.victim(name, kind, train, cache)
+    held = test.take(np.random.default_rng(1).permutation(len(test)))
+    return model, held.with_x(np.asarray(held.x, np.float32) / 255)
+
+
 def ours(attack: Evasion, setting: Setting) -> tuple[Floats, int]:
     service = local_service(setting.model)
     bench = Bench(STREAMS.child("ours"), {Resource.VICTIM: service})
@@ -88,10 +102,11 @@ def report(title: str, setting: Setting, moved: dict[str, tuple[Floats, float, f
     both = ~clean & np.logical_and.reduce(list(wrong.values()))
     for who, (_, queries, seconds) in moved.items():
         robust = 1 - (clean | (wrong[who] & (far[who] <= setting.epsilon * (1 + 1e-5)))).mean()
+        error = (robust * (1 - robust) / len(clean)) ** 0.5
         median = np.median(far[who][both]) if both.any() else np.nan
         print(
-            f"{title:34s} {who:13s} robust {robust:.3f} (clean {1 - clean.mean():.3f})  median {median:.4f}"
-            f"  queries {queries:8.1f}  {seconds:6.1f} s",
+            f"{title:42s} {who:13s} robust {robust:.3f} ± {error:.3f} (clean {1 - clean.mean():.3f})"
+            f"  median {median:.4f}  queries {queries:8.1f}  {seconds:6.1f} s",
             flush=True,
         )
 
@@ -103,17 +118,21 @@ def main() -> None:
     lists = {"only": SETS, "attacks": PEERS, "peers": ("art", "torchattacks"), "norms": ("linf", "l2")}
     for name, allowed in lists.items():
         parser.add_argument(f"--{name}", default=",".join(allowed))
+    parser.add_argument("--victims", default="recipe")
+    parser.add_argument("--cache", type=Path, default=None)
     for name, number in {"records": 50, "queries": 1000}.items():
         parser.add_argument(f"--{name}", default=number, type=int)
     given = parser.parse_args()
-    for name in given.only.split(","):
-        model, held = victim(name, given.folder)
+    torch.set_num_threads(1)
+    cache = given.cache or Path(tempfile.mkdtemp())
+    for name, kind in itertools.product(given.only.split(","), given.victims.split(",")):
+        model, held = victim(name, given.folder) if kind == "recipe" else hardened(name, kind, given.folder, cache)
         net = load(model)
-        for attack in given.attacks.split(","):
-            for norm in given.norms.split(","):
-                radius = given.epsilon or RADII[name][norm]
-                setting = Setting(model, held.take(slice(0, given.records)), norm, radius, given.queries)
-                compare(f"{name} {attack} {norm} {setting.epsilon:.3g}", attack, setting, net, given.peers.split(","))
+        for attack, norm in itertools.product(given.attacks.split(","), given.norms.split(",")):
+            usual = RADII[name][norm] if kind == "recipe" else parity_evasion.EPSILON[name, kind, norm]
+            radius = given.epsilon or usual
+            setting = Setting(model, held.take(slice(0, given.records)), norm, radius, given.queries)
+            compare(f"{name} {kind} {attack} {norm} {radius:.3g}", attack, setting, net, given.peers.split(","))
 
 
 def compare(title: str, attack: str, setting: Setting, net: nn.Module, peers: list[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from threatloop.algorithms.black_box import lead
 from threatloop.algorithms.fab import Fab
 from threatloop.algorithms.hopskipjump import HopSkipJump, Setting
 from threatloop.algorithms.square import Ball, Square, share_at
@@ -175,3 +176,11 @@ def test_patches_lie_inside_the_record_and_take_their_share(patches: Patches) ->
             assert np.abs(patches.tiles(5, rng)).sum(axis=1).min() > 0
             if isinstance(patches, ColumnPatches):
                 assert set(flat.ravel().tolist()) <= set(patches.free)
+
+
+def test_a_tie_is_broken_only_where_the_answer_is_another_class() -> None:
+    """Services round their scores, and answer with the first of the likeliest classes."""
+    scores = np.log(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.4, 0.0], [0.4, 0.6, 0.0]], np.float32) + 1e-9)
+    margins = lead(scores, torch.tensor([0, 1, 0, 0]))
+    assert (margins < 0).tolist() == [False, True, False, True]
+    assert margins[:2].abs().max() < 1e-30

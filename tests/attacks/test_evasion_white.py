@@ -21,7 +21,7 @@ from threatloop.attacks.data_to_data.pgd import PGD
 from threatloop.core.assets import Architecture, Dataset, Evidence, Model
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.errors import NotAssessable
-from threatloop.core.metric import Case, Graded
+from threatloop.core.metric import ONE_ANSWER, Case, Graded
 from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
@@ -174,6 +174,16 @@ def test_carlini_wagner_finds_the_nearest_example(classes: int) -> None:
     assert at == pytest.approx(values["evasion.robust_accuracy"], abs=0.05)
 
 
+def test_the_lead_that_is_sought_survives_the_way_back() -> None:
+    data, model, weight, bias = victim_of(3)
+    outcome, _ = attacked(CarliniWagner(confidence=0.2), data, local_service(model))
+    logits = outcome.x.reshape(len(data), -1) @ weight.T + bias
+    lead = logits.max(axis=1) - logits[np.arange(len(data)), data.y]
+    moved = (outcome.x != data.x).reshape(len(data), -1).any(axis=1)
+    assert moved.mean() > 0.5
+    assert 0.19 < lead[moved].min() < 0.21
+
+
 def test_bounds_of_pixels_hold() -> None:
     data, model, _, _ = victim_of(4)
     dark = labelled(data.with_x((data.x > 0.5).astype(np.float32)), model)
@@ -283,9 +293,33 @@ def test_a_constant_victim_cannot_be_fooled(attack: Evasion) -> None:
     assert progress.notes["gradient_nonzero"] == 0.0
     values, found = graded(attack, data, outcome, model)
     assert values["evasion"] == 0.5
-    assert values["evasion.success_on_correct"] == 0.0
+    assert values["evasion.success_on_correct"] is None
+    assert ONE_ANSWER in {reading.undefined for reading in found.readings}
     assert values["evasion.median_distance"] is None
     assert found.gallery == {}
+
+
+def test_one_answer_to_the_attacked_records_alone_excuses_nothing() -> None:
+    data, model, _, _ = victim_of(4)
+    same = np.flatnonzero(data.y == 0)[:3]
+    data = data.take(np.concatenate([same, np.setdiff1d(np.arange(len(data)), same)]))
+    values, found = graded(PGD(records=3), data, data, model)
+    assert values["evasion.success_on_correct"] == 0.0
+    assert ONE_ANSWER not in {reading.undefined for reading in found.readings}
+
+
+def test_far_targets_do_not_hide_that_the_loss_fell() -> None:
+    """One class leads far behind all others: the way towards it must not be what the note tells."""
+    data = images(40, 4)
+    weight = np.zeros((4, 16), np.float32)
+    weight[0], weight[3] = 1, -1
+    bias = np.array([0, 7.5, 7.4, -30], np.float32)
+    labels = (data.x.reshape(40, -1) @ weight.T + bias).argmax(axis=1)
+    data = data.with_y(labels).take(np.flatnonzero(labels == 0))
+    _, progress = attacked(
+        TargetedAutoPGD(epsilon=0.003, steps=5), data, local_service(linear(data.schema, weight, bias))
+    )
+    assert progress.notes["loss_last"] < progress.notes["loss_first"]
 
 
 @pytest.mark.parametrize("attack", [PGD(steps=40), AutoPGD(steps=40), TargetedAutoPGD(steps=40), CarliniWagner()])

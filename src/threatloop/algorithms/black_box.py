@@ -77,7 +77,7 @@ class Points:
         return torch.from_numpy(self._trial.victim.labels(stored)) != self.y[places]
 
     def margins(self, points: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """log p of the label minus the largest other, (m,). Charges m queries."""
+        """`lead` of the label, (m,). Charges m queries."""
         stored = self._trial.stored(self.valid(points, places).numpy())
         return lead(self._trial.victim.log_probs(stored), self.y[places])
 
@@ -96,9 +96,14 @@ class Points:
 
 
 def lead(log_probs: npt.NDArray[np.float32], y: torch.Tensor) -> torch.Tensor:
-    """log p of the label minus the largest other, (m,)."""
+    """log p of the label minus the largest other, (m,); below 0 exactly where the answer is another class.
+
+    Rounded scores tie, and then the first of the likeliest classes is the answer: a tie that is lost is just below 0.
+    """
     answers, own = torch.from_numpy(log_probs), y[:, None]
-    return answers.gather(1, own)[:, 0] - answers.scatter(1, own, -torch.inf).amax(dim=1)
+    margins = answers.gather(1, own)[:, 0] - answers.scatter(1, own, -torch.inf).amax(dim=1)
+    lost = torch.from_numpy(log_probs.argmax(axis=1)) != y
+    return torch.where(lost, margins.clamp(max=-torch.finfo(margins.dtype).tiny), margins.clamp(min=0))
 
 
 def other_starts(
@@ -147,6 +152,6 @@ def search(
     # Records with the same budget go together: all, but for the one at which the victim's limit falls.
     for size in sorted(set(budget.tolist()) - {0}, reverse=True):
         found.run((budget == size).nonzero()[:, 0], size, first_share)
-    broken = (found.margins <= 0).nonzero()[:, 0]
+    broken = (found.margins < 0).nonzero()[:, 0]
     points.offer(found.best[broken], broken)
     return found.margins

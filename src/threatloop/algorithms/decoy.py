@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from threatloop.algorithms.diffusion import DENSE_PIXELS, Diffuse, train_diffusion
 from threatloop.algorithms.geometry import CropRescale, Gain, Rotate, Shift
 from threatloop.algorithms.regeneration import Denoiser, DenoiserRecipe, train_denoiser
 from threatloop.algorithms.removal import (
@@ -137,6 +138,18 @@ def default_pipelines(denoiser: Denoiser, erase: EraseBand | None = None) -> tup
     return tuple(Pipeline(steps) for steps in [*((s,) for s in [*singles, *regenerations]), *pairs])
 
 
+DIFFUSION_STEPS = 200
+"""Of training, a seventh of what `Regeneration` takes: half a second is all that it costs."""
+
+
+def _redrawing(known: Images, rng: np.random.Generator) -> tuple[Pipeline, ...]:
+    """Regeneration by diffusion where images are small enough for a dense net; larger ones would cost minutes."""
+    if known[0].size > DENSE_PIXELS:
+        return ()
+    model = train_diffusion(known, rng, DIFFUSION_STEPS)
+    return tuple(Pipeline((Diffuse(time, model),)) for time in (0.08, 0.12, 0.16, 0.2))
+
+
 MORE_PIPELINES = tuple(
     Pipeline(steps)
     for steps in [
@@ -187,7 +200,7 @@ def choose_on_decoy(
     if pipelines is None:
         erase = fit_erase_band(known, reference)
         pipelines = default_pipelines(train_denoiser(known, rng, recipe, mark=views), erase)
-        pipelines += () if views is None else MORE_PIPELINES
+        pipelines += _redrawing(known, rng) + (() if views is None else MORE_PIPELINES)
     bench = _DecoyBench(carriers, scheme, float(np.sqrt(set_size / len(carriers))))
     decoys = bench.decoys(budget.screening_keys, rng)
     screening = tuple(bench.run(pipeline, decoys, rng) for pipeline in pipelines)

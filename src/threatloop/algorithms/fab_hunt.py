@@ -56,7 +56,3 @@ class FabHunt:
     def examples(self) -> torch.Tensor:
         """The nearest adversarial examples, (m, *shape); the records where none was found."""
         return self._points.valid(self._fab.best.points, torch.arange(len(self._places)))
-
-    def within(self) -> torch.Tensor:
-        """Whether each record has an example within ε, bool (m,)."""
-        return self._fab.best.distance <= self._hunt.trial.radius

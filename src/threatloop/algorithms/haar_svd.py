@@ -36,7 +36,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 BLUE, BLUE_BACK = 0.492, np.array([0.0, -0.394, 2.032])
 """U of the package's colour space is 0.492 (B − Y); what one level of U adds to R, G, B."""
 FEWEST_BLOCKS = 4
-"""Fewer independent quantisers, and what all images share decides whether they look marked."""
+"""A choice, not a limit of the test, which is exact over keys even for one block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +79,14 @@ def keyed_lattice(key: bytes, shape: tuple[int, int, int], psnr_db: float) -> tu
     """The lattice of a key for images (C, H, W), and the payload bit that each block carries.
 
     Raises:
-        NotAssessable: too few blocks for the evidence to depend on the key.
+        NotAssessable: fewer blocks than `FEWEST_BLOCKS`.
     """
     down, across = blocks_of(*shape[1:])
     count = down * across
     if count < FEWEST_BLOCKS:
         raise NotAssessable(
             f"dwt_dct_svd marks blocks of {CELL}×{CELL} pixels: {shape[1]}×{shape[2]} images have {count}, "
-            f"and a sound test over keys needs {FEWEST_BLOCKS}; use spread_spectrum"
+            f"and {FEWEST_BLOCKS} are asked for; use spread_spectrum"
         )
     digest = hashlib.shake_256(len(key).to_bytes(8, "big") + key + b"dwt_dct_svd").digest(8 * count + PAYLOAD_BITS)
     numbers = np.frombuffer(digest[: 8 * count], "<u4").astype(np.float64).reshape(2, count)

@@ -49,14 +49,16 @@ class Penalty:
         self.constant = torch.where(self.high.isfinite(), between, self.constant * 10)
 
     def pull_back(self) -> None:
-        """Bisect between every record and its example."""
+        """Bisect between every record and its example, as far as the lead that is sought stays."""
         best = torch.from_numpy(self.hunt.trial.best[self.hunt.rows[self.places.numpy()]])
         near, far = torch.zeros(len(self.places)), torch.ones(len(self.places))
         for _ in range(BISECTIONS):
             share = (near + far) / 2
             points = self.ball.origin + (best - self.ball.origin) * _wide(share, best)
             x = self.ball.harden(points)
-            wrong = self.hunt.catch(self.places, x, self.hunt.ask(x))
+            logits = self.hunt.ask(x)
+            wrong = surely_wrong(logits, self.labels) & (self._hinge(logits, self.labels) <= 0)
+            self._keep(wrong, x)
             far, near = torch.where(wrong, share, far), torch.where(wrong, near, share)
 
     def _descend(self, steps: int, learning_rate: float) -> torch.Tensor:

@@ -12,7 +12,7 @@ from threatloop.modality.patches import Patches
 from threatloop.modality.space import Norm
 
 Margin = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Points (m, d) and their records (m,) to the margin (m,): log p of the label minus the best other; ≤ 0 is broken."""
+"""Points (m, d) and their records (m,) to the margin (m,): log p of the label minus the best other; < 0 is broken."""
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Iterations, of 10,000, after which the patch's share of the record is halved."""
 
@@ -74,7 +74,7 @@ class Square:
         self._accept(rows, self._start(rows))
         for step in range(1, queries):
             keep()
-            rows = rows[self.margins[rows] > 0]
+            rows = rows[self.margins[rows] >= 0]
             if not len(rows):
                 return
             share = share_at(step - 1, queries, first_share)

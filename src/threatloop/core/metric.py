@@ -16,6 +16,8 @@ from threatloop.core.defence import Protection
 from threatloop.core.seeds import Streams
 
 A = TypeVar("A", Dataset, Model, Evidence)
+ONE_ANSWER = "the victim gives one class to everything that it is asked, so nothing can fool it"
+"""Why a figure of an attack that must change answers is undefined; that the attack wins is then not checked."""
 
 
 @dataclass(frozen=True)

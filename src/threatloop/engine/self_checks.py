@@ -9,6 +9,7 @@ import numpy as np
 from threatloop.core.access import Capability
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import ATTACK, UNBOUNDED, Measurement, Notice
+from threatloop.core.metric import ONE_ANSWER
 from threatloop.engine.arms import Figure
 from threatloop.engine.products import Product
 from threatloop.numerics.intervals import Interval, mean_t
@@ -53,8 +54,10 @@ def self_checks(target: str, figure: Figure, product: Product, checks: Sequence[
 
 
 def _unbounded(target: str, figure: Figure, product: Product) -> Notice:
-    """With an unlimited budget the attack must win on nearly every record."""
+    """With an unlimited budget the attack must win on nearly every record, of a victim that can be fooled at all."""
     reading = product.value.readings[0]
+    if any(one.undefined == ONE_ANSWER for one in product.value.readings):
+        return _check(target, figure, "wins without a bound", f"not computed, because {ONE_ANSWER}", None)
     why = reading.undefined or f"{reading.metric} {reading.value:.3f} on {reading.n} records, must be 1"
     return _check(target, figure, "wins without a bound", why, (reading.value or 0.0) >= WINS)
 
@@ -128,6 +131,6 @@ def _worse(values: Mapping[tuple[str, str], Mapping[int, float]], white: str, bl
     return f"{black} without gradients does better by {gaps.mean():.3f} over {len(gaps)} seeds"
 
 
-def _check(target: str, figure: Figure, what: str, why: str, passed: bool) -> Notice:
+def _check(target: str, figure: Figure, what: str, why: str, passed: bool | None) -> Notice:
     name = f"{figure.attack}: {what}"
     return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=name, why=why, passed=passed)

@@ -13,7 +13,7 @@ from threatloop.algorithms.evasion import Evasion
 from threatloop.algorithms.grading import predicted, rate
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.errors import NotAssessable
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.core.metric import ONE_ANSWER, Case, Graded, Metric, MetricInfo, Reading
 from threatloop.modality.space import SLACK, Space
 from threatloop.numerics.figures import Interval
 from threatloop.numerics.medians import median_interval
@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 GALLERY = 40
 POINTS = 101
 """Radii on the curve of robust accuracy."""
+MOST_ASKED = 1000
+"""More records of the source that tell a victim with one answer from one that an attack failed to fool."""
 
 
 class EvasionSuccess(Metric):
@@ -34,7 +36,8 @@ class EvasionSuccess(Metric):
     Readings:
         ``evasion``: the share.
         ``evasion.robust_accuracy``: 1 minus the share.
-        ``evasion.success_on_correct``: the share of those that the victim gets right as they are.
+        ``evasion.success_on_correct``: the share of those that the victim gets right as they are; undefined where it
+            gives one class to everything, before and after.
         ``evasion.median_distance``: median distance of the valid examples that fool the victim, in units of ε, of
             records that it gets right as they are; with its distribution-free interval.
         ``evasion.valid``: share of the changed records that are valid, within ε or not.
@@ -66,7 +69,7 @@ class EvasionSuccess(Metric):
         readings = (
             rate("evasion", wrong, "no record was attacked"),
             rate("evasion.robust_accuracy", ~wrong, "no record was attacked"),
-            rate("evasion.success_on_correct", wrong[~judged.clean], "the victim gets no attacked record right"),
+            _on_correct(wrong[~judged.clean], judged.constant),
             judged.median(),
             rate("evasion.valid", judged.valid[judged.distance > 0], "no record was changed"),
         )
@@ -78,13 +81,17 @@ class EvasionSuccess(Metric):
 
 @dataclass(frozen=True)
 class _Judged:
-    """What the judge found per attacked record: errors before and after, validity, distance in units of ε."""
+    """What the judge found per attacked record: errors before and after, validity, distance in units of ε.
+
+    ``constant``: the victim answered one class to all of them, before and after, and to other records of the source.
+    """
 
     space: Space
     clean: Hits
     fooled: Hits
     valid: Hits
     distance: Floats
+    constant: bool
 
     def wrong_within(self, radius: float) -> Hits:
         """Records that the victim gets wrong within this radius."""
@@ -120,13 +127,26 @@ def _judge(attack: Evasion, case: Case) -> _Judged:
     before, after = (data.take(slice(0, n)) for data in (source, outcome))
     space, kind = attack.space(source), modality.of(source.schema)
     origin, moved = (np.asarray(kind.encode(np.asarray(data.x), data.schema)) for data in (before, after))
+    answers = [predicted(victim, data, case) for data in (before, after)]
+    constant = len(np.unique(answers)) == 1
+    if constant and len(source) > n:
+        others = predicted(victim, source.take(slice(n, n + MOST_ASKED)), case)
+        constant = bool((others == answers[0][0]).all())
     return _Judged(
         space,
-        predicted(victim, before, case) != before.y,
-        predicted(victim, after, case) != before.y,
+        answers[0] != before.y,
+        answers[1] != before.y,
         space.valid(moved, origin),
         space.distance(moved, origin, attack.norm),
+        constant,
     )
+
+
+def _on_correct(wrong: Hits, constant: bool) -> Reading:
+    name = "evasion.success_on_correct"
+    if constant:
+        return Reading(name, None, 0, undefined=ONE_ANSWER)
+    return rate(name, wrong, "the victim gets no attacked record right")
 
 
 def _gallery(judged: _Judged, case: Case) -> dict[str, npt.NDArray[np.float32]]:

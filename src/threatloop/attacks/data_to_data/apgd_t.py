@@ -26,7 +26,7 @@ class TargetedAutoPGD(GradientEvasion):
 
     Returns what `Evasion` says. Asks at most (``steps`` + 1) × ``restarts`` × min(``targets``, classes − 1) + 1
     questions per record. Notes ``gradient_nonzero`` (share of the records), ``loss_first`` and ``loss_last`` (mean
-    margin of the true class).
+    margin of the true class; the last of the target that got furthest).
 
     Attributes:
         steps: towards each target, ≥ 1.
@@ -76,11 +76,13 @@ class TargetedAutoPGD(GradientEvasion):
         classes = hunt.first_logits.shape[1]
         hunt.progress.note("dlr_replaced", float(classes < 4))
         targets = targets_by_likelihood(hunt.first_logits, hunt.labels, self.target_classes)
-        margins = torch.zeros(len(hunt.labels))
+        margins = torch.full((len(hunt.labels),), -torch.inf)
         for column in list(range(targets.shape[1])) * self.restarts:
             places = right[torch.isin(right, hunt.standing())]
             if not len(places):
                 break
             start = hunt.ball.take(places).start(generator)
-            margins[places] = auto_pgd(hunt, places, self.steps, Targeted(targets[places, column]), start)[1]
+            last = auto_pgd(hunt, places, self.steps, Targeted(targets[places, column]), start)[1]
+            # The way to an unlikely class may end where the true one leads by more than at the start.
+            margins[places] = torch.maximum(margins[places], last)
         hunt.end(margins[right])

@@ -25,8 +25,8 @@ class Collusion(DecoyTuned):
     pattern that every image carries; in DCT coordinates each coefficient is shrunk by its own standard error, so that
     the difference of two samples is not taken for a mark. How many times it is subtracted is chosen on decoys: a
     detector over hundreds of images sees what shrinkage leaves. Works on schemes whose pattern is the same in every
-    image; where it changes with the image, as in spread_spectrum, or is no addition, as in dwt_dct_svd, little is found
-    and little is changed.
+    image. Where it changes with the image, as in spread_spectrum, little is found and little is changed;
+    dwt_dct_svd is no addition, yet what its blocks have in common is weakened too (z 9.2 to 6.4 in one measurement).
 
     Returns the images as uint8, same shape, labels and ids. Notes: ``pattern_rms`` (of the pattern found, in grey
     levels of 0-255), ``decoy_z_before``, ``decoy_z_after``, ``decoy_psnr``, ``decoy_removed``.

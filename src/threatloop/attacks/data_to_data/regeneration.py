@@ -21,11 +21,9 @@ class Regeneration(DecoyTuned):
     """Draw marked images anew with a model of clean ones.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its
-    parameters, but neither the key nor the owner's detector.
-    He
-    adds noise and removes it again, by a denoising autoencoder or a small diffusion model trained on half of his
-    images. The least distorting strength that blinds his own detector on decoys of his own is used; where none does,
-    the strongest (note ``decoy_removed`` 0).
+    parameters, but neither the key nor the owner's detector. He adds noise and removes it again, by a denoising
+    autoencoder or a small diffusion model trained on half of his images. The least distorting strength that blinds his
+    own detector on decoys of his own is used; where none does, the strongest (note ``decoy_removed`` 0).
 
     Returns the images as uint8, same shape, labels and ids. Notes: ``decoy_z_before``, ``decoy_z_after``,
     ``decoy_psnr`` (dB against the marked images), ``decoy_removed``.

@@ -67,7 +67,7 @@ class SquareAttack(Evasion):
 
         everyone = np.arange(len(trial.origin))
         margins = lead(trial.victim.log_probs(trial.stored(trial.origin)), torch.from_numpy(trial.y))
-        wrong = (margins <= 0).numpy()
+        wrong = (margins < 0).numpy()
         if wrong.any():
             trial.offer(everyone[wrong], trial.origin[wrong])
         bench.progress.keep(trial.result())

@@ -22,9 +22,10 @@ class WatermarkRemoval(DecoyTuned):
     Threat model: the attacker holds the marked images and clean images of the same kind with marks of his own making.
     He knows the marking scheme but not the owner's key, and never sees an answer of the owner's detector. He embeds
     decoy marks under his own keys, tries quantisation, compression, blur, noise, median filters, erasure of the mark's
-    band, regeneration by a denoising autoencoder and combinations of them (against other schemes than spread
-    spectrum also changes of scale and small moves), and uses on the stolen images the pipeline
-    that distorts least among those that blind his own detector.
+    band, regeneration by a denoising autoencoder and combinations of them (on images of at most 256 numbers also
+    regeneration by a briefly trained diffusion model, against other schemes than spread spectrum also changes of scale
+    and small moves), and uses on the stolen images the pipeline that distorts least among those that blind his own
+    detector. Not the last word: ``regeneration`` trains its model longer, and ``detector_removal`` asks the detector.
 
     Returns the images as uint8, same labels and ids. Notes: ``decoy_z_before``, ``decoy_z_after``, ``decoy_psnr`` (dB),
     ``decoy_removed`` (0 or 1), and the regenerator's loss.

@@ -23,7 +23,8 @@ class DwtDctSvd(Marker):
         psnr_db: distortion bound per image after 8-bit rounding, in dB.
 
     Raises:
-        NotAssessable: fewer than four blocks, which is below 16×16 pixels or so.
+        NotAssessable: fewer than four blocks, which is below 16×16 pixels or so. A choice: the test over keys is exact
+            for one block too.
 
     Liu & Tan 2002, IEEE Trans. Multimedia 4(1); Chen & Wornell 2001, IEEE Trans. Inf. Theory 47(4), for the dither.
     """
