@@ -9,7 +9,7 @@ import numpy as np
 from threatloop.core.access import Capability
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import ATTACK, UNBOUNDED, Measurement, Notice
-from threatloop.engine.arms import Figure
+from threatloop.engine.figures import Figure
 from threatloop.engine.products import Product
 from threatloop.numerics.intervals import Interval, mean_t
 from threatloop.scenario.build import Scenario
