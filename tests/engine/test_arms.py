@@ -256,3 +256,14 @@ def test_behind_an_owned_clone_the_victim_itself_stays_behind_its_access(store: 
 def tiny_step(name: str) -> dict[str, Any]:
     written = tiny.small(name)
     return {"name": written.pop("name"), "parameters": written}
+
+
+@pytest.mark.parametrize(("probe", "holds"), [("rmia", True), ("lira", False)])
+def test_candidates_that_the_attacker_holds_himself_are_not_graded(probe: str, holds: bool, tmp_path: Path) -> None:
+    finished = tiny.run(tiny.spec(scenarios={"one": {"attack": tiny.small(probe)}}), tmp_path)
+    assert finished.record.errors == ()
+    plan = tiny.plan(tiny.spec(scenarios={"one": {"attack": tiny.small(probe)}}), tmp_path / "store")
+    assert {"pool" in plan.tasks[figure.grade.key].inputs for _, figure in plan.figures} == {holds}
+    rows = [row for row in pq.read_table(finished.out / "records.parquet").to_pylist() if row["name"] == "member"]
+    members = sum(row["value"] for row in rows)
+    assert 0 < len(rows) - members <= (0.7 if holds else 1.1) * members

@@ -62,6 +62,9 @@ def figure(
         found["skewed"] = tasks.skewed(meant)
     if poisoned and "members" in found:
         found["touched"] = tasks.role("contribution")
+    if Resource.QUERY_POOL in meant.info.resources and "candidates" in found:
+        # No member is in the pool, and the attacker knows it: what he holds himself tells nothing about membership.
+        found["pool"] = tasks.role("pool")
     for step in (meant, *upstream):
         if step.info.targets:
             found["targets"] = tasks.targets(step)
