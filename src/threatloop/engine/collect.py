@@ -129,7 +129,7 @@ def _add_rows(
                 undefined=reading.undefined,
                 queries=int(facts.get("queries", 0)),
                 stop_reason=str(facts.get("stop_reason", "finished")),
-                seconds=float(facts.get("seconds", 0.0)),
+                seconds=float(facts.get("attack_seconds", 0.0)),
                 gate=str(facts.get("gate", "")),
                 dataset=figure.source.key,
                 model=figure.victim.key if figure.victim else "",

@@ -13,7 +13,7 @@ from threatloop.engine.operations.protect import OWNER, owner_key, protection_of
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 
-COPIED_FACTS = ("queries", "stop_reason", "notes", "seconds")
+COPIED_FACTS = ("queries", "stop_reason", "notes")
 
 
 def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
@@ -33,6 +33,8 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     # What an attack on training data did is known of the data that it crafted, not of the model trained on it.
     of_attack = inputs.get("crafted", inputs["outcome"]).facts
     facts = {name: of_attack[name] for name in COPIED_FACTS if name in of_attack}
+    # Under another name: ``seconds`` will be what this grading takes.
+    facts["attack_seconds"] = of_attack.get("seconds", 0.0)
     return Product(graded, {**facts, **_victim_facts(inputs)})
 
 
