@@ -18,6 +18,8 @@ from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.endpoint import Endpoint
 from threatloop.core.errors import BudgetExhausted, InputError, Problems
 from threatloop.core.schema import ImageSchema
+from threatloop.engine.products import decode
+from threatloop.engine.storage.store import Store
 from threatloop.models.answers import Answers
 from threatloop.models.build import build, load
 from threatloop.models.network import dump
@@ -193,6 +195,26 @@ def test_a_whole_audit_of_an_endpoint(server: Server, tmp_path: Path) -> None:
     asked = server.requests
     tiny.run(spec, tmp_path)
     assert server.requests == asked
+
+
+def test_another_cap_is_heeded_and_another_spelling_counts_on(server: Server, tmp_path: Path) -> None:
+    members = tmp_path / "members.npy"
+    np.save(members, np.arange(0, 1200, 2))
+
+    def served(cap: int) -> Endpoint:
+        written = {**endpoint(server).model_dump(mode="json"), "request_cap": cap}
+        target = {**tiny.DIGITS, "endpoint": written, "members": str(members)}
+        plan = tiny.plan(tiny.spec({"digits": target}, {"theft": {"attack": tiny.THEFT}}), tmp_path / "store")
+        (task,) = (one for one in plan.tasks.values() if one.operation == "endpoint")
+        model = decode(Store(str(tmp_path / "store")).get(task.key)).value
+        return Endpoint.model_validate(model.architecture.parameters)
+
+    first, second = served(50), served(5)
+    assert (first.request_cap, second.request_cap) == (50, 5)
+    before = Answers(first).sent
+    assert before > 0
+    Answers(first.model_copy(update={"input": "other", "mean": (0.5,)})).charge()
+    assert Answers(second).sent == before + 1
 
 
 def test_what_an_endpoint_cannot_grant_is_a_mistake_in_the_spec(server: Server, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, Catalogue
 from threatloop.core.defence import IngestGate, Protection
 from threatloop.core.digests import digest_file
-from threatloop.core.endpoint import TERMS, Endpoint
+from threatloop.core.endpoint import Endpoint
 from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
 from threatloop.engine.facts import TargetFacts
@@ -137,11 +137,13 @@ class SeedTasks:
         )
 
     def _endpoint(self, endpoint: Endpoint) -> Ref:
-        """The model that the user's endpoint serves; how often it may be asked is no part of the key."""
-        config = {"endpoint": endpoint.model_dump(mode="json", exclude=set(TERMS))}
-        local = {"endpoint": endpoint.model_dump(mode="json")}
+        """The model that the user's endpoint serves, on these terms: with another cap, attacks end elsewhere.
+
+        What it answered before is not asked again, since answers are kept beside the store.
+        """
+        config = {"endpoint": endpoint.model_dump(mode="json")}
         streams = Streams(self.audit.spec.seed, ("given",))
-        return self._add("endpoint", config, {"data": Ref(self.facts.load.key)}, streams, "reach endpoint", local=local)
+        return self._add("endpoint", config, {"data": Ref(self.facts.load.key)}, streams, "reach endpoint")
 
     def fit(self, data: Ref, role: str, records: int) -> Ref:
         """A model that the engine trains for its own use."""

@@ -72,7 +72,7 @@ def endpoint(task: Task, inputs: Mapping[str, Product]) -> Product:
     from threatloop.models.remote import RemoteResponder, remote_model
 
     loaded: Loaded = inputs["data"].value
-    asked = Endpoint.model_validate(task.local["endpoint"])
+    asked = Endpoint.model_validate(task.config["endpoint"])
     return Product(RemoteResponder(remote_model(asked, loaded.data.schema)).named())
 
 
