@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import threatloop
+from threatloop.cli.reference import page, prose
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
@@ -78,6 +79,29 @@ SPECS = {f"README-{i}": text for i, text in enumerate(blocks(README, "yaml"))} |
 def test_every_spec_that_is_shown_builds(name: str) -> None:
     audit = build(parse_spec(SPECS[name], name), ROOT, allow_code=True)
     assert len(audit.scenarios) == len(audit.spec.scenarios) >= 1
+
+
+def test_the_reference_of_attacks_is_current() -> None:
+    shown = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    assert shown == page(), "docs/attacks.md is old: run threatloop catalogue --markdown > docs/attacks.md"
+
+
+def test_links_inside_the_reference_lead_to_headings() -> None:
+    shown = page()
+    headings = [line.lstrip("# ") for line in shown.splitlines() if line.startswith("#### ")]
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(#([^)]+)\)", shown)
+    assert len(links) == len(set(links)) == len(ATTACKS.names())
+    assert set(links) <= anchors
+
+
+def test_docstrings_become_markdown() -> None:
+    text = "Does it.\n\nThreat model: he knows ``x``.\n\nAttributes:\n"
+    text += "    a, b: two\n        lines.\n    c: one.\nPaper: A 2020."
+    assert prose(text).splitlines() == [
+        *("Does it.", "", "**Threat model:** he knows `x`.", "", "**Parameters**", ""),
+        *("- `a`, `b`: two", "  lines.", "- `c`: one.", "", "**Paper:** A 2020."),
+    ]
 
 
 def test_readme_python_names_what_exists() -> None:

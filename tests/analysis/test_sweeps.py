@@ -11,6 +11,7 @@ import tiny
 from threatloop.analysis.summary import summarise
 from threatloop.core.errors import Problems
 from threatloop.report.build import build
+from threatloop.report.plots import sweep_plots
 from threatloop.runs.folder import read_run_folder
 
 SWEPT = {"theft": {"attack": tiny.THEFT, "sweep": [20, 80]}}
@@ -52,6 +53,22 @@ def test_the_report_draws_it_and_the_json_holds_it(folder: Path) -> None:
     assert "against queries" in html
     written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [point["at"] for point in written["sweeps"][0]["series"]["attack"]] == [20, 40, 80]
+
+
+def test_a_baseline_without_that_budget_is_drawn_at_all_of_them(tmp_path: Path) -> None:
+    attack = {"name": "fgsm", "records": 16, "epsilon": 0.1}
+    written = tiny.spec(scenarios={"evasion": {"attack": attack, "sweep": [0.05, 0.5]}}, seeds=2)
+    assert tiny.run(written, tmp_path).record.errors == ()
+    read = read_run_folder(tmp_path / "out")
+    (sweep,) = summarise(read.record, read.rows).sweeps
+    assert [point.at for point in sweep.series["attack"]] == [0.05, 0.1, 0.5]
+    assert [point.at for point in sweep.series["baseline"]] == [0.05, 0.1, 0.5]
+    (mean,) = {point.value.mean for point in sweep.series["baseline"]}
+    clean = [r["value"] for r in tiny.table(tmp_path / "out") if (r["arm"], r["metric"]) == ("baseline", "evasion")]
+    assert mean == pytest.approx(sum(clean) / 2)
+    (plot,) = sweep_plots([sweep], {"evasion": "rate"})
+    assert [len(line.dots) for line in plot.lines] == [3, 3]
+    assert plot.x_ticks[0].label == "0"
 
 
 def test_what_cannot_be_varied_is_refused_in_one_line(tmp_path: Path) -> None:

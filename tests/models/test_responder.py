@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from threatloop.core.access import BLACK_BOX, Capability
 from threatloop.core.assets import Architecture, Model
 from threatloop.core.errors import AccessError, BudgetExhausted, InputError
-from threatloop.core.schema import ImageSchema
+from threatloop.core.schema import Column, ImageSchema, TabularSchema
 from threatloop.models.build import build, load
 from threatloop.models.device import bfloat16_is_fast, resolve
 from threatloop.models.network import dump
@@ -45,6 +46,23 @@ def test_a_memory_map_is_answered_batch_by_batch(model: Model, tmp_path: Path) -
     np.save(tmp_path / "x.npy", records(50))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     np.testing.assert_array_equal(LocalResponder(model).log_probs(mapped), LocalResponder(model).log_probs(records(50)))
+
+
+def test_read_only_records_are_answered_without_a_warning() -> None:
+    schema = TabularSchema(classes=("0", "1"), columns=tuple(Column(name=n) for n in "ab"))
+    architecture = Architecture(name="mlp")
+    table = dump(build(architecture, schema, torch.Generator().manual_seed(0)), architecture, schema)
+    rows = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    expected = LocalResponder(table).log_probs(rows.copy())
+    rows.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = LocalResponder(table).log_probs(rows)
+    finally:
+        torch.set_warn_always(False)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_batches_shrink_with_the_record() -> None:

@@ -68,7 +68,24 @@ def _series(index: Index, cell: Cell, about: Mapping[str, Any], streams: Streams
         found = estimate(by_seed(rows), index.note(cell.metric).unit, streams, label, trials_of(rows))
         if found.n:
             points.setdefault(name, {})[at] = found
+    swept, usual = points.get(ATTACKER, {}), points.get(WITHOUT_ATTACK, {})
+    if len(swept) > len(usual) and (constant := _constant(index, cell, about, streams)):
+        points[WITHOUT_ATTACK] = dict.fromkeys(swept, constant) | usual
     return {name: tuple(Point(at, one[at]) for at in sorted(one)) for name, one in points.items()}
+
+
+def _constant(index: Index, cell: Cell, about: Mapping[str, Any], streams: Streams) -> Estimate | None:
+    """A baseline that has no such budget, as that of an evasion, is the same at all of them; None where it has one."""
+    here = [other for other in index.cells if (other.target, other.scenario) == (cell.target, cell.scenario)]
+    if any(other.arm.startswith(SWEEP_BASELINE) for other in here):
+        return None
+    for arm in (BASELINE, f"{WITHOUT}{about['step']}"):
+        rows = index.cells.get(Cell(cell.target, cell.scenario, cell.lap, cell.step, cell.metric, arm))
+        if rows:
+            label = f"sweep {cell.label} {arm}"
+            found = estimate(by_seed(rows), index.note(cell.metric).unit, streams, label, trials_of(rows))
+            return found if found.n else None
+    return None
 
 
 def _arms(index: Index, cell: Cell, about: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from threatloop.cli.console import console
+from threatloop.cli.notices import tell
 from threatloop.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from threatloop.api import Result
     from threatloop.core.measurement import RunRecord
 
-MOST_LINES = 12
 EXIT_OK, EXIT_ERRORS, EXIT_CROSSED = 0, 1, 3
 
 
@@ -81,11 +81,9 @@ def _tell(result: Result) -> None:
     from threatloop.cli.results import results_table
 
     out.print(results_table(record, result.summary))
-    for name, notices in (("errors", record.errors), ("not assessed", record.not_assessed)):
-        for notice in notices[:MOST_LINES]:
-            out.print(f"[bold]{name}[/]: " + escape(f"{notice.target} {notice.what}: {notice.why}"))
-        if len(notices) > MOST_LINES:
-            out.print(f"… and {len(notices) - MOST_LINES} more {name}; the report lists them all")
+    titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
+    tell(out, "errors", record.errors, titles)
+    tell(out, "not assessed", record.not_assessed, titles)
     failed = [check for check in record.self_checks if check.passed is False]
     for check in failed:
         where = f"{check.target} {check.what}" + ("" if check.seed is None else f" failed in seed {check.seed}")

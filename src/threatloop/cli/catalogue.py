@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.markup import escape
-from rich.padding import Padding
-from rich.text import Text
 
-from threatloop.cli.console import console
+from threatloop.cli.console import WIDTH, console
 from threatloop.core.attack import AttackInfo
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, enable_plugins, nearest
 from threatloop.core.errors import InputError
@@ -56,6 +55,7 @@ def attacks() -> Rows:
                 "paper": info.paper,
                 "atlas": list(info.atlas),
                 "baseline": info.baseline,
+                "undoes": list(info.undoes),
             }
         )
     order = ["D→D", "D→M", "M→D", "M→M"]
@@ -108,8 +108,9 @@ def data() -> Rows:
 ACCESS = ("no access to a model", "labels", "scores", "logprobs", "text", "gradients", "weights", "tune")
 """From the least that an attacker may ask of a model to the most."""
 GROUPED_BY = ("direction", "access", "stage")
-BRIEF = ("needs", "modalities", "atlas", "baseline", "unit", "worst", "margin", "options")
-"""Facts that share a line; everything else gets its own."""
+BRIEF = ("needs", "modalities", "atlas", "baseline", "undoes", "unit", "worst", "margin", "options")
+"""Facts that share a line, after those that get their own."""
+INDENT, BETWEEN = 6, "   "
 
 
 def _show(title: str, rows: Rows) -> None:
@@ -121,12 +122,23 @@ def _show(title: str, rows: Rows) -> None:
         if found != group:
             group = found
             out.print(f"[bold]{group}[/]")
-        out.print(f"  [bold]{escape(row['name'])}[/]  {escape(str(row.get('title', '')))}")
+        out.print(f"  [bold]{escape(row['name'])}[/]  {escape(str(row.get('title', '')))}".rstrip())
         brief = [f"{name}: {_text(row[name])}" for name in BRIEF if name in row and _text(row[name])]
         others = [name for name in row if name not in (*GROUPED_BY, *BRIEF, "name", "title")]
-        for line in ("   ".join(brief), *(f"{name}: {_text(row[name])}" for name in others)):
-            if line:
-                out.print(Padding(Text(line), (0, 0, 0, 6)))
+        for line in (*(f"{name}: {_text(row[name])}" for name in others), *_packed(brief)):
+            for part in textwrap.wrap(line, WIDTH - INDENT, subsequent_indent="  "):
+                out.print(" " * INDENT + escape(part))
+
+
+def _packed(facts: Sequence[str]) -> list[str]:
+    """As many facts to a line as fit, none broken over two."""
+    lines: list[str] = []
+    for fact in facts:
+        if lines and len(lines[-1]) + len(BETWEEN) + len(fact) <= WIDTH - INDENT:
+            lines[-1] += BETWEEN + fact
+        else:
+            lines.append(fact)
+    return lines
 
 
 def _text(value: Any) -> str:

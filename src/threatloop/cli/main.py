@@ -30,7 +30,7 @@ app = typer.Typer(
     name="threatloop",
     cls=_Commands,
     help="Audit a model and its data in the closed loop: attacks in all four directions, chained and measured.",
-    epilog="Start with: threatloop audit        Your own model: threatloop schema, then threatloop audit SPEC.yaml",
+    epilog="Start: threatloop audit   |   your own model: threatloop schema, then threatloop audit SPEC.yaml",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -61,10 +61,7 @@ DEFAULT_STORE = ".threatloop/store"
 DEFAULT_OUT = Path("threatloop-run")
 
 
-@app.command(
-    epilog="Examples: threatloop audit   |   threatloop audit spec.yaml --seeds 3   |   "
-    "threatloop audit --fail-on 'lira.membership > 0.7'"
-)
+@app.command(epilog="Examples: threatloop audit   |   threatloop audit spec.yaml --fail-on 'lira.membership > 0.7'")
 def audit(
     spec: SpecPath = None,
     study: Study = None,

@@ -10,6 +10,9 @@ from rich.table import Table
 
 from threatloop.api import load_spec
 from threatloop.cli.console import console
+from threatloop.cli.notices import tell
+from threatloop.core.catalogue import ATTACKS
+from threatloop.report.numbers import count
 
 
 def run(
@@ -59,16 +62,15 @@ def run(
         )
         return 0
     out = console()
-    table = Table(title=f"{audit.spec.name}: {audit.spec.seeds} seeds", title_justify="left")
+    table = Table(title=f"{audit.spec.name}: {count(audit.spec.seeds, 'seed')}", title_justify="left")
     for column in ("operation", "tasks", "in the store", "to run"):
         table.add_column(column, justify="left" if column == "operation" else "right")
-    for operation, count in sorted(counts.items()):
-        table.add_row(operation, str(count), str(count - to_run[operation]), str(to_run[operation]))
+    for operation, found in sorted(counts.items()):
+        table.add_row(operation, str(found), str(found - to_run[operation]), str(to_run[operation]))
     table.add_row("all", str(len(plan.tasks)), str(len(plan.tasks) - len(missing)), str(len(missing)))
     out.print(table)
     out.print(f"models: {trained} trained for {asked} that scenarios and arms ask for")
-    for notice in plan.not_assessed:
-        out.print(f"not assessed: {notice.target} {notice.what}: {notice.why}")
+    tell(out, "not assessed", plan.not_assessed, {name: ATTACKS.load(name).info.title for name in ATTACKS.names()})
     gib = estimate.memory * estimate.workers / 2**30
     out.print(f"estimated: {estimate.wall:.0f} s on {estimate.workers} workers, at most {gib:.1f} GiB")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from threatloop.analysis.findings import Figure
@@ -17,18 +18,21 @@ ORDER = ("D→D", "D→M", "M→M", "M→D")
 
 
 def results_table(record: RunRecord, summary: Summary) -> Table:
-    """The headline figure of every step of every scenario, by direction."""
-    table = Table(
-        title=f"{record.name}: {record.seeds} seeds", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for column in ("", "target", "scenario", "metric"):
+    """The headline figure of every step of every scenario, by direction and metric."""
+    title = f"{record.name}: {numbers.count(record.seeds, 'seed')}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("scenario", "target"):
         table.add_column(column, overflow="fold")
     for column in ("value [95 %]", "baseline"):
         table.add_column(column, justify="right", overflow="fold")
     table.add_column("verdict", overflow="fold")
     headlines = [figure for figure in summary.figures if figure.headline]
-    for figure in sorted(headlines, key=lambda f: (ORDER.index(f.direction), f.scenario, f.step, f.target)):
-        table.add_row(*_row(record, figure))
+    group = ""
+    for figure in sorted(headlines, key=lambda f: (ORDER.index(f.direction), f.metric, f.scenario, f.step, f.target)):
+        if group != (group := f"{figure.direction} {figure.metric}"):
+            table.add_section()
+            table.add_row(f"[bold]{group}[/]")
+        table.add_row(*(escape(text) for text in _row(record, figure)))
     return table
 
 
@@ -39,16 +43,10 @@ def _row(record: RunRecord, figure: Figure) -> tuple[str, ...]:
     gate = " (refused by the gate)" if figure.gate == REFUSED else ""
     if isinstance(figure.value.mean, Undefined):
         value = str(figure.value.mean)
+    elif figure.value.n == 1:
+        value = numbers.mean(figure.value, unit)
     else:
         value = numbers.with_interval(figure.value, unit)
     baseline = "–" if isinstance(figure.baseline.mean, Undefined) else numbers.mean(figure.baseline, unit)
     words = against_baseline(figure)
-    return (
-        figure.direction,
-        figure.target,
-        where + gate,
-        figure.metric,
-        value,
-        baseline,
-        f"{words.mark} {words.phrase}",
-    )
+    return f"  {where}{gate}", figure.target, value, baseline, f"{words.mark} {words.phrase}"

@@ -82,7 +82,8 @@ class LocalResponder:
 
 
 def _answer(network: Network, x: npt.NDArray[Any], schema: Schema) -> npt.NDArray[np.float32]:
-    encoded = np.ascontiguousarray(of(schema).encode(x, schema))
+    # A copy where the records are read-only: torch would warn of them on the user's screen.
+    encoded = np.require(of(schema).encode(x, schema), requirements=["C", "W"])
     if encoded.shape[1:] != input_shape(schema):
         raise InputError(f"a query has records of shape {encoded.shape[1:]}; the model reads {input_shape(schema)}")
     place = next(network.parameters()).device

@@ -76,8 +76,8 @@ def render(view: Page) -> str:
         "probability": numbers.probability,
         "duration": numbers.duration,
         "facts": numbers.facts,
+        "count": numbers.count,
     }
-    environment.tests["quiet"] = lambda figure: against_baseline(figure).style == "none"
     tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
     return environment.get_template("report.html.j2").render(page=view, record=view.record, **tools)
 

@@ -16,6 +16,8 @@ _MOST_DECIMALS: Final = 4
 RATES: Final = frozenset(UNIT_BOUNDS)
 _COARSE: Final = frozenset({"dB", "z"})
 """Units in which the second decimal never matters."""
+ONE_SEED: Final = "(1 seed)"
+"""In place of an interval: a longer reason in every row would hide the figures."""
 _WIDE: Final = 0.05
 """Half-width from which a rate's third decimal says nothing."""
 
@@ -60,6 +62,8 @@ def span(found: Estimate, unit: str = "") -> str:
     """The interval of an estimate; empty where there is no mean, which then carries the reason."""
     if isinstance(found.mean, Undefined):
         return ""
+    if found.n == 1 and isinstance(found.interval, Undefined):
+        return ONE_SEED
     return interval(found.interval, decimals(found.interval, unit))
 
 
@@ -75,6 +79,8 @@ def difference(effect: Effect | Undefined, unit: str = "") -> str:
     places = decimals(effect.interval, unit)
     if isinstance(effect.mean, Undefined):
         return str(effect.mean)
+    if effect.n == 1 and isinstance(effect.interval, Undefined):
+        return f"{number(effect.mean, places, signed=True)} {ONE_SEED}"
     return f"{number(effect.mean, places, signed=True)} {interval(effect.interval, places, signed=True)}"
 
 
@@ -83,6 +89,11 @@ def probability(value: float | Undefined) -> str:
     if isinstance(value, Undefined):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def count(n: int, word: str) -> str:
+    """A number and its noun."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def duration(seconds: float) -> str:

@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 WIDTH: Final = 330.0
 HEIGHT: Final = 270.0
+LEGEND: Final = 20.0
+"""Room above the box, where a name never covers a line."""
 MARGIN: Final = (14.0, 12.0, 44.0, 52.0)
 """Top, right, bottom, left."""
 LOGARITHMIC: Final = frozenset({"roc"})
@@ -38,12 +40,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve over seeds: its name, seeds, the curve and the band around it as SVG path data."""
+    """A curve over seeds: its name, seeds, the curve and the band around it as SVG path data, and measured points."""
 
     name: str
     seeds: int
     median: str
     band: str
+    dots: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _sweep_plot(sweep: Sweep, unit: str) -> Plot:
     budgets = np.concatenate([band[:, 0] for band in series.values()])
     heights = np.concatenate([band[:, 1:].ravel() for band in series.values()])
     ends = UNIT_BOUNDS.get(unit) or (min(float(heights.min()), 0.0), float(heights.max()) or 1.0)
-    x, y = _line_axis(float(budgets.min()), float(budgets.max()), 0), _line_axis(*ends, 1)
+    x, y = _line_axis(0.0, float(budgets.max()), 0), _line_axis(*ends, 1)
     lines = tuple(_sweep_line(name, sweep.series[name], band, x, y) for name, band in series.items())
     shows = "Points: mean over seeds; band: 95 % interval"
     name = f"against {sweep.swept}"
@@ -138,9 +141,10 @@ def _band(points: Sequence[Point]) -> Floats:
 
 
 def _sweep_line(name: str, points: Sequence[Point], band: Floats, x: _Axis, y: _Axis) -> Line:
-    across = x.at(band[:, 0])
+    across, means = x.at(band[:, 0]), y.at(band[:, 1])
     area = f"{_path(across, y.at(band[:, 3]))}L{_path(across[::-1], y.at(band[::-1, 2]))[1:]}Z"
-    return Line(name, max(point.value.n for point in points), _path(across, y.at(band[:, 1])), area)
+    dots = tuple((round(float(a), 1), round(float(b), 1)) for a, b in zip(across, means, strict=True))
+    return Line(name, max(point.value.n for point in points), _path(across, means), area, dots)
 
 
 def _line_axis(low: float, high: float, which: int) -> _Axis:

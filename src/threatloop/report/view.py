@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import yaml
@@ -14,16 +15,38 @@ from threatloop.analysis.findings import Figure
 from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, Notice, RunRecord
+from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
+from threatloop.report.folds import Fold, direction_of, folds
 from threatloop.report.loop_view import Drawing, drawings
+from threatloop.report.notices import Grouped, Reason, by_reason, grouped
 from threatloop.report.plots import Plot, plots, sweep_plots
-from threatloop.report.words import DIRECTION_WORDS, Sentence, opening
+from threatloop.report.words import DIRECTION_WORDS, Sentence, against_baseline, opening
 from threatloop.runs.folder import RunFolder, gallery_file
 from threatloop.runs.images import blurred, fingerprint, opened
 
 ENLARGED: Final = 6
 """Most screen pixels per pixel of a small image."""
-_STAGES: Final = ("original", "protected", "marked", "attacked")
+_STAGES: Final = (
+    *("original", "nearest_member", "protected", "marked", "adversarial", "attacked"),
+    *("recovered", "difference", "held_class_mean"),
+)
+"""Order in which pictures stand side by side: what was, what became of it, what to compare with."""
+CAPTIONS: Final = {
+    "original": "Original",
+    "nearest_member": "Nearest training record",
+    "protected": "Under the owner's protection",
+    "marked": "Under the owner's mark",
+    "adversarial": "Adversarial",
+    "attacked": "After the attack",
+    "recovered": "Recovered",
+    "difference": "Difference (grey: none; stretched)",
+    "held_class_mean": "Baseline: mean of the attacker's own records of the class",
+}
+MOST_FINDINGS, FIRST_FINDINGS = 16, 12
+MOST_FIGURES: Final = 60
+"""Rows up to which the tables of figures stand open."""
+MOST_ALBUMS, FIRST_ALBUMS = 8, 3
+MOST_PLOTS, FIRST_PLOTS = 12, 6
 GRID_WIDTH: Final = 360
 """Screen pixels across a grid, so that three stand side by side."""
 
@@ -65,20 +88,15 @@ class Album:
     seed: int
     pictures: tuple[Picture, ...]
 
+    @property
+    def long(self) -> bool:
+        """Whether pictures of several steps are here."""
+        return len({picture.item.step for picture in self.pictures}) > 1
 
-@dataclass(frozen=True)
-class Grouped:
-    """Notices that say the same of several seeds.
-
-    Attributes:
-        notice: the first one; of the failed ones where any failed.
-        times: how many there are.
-        failed: how many of them are failed self-checks.
-    """
-
-    notice: Notice
-    times: int
-    failed: int
+    @property
+    def rows(self) -> tuple[tuple[Picture, ...], ...]:
+        """The pictures of one step and arm side by side."""
+        return tuple(tuple(row) for _, row in groupby(self.pictures, lambda p: (p.item.step, p.item.arm)))
 
 
 @dataclass(frozen=True)
@@ -91,11 +109,14 @@ class Page:
     drawings: tuple[Drawing, ...]
     directions: tuple[tuple[str, str, tuple[Figure, ...]], ...]
     findings: tuple[Figure, ...]
+    worst: tuple[Figure, ...]
+    others: tuple[Fold[Figure], ...]
+    calm: tuple[Figure, ...]
     chains: tuple[ChainView, ...]
-    albums: tuple[Album, ...]
-    plots: tuple[Plot, ...]
-    errors: tuple[Grouped, ...]
-    not_assessed: tuple[Grouped, ...]
+    albums: tuple[Fold[Album], ...]
+    plots: tuple[Fold[Plot], ...]
+    errors: tuple[Reason, ...]
+    not_assessed: tuple[Reason, ...]
     checks: tuple[Grouped, ...]
     thresholds: tuple[ThresholdResult, ...]
     spec: str
@@ -104,6 +125,16 @@ class Page:
         """Title, unit, worst case and margin of a metric."""
         unknown = MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
         return self.summary.notes.get(metric) or self.record.metrics.get(metric, unknown)
+
+    @property
+    def open_tables(self) -> bool:
+        """Whether the tables of figures are short enough to be read at once."""
+        return len(self.summary.figures) <= MOST_FIGURES
+
+    @staticmethod
+    def caption(name: str) -> str:
+        """What a picture shows."""
+        return CAPTIONS.get(name, name.replace("_", " "))
 
     def title(self, attack: str) -> str:
         """The attack's standard name."""
@@ -117,7 +148,16 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         InputError: a gallery image is missing or unreadable.
     """
     record = folder.record
-    headline = [f for f in summary.figures if f.headline]
+    titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
+    findings = sorted((f for f in summary.figures if f.headline), key=_alarm)
+    alarming = [f for f in findings if against_baseline(f).style != "none"]
+    worst = alarming if len(alarming) <= MOST_FINDINGS else alarming[:FIRST_FINDINGS]
+    units = {name: note.unit for name, note in summary.notes.items()}
+    charts = (*sweep_plots(summary.sweeps, units), *plots(folder.curves))
+
+    def direction(of: Album | Plot) -> str:
+        return direction_of(record, of.scenario)
+
     return Page(
         record=record,
         summary=summary,
@@ -126,37 +166,32 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         directions=tuple(
             (d, DIRECTION_WORDS[d], tuple(f for f in summary.figures if f.direction == d)) for d in DIRECTIONS
         ),
-        findings=tuple(sorted(headline, key=_alarm)),
+        findings=tuple(findings),
+        worst=tuple(worst),
+        others=folds(alarming[len(worst) :], lambda f: f.direction, lambda f: f.metric, 0, 0),
+        calm=tuple(f for f in findings if against_baseline(f).style == "none"),
         chains=tuple(_chains(summary)),
-        albums=tuple(_albums(folder, show_records)),
-        plots=(
-            *sweep_plots(summary.sweeps, {name: note.unit for name, note in summary.notes.items()}),
-            *plots(folder.curves),
-        ),
-        errors=grouped(record.errors, by_reason=True),
-        not_assessed=grouped(record.not_assessed, by_reason=True),
-        checks=grouped(record.self_checks, by_reason=False),
+        albums=folds(_albums(folder, show_records), direction, _stages, MOST_ALBUMS, FIRST_ALBUMS),
+        plots=folds(charts, direction, _drawn, MOST_PLOTS, FIRST_PLOTS),
+        errors=by_reason(record.errors, titles),
+        not_assessed=by_reason(record.not_assessed, titles),
+        checks=grouped(record.self_checks),
         thresholds=tuple(thresholds),
         spec=yaml.safe_dump(record.spec, sort_keys=False, allow_unicode=True),
     )
 
 
-def grouped(notices: Sequence[Notice], by_reason: bool) -> tuple[Grouped, ...]:
-    """Notices of one target, scenario and subject together; with the same reason only, where ``by_reason``."""
-    groups: dict[tuple[str, ...], list[Notice]] = {}
-    for notice in notices:
-        key = (notice.target, notice.scenario, notice.what, notice.why if by_reason else "")
-        groups.setdefault(key, []).append(notice)
-    found = []
-    for members in groups.values():
-        failed = [notice for notice in members if notice.passed is False]
-        found.append(Grouped((failed or members)[0], len(members), len(failed)))
-    return tuple(sorted(found, key=lambda group: not group.failed))
-
-
 def _alarm(figure: Figure) -> float:
     risk = figure.risk.mean
     return -risk if isinstance(risk, float) else 1.0
+
+
+def _stages(album: Album) -> tuple[str, ...]:
+    return tuple(picture.item.name for picture in album.pictures)
+
+
+def _drawn(plot: Plot) -> tuple[str, ...]:
+    return plot.target, plot.metric, plot.curve
 
 
 def _chains(summary: Summary) -> list[ChainView]:
