@@ -94,12 +94,14 @@ class Workload:
         classes: of its labels.
         width: numbers in one encoded record.
         recipe: of the victim.
+        shadows: shadow models per seed.
     """
 
     records: int
     classes: int
     width: int
     recipe: Recipe
+    shadows: int
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class TargetFacts:
 
     @property
     def workload(self) -> Workload:
-        return Workload(self.records, len(self.schema.classes), _width(self.schema), self.recipe)
+        spec = self.target.spec
+        return Workload(self.records, len(self.schema.classes), _width(self.schema), self.recipe, spec.shadows)
 
     @property
     def profile(self) -> str:

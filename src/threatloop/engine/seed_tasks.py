@@ -263,7 +263,7 @@ class SeedTasks:
         if Resource.SHADOWS in probe.info.resources:
             inputs |= {**self.shadows(poison), "members": self.role("members")}
         modules = (type(probe).__module__,)
-        work = {"scoring_passes": float(self.facts.records)}
+        work = self._attack_work(probe)
         return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules, work)
 
     def grade(self, attack: Step[Any], upstream: Sequence[Step[Any]], truths: Mapping[str, Ref]) -> Ref:

@@ -21,8 +21,6 @@ from threatloop.core.training import Training
 
 USUAL_VIEWS = {"none": 1, "shift": 5, "shift_flip": 10}
 """By the augmentation of the recipe: the record and one move each way, and all of them mirrored."""
-USUAL_SHADOWS = 16
-"""For the estimate of the cost, which does not know their number."""
 
 
 class Lira(Probe[Service]):
@@ -70,7 +68,7 @@ class Lira(Probe[Service]):
     def work(self, workload: Workload) -> dict[str, float]:
         """Every view is asked of the victim, and all but the first of the shadow models."""
         views = self._count(workload.recipe)
-        return {"scoring_passes": float(workload.records * (views + USUAL_SHADOWS * (views - 1)))}
+        return {"scoring_passes": float(workload.records * (views + workload.shadows * (views - 1)))}
 
     def examine(self, source: Service, bench: Bench) -> Evidence:
         """The scores of all candidates."""

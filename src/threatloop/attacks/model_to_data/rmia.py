@@ -19,9 +19,6 @@ from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 
-USUAL_SHADOWS = 16
-"""For the estimate of the cost, which does not know their number."""
-
 
 class Rmia(Probe[Service]):
     """Asks against how many records that nobody trained on the victim favours this one, relative to reference models.
@@ -74,7 +71,7 @@ class Rmia(Probe[Service]):
     def work(self, workload: Workload) -> dict[str, float]:
         """The victim answers candidates and population, the shadow models the population."""
         size = min(self.population, workload.records)
-        return {"scoring_passes": float(workload.records + size * (1 + USUAL_SHADOWS))}
+        return {"scoring_passes": float(workload.records + size * (1 + workload.shadows))}
 
     def examine(self, source: Service, bench: Bench) -> Evidence:
         """The scores of all candidates."""
