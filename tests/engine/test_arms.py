@@ -13,9 +13,9 @@ from threatloop import api
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.bench import Resource
 from threatloop.defences.data.spread_spectrum import SpreadSpectrum
-from threatloop.engine.arms import Figure
 from threatloop.engine.estimate import Estimator, Probe
 from threatloop.engine.execute import Workspace
+from threatloop.engine.figures import Figure
 from threatloop.engine.operations.act import attack_of, resources_of
 from threatloop.engine.operations.protect import protect
 from threatloop.engine.operations.train import train
@@ -167,7 +167,7 @@ def test_a_cap_on_queries_ends_at_the_attackers_own_clone(tmp_path: Path) -> Non
     limits: dict[str, set[int | None]] = {"loop": set(), "in": set()}
     for figure in figures(plan, "gradient_inversion"):
         limits[figure.scenario].add(plan.tasks[figure.outcome.key].config["limit"])
-    assert limits == {"loop": {None}, "in": {30}}
+    assert limits == {"loop": {None}, "in": {30, None}}  # None: on his own model, the reference
     inverted = [
         row for row in tiny.table(finished.out) if (row["attack"], row["arm"]) == ("gradient_inversion", "attack")
     ]
@@ -217,6 +217,53 @@ def test_pictures_of_similar_names_do_not_take_each_others_place(tmp_path: Path)
     assert {(item.target, item.scenario) for item in items} == {("a-b", "c"), ("a", "b-c")}
     assert len({item.file for item in items}) == len(items)
     assert {"a-b/c/attack-1-recovered.png", "a/b-c/attack-1-recovered.png"} <= {item.file for item in items}
-    pictures = [gallery_file(finished.out, item.file).read_bytes() for item in items if item.name == "recovered"]
+    recovered = [item.file for item in items if (item.name, item.arm) == ("recovered", "attack")]
+    pictures = [gallery_file(finished.out, file).read_bytes() for file in recovered]
     assert len(pictures) == 2
     assert pictures[0] != pictures[1]
+
+
+def test_an_inversion_is_run_on_a_model_that_has_seen_no_member_too(store: Path) -> None:
+    written = tiny.spec({"digits": {**tiny.DIGITS, "access": WHITE_BOX}}, {"alone": {"attack": INVERSION}})
+    plan = tiny.plan(written, store)
+    by_arm = {figure.arm: figure for figure in figures(plan, "gradient_inversion")}
+    assert by_arm.keys() == {"attack", "baseline", "reference:surrogate"}
+    reference = by_arm["reference:surrogate"]
+    surrogate = plan.tasks[reference.source.key]
+    assert surrogate.operation == "fit"
+    assert part(surrogate.inputs["data"]) == "pool"
+    on_victim, on_surrogate = (plan.tasks[by_arm[arm].outcome.key] for arm in ("attack", "reference:surrogate"))
+    assert on_victim.streams == on_surrogate.streams
+    assert on_victim.config["attack"] == on_surrogate.config["attack"]
+
+
+def test_a_guess_that_asks_no_model_and_a_probe_have_no_such_reference(store: Path) -> None:
+    written = tiny.spec(scenarios={"guess": {"attack": tiny.small("prior_guess")}, "probe": {"attack": "lira"}})
+    arms = {figure.arm for _, figure in tiny.plan(written, store).figures}
+    assert arms == {"attack", "baseline"}
+
+
+def test_behind_an_owned_clone_the_victim_itself_stays_behind_its_access(store: Path) -> None:
+    plan = tiny.plan(tiny.spec({"digits": {**tiny.DIGITS, "query_cap": 30}}), store)
+    facts = plan.facts["digits"]
+    seed = SeedTasks(plan.audit, facts, 0, {}, SpreadSpectrum())
+    square = attack_of(tiny_step("square"))
+    task = seed.tasks[seed.act(square, seed.role("test"), owned=True).key]
+    assert set(task.config["grants"]) == set(facts.target.spec.grants)
+    assert task.config["limit"] == 30
+
+
+def tiny_step(name: str) -> dict[str, Any]:
+    written = tiny.small(name)
+    return {"name": written.pop("name"), "parameters": written}
+
+
+@pytest.mark.parametrize(("probe", "holds"), [("rmia", True), ("lira", False)])
+def test_candidates_that_the_attacker_holds_himself_are_not_graded(probe: str, holds: bool, tmp_path: Path) -> None:
+    finished = tiny.run(tiny.spec(scenarios={"one": {"attack": tiny.small(probe)}}), tmp_path)
+    assert finished.record.errors == ()
+    plan = tiny.plan(tiny.spec(scenarios={"one": {"attack": tiny.small(probe)}}), tmp_path / "store")
+    assert {"pool" in plan.tasks[figure.grade.key].inputs for _, figure in plan.figures} == {holds}
+    rows = [row for row in pq.read_table(finished.out / "records.parquet").to_pylist() if row["name"] == "member"]
+    members = sum(row["value"] for row in rows)
+    assert 0 < len(rows) - members <= (0.7 if holds else 1.1) * members

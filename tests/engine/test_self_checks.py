@@ -6,7 +6,7 @@ import pytest
 
 from threatloop.core.measurement import UNBOUNDED
 from threatloop.core.metric import ONE_ANSWER, Graded, Reading
-from threatloop.engine.arms import Figure
+from threatloop.engine.figures import Figure
 from threatloop.engine.products import Product
 from threatloop.engine.self_checks import self_checks
 from threatloop.engine.task import Ref

@@ -244,6 +244,13 @@ def test_an_audit_goes_on_where_faults_or_the_cap_ended_it_and_asks_nothing_twic
     assert tiny.table(finished.out) == whole
 
 
+def test_another_spelling_of_the_same_authorisation_counts_on(server: Server) -> None:
+    first = endpoint(server)
+    Answers(first).charge()
+    Answers(first.model_copy(update={"input": "other", "mean": (0.5,), "request_cap": 5})).charge()
+    assert Answers(first).sent == 2
+
+
 def test_what_an_endpoint_cannot_grant_is_a_mistake_in_the_spec(server: Server, tmp_path: Path) -> None:
     target = {**tiny.DIGITS, "endpoint": endpoint(server).model_dump(mode="json"), "access": ["labels", "gradients"]}
     with pytest.raises(Problems, match="an endpoint cannot grant gradients"):

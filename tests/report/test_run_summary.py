@@ -170,3 +170,15 @@ def test_the_worst_figure_of_a_direction_is_the_one_with_the_highest_risk() -> N
     assert worst is not None
     assert worst.metric == "membership.auc"
     assert default_summary().worst("D→M", "breast_cancer") is None
+
+
+def test_the_same_attack_on_another_model_stands_beside_the_figure() -> None:
+    run = synthetic_run()
+    found = [f for f in summarise(run.record, run.rows).figures if f.metric == "inversion.accuracy"]
+    rows = [r.value for r in run.rows if r.arm == "reference:victim" and r.target == "digits" and r.value is not None]
+    (digits,) = (f for f in found if f.target == "digits")
+    ((name, estimate),) = digits.references
+    assert (name, estimate.n) == ("victim", len(rows))
+    assert estimate.mean == pytest.approx(sum(rows) / len(rows))
+    others = [f for f in summarise(run.record, run.rows).figures if f.metric == "membership.auc"]
+    assert all(f.references == () for f in others)

@@ -39,6 +39,13 @@ def chain(*steps: str) -> dict[str, Any]:
     return tiny.spec(scenarios={"one": {"chain": list(steps)}})
 
 
+def test_a_victim_with_skewed_records_is_attacked_alone() -> None:
+    assert problems(chain("knockoff", "property_inference")) == (
+        "scenarios.one: composes, but cannot be graded: step 2 (PropertyInference) needs a victim whose records it has "
+        "skewed; run it alone",
+    )
+
+
 def many(count: int, content: Any) -> dict[str, Any]:
     return {f"n{i}": content for i in range(count)}
 

@@ -57,7 +57,7 @@ def offline(log_probs: Floats, masks: Bools, a: float) -> Floats:
 
 
 def population(log_probs: Floats) -> Floats:
-    """log p(z) of records that no reference model was trained on, (m,), from (K, m)."""
+    """log p(z) as the mean over all reference models, (m,), from (K, m)."""
     return _log_mean(log_probs, np.ones(log_probs.shape, np.bool_), "reference")
 
 

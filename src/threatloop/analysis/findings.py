@@ -21,7 +21,7 @@ from threatloop.analysis.estimates import (
 )
 from threatloop.analysis.index import REFUSED, Cell, Index, by_gate
 from threatloop.analysis.risk import risk
-from threatloop.core.measurement import ATTACK, Measurement, MetricNote, Notice, RunRecord
+from threatloop.core.measurement import ATTACK, REFERENCE, Measurement, MetricNote, Notice, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.undefined import Undefined
 
@@ -44,6 +44,7 @@ class Figure:
         stop_reasons: why the attack stopped, each once.
         missing: why seeds have no value, and how many.
         suspect: the self-checks that failed; the finding may understate the attack.
+        references: name and value of the same attack on other models, such as the attacker's own (``surrogate``).
     """
 
     target: str
@@ -67,6 +68,7 @@ class Figure:
     by_proxy: bool
     missing: tuple[tuple[str, int], ...]
     suspect: tuple[str, ...]
+    references: tuple[tuple[str, Estimate], ...]
     paired: Paired = field(repr=False)
 
 
@@ -136,8 +138,19 @@ def _figure(index: Index, cell: Cell, gate: str, gated: bool, rows: Sequence[Mea
         by_proxy=any(row.by_proxy for row in rows),
         missing=not_computed(rows),
         suspect=failed_checks(index.record, cell.target, cell.scenario, first.attack),
+        references=_references(index, cell, gate, streams),
         paired=paired(values, usual, note, harm),
     )
+
+
+def _references(index: Index, cell: Cell, gate: str, streams: Streams) -> tuple[tuple[str, Estimate], ...]:
+    """The reference arms of the same metric, on the same side of the gate."""
+    found = []
+    for other, rows in index.of(cell.target, cell.scenario).items():
+        if other.arm.startswith(REFERENCE) and (other.step, other.metric) == (cell.step, cell.metric):
+            values, unit = by_seed(r for r in rows if r.gate in (gate, "")), index.note(cell.metric).unit
+            found.append((other.arm.removeprefix(REFERENCE), estimate(values, unit, streams, other.label + gate)))
+    return tuple(found)
 
 
 def _risk(

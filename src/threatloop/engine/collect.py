@@ -13,7 +13,7 @@ import pyarrow as pa
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT, GalleryItem, Measurement, Notice
 from threatloop.core.metric import Graded
-from threatloop.engine.arms import Figure
+from threatloop.engine.figures import Figure
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks

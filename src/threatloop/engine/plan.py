@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import CorruptArtefact
 from threatloop.core.measurement import Notice
-from threatloop.engine.arms import Figure, expand
 from threatloop.engine.count_checks import check_counts
 from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
+from threatloop.engine.figures import Figure
 from threatloop.engine.plan_checks import check, unsupported
 from threatloop.engine.seed_tasks import SeedTasks, models_in
 from threatloop.engine.task import Ref, Task
+from threatloop.engine.walk import expand
 from threatloop.scenario.build import Audit, BuiltTarget, Scenario
 
 USER_INPUT = ("split", "given", "endpoint")

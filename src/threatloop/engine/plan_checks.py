@@ -92,6 +92,6 @@ def _lacking(scenario: Scenario, facts: TargetFacts) -> Iterator[tuple[Step[Any]
         direction = step.info.direction
         missing = sorted(step.required() - grants)
         asks = direction.source == "M" or Resource.VICTIM in step.info.resources
-        if asks and not owned and missing:
+        if asks and missing and not (owned and direction.source == "M" and Resource.VICTIM not in step.info.resources):
             yield step, missing
         owned = direction is Direction.MODEL_TO_MODEL or (owned and direction.source == "M")

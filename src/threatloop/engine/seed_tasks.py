@@ -153,6 +153,11 @@ class SeedTasks:
         """An independent judge: trained on everything, by its own streams."""
         return self.fit(self.role("all"), "evaluator", self.facts.records)
 
+    def surrogate(self) -> Ref:
+        """A model that the attacker trains on his own pool by the victim's recipe; it has seen no member."""
+        records = int(self.facts.target.spec.shares.pool * self.facts.records)
+        return self.fit(self.role("pool"), "surrogate", records)
+
     def shadows(self, poison: Ref | None = None) -> dict[str, Ref]:
         """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was."""
         total = self.facts.target.spec.shadows
@@ -187,6 +192,8 @@ class SeedTasks:
         is 2 where one lap has the budget of two. ``poison``: what this attacker put into the victim's training.
         """
         info, spec = attack.info, self.facts.target.spec
+        # An attack on data that holds the victim asks the victim, whoever owns a clone by then.
+        owned = owned and info.direction.source == "M" and not info.resources & {Resource.VICTIM, Resource.DETECTOR}
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
         modules = [type(attack).__module__]
         inputs = {"source": source, **(extra or {})}

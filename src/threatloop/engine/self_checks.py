@@ -10,7 +10,7 @@ from threatloop.core.access import Capability
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import ATTACK, UNBOUNDED, Measurement, Notice
 from threatloop.core.metric import ONE_ANSWER
-from threatloop.engine.arms import Figure
+from threatloop.engine.figures import Figure
 from threatloop.engine.products import Product
 from threatloop.numerics.intervals import Interval, mean_t
 from threatloop.scenario.build import Scenario

@@ -20,7 +20,8 @@ class AttributeInferred(Metric):
 
     Readings: ``attribute_inference``; ``attribute_inference.nonmembers``, the same on candidates that the model was not
     trained on; ``attribute_inference.advantage``, the difference (Yeom et al. 2018): what is due to membership and not
-    to the population. Left out: records without an answer, with a category unknown to the schema, or touched.
+    to the population. Left out: records without an answer, with a category unknown to the schema, touched,
+    or the attacker's own, of which he knows the column.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(

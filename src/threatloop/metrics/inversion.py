@@ -32,6 +32,9 @@ class Inversion(Metric):
 
     Every class is represented by equally many members, so that a large class is not near by its number alone.
 
+    Models that were trained without any member invert about as well on digits. The arm ``reference:surrogate`` runs the
+    same attack on one that the attacker trained on his own pool: only what exceeds it comes from the victim.
+
     Readings:
         ``inversion``: class advantage, the mean of (other − own) / (other + own): distance to the nearest member of any
             other class and of the record's own class. 1 for a copied member, about 0 for a record that resembles no
@@ -54,7 +57,8 @@ class Inversion(Metric):
         margin=0.05,
         needs=frozenset({"members", "nonmembers", "evaluator", "held"}),
         meaning="How much nearer recovered records are to real training data of their class than to other classes' "
-        "(0: not at all, 1: copies).",
+        "(0: not at all, 1: copies). Any model of the task gives some of this away: only what exceeds the same attack "
+        "on the attacker's own model comes from the victim.",
     )
 
     def grade(self, case: Case) -> Graded:

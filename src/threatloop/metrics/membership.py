@@ -29,9 +29,10 @@ class Membership(Metric):
     ``membership.targets``, the AUC among the records that an attack is after, where one is after some. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
-    Left out: records that the attack touched (``case.facts["touched"]``, a list of ids), that an attack made, and those
-    that the budget left without a score. Targets count as touched: what privacy poisoning gains on them is to be read
-    from ``membership.targets``, and what it does to everybody else from ``membership``.
+    Left out: records that the attack touched (``case.facts["touched"]``, a list of ids) or made, candidates that the
+    attacker holds himself (no member is among them, which he knows), and those that the budget left without a score.
+    Targets count as touched: what privacy poisoning gains on them is to be read from ``membership.targets``, and what
+    it does to everybody else from ``membership``.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(

@@ -1,7 +1,8 @@
-"""What an endpoint has answered, and how often it was asked: one SQLite file for all processes and runs.
+"""What an endpoint has answered, and how often it was asked: two SQLite files for all processes and runs.
 
-Answers outlive the task that asked: an audit that a rate limit or an error ended goes on without asking again. The
-file holds digests of records and answers, never records.
+Answers outlive the task that asked: an audit that a rate limit or an error ended goes on without asking again. Their
+file holds digests of records and answers, never records. Requests are counted by what was authorised, whatever tensors
+are named and however records are scaled: another spelling of the terms does not start the count anew.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from threatloop.core.errors import CapReached, ThreatloopError
 
 MOST_PARAMETERS = 500
 TENSORS = ("input", "output")
-"""They tell answers apart, not requests: a name that is asked for is booked where its answers are."""
-_TABLES = """
-CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+"""They tell answers apart within a file: a name that is asked for comes after the first request."""
+AUTHORISED = frozenset({"url", "model", "authorised_by"})
+"""Fields of an endpoint that say who may ask what; requests are counted by these alone."""
+_ANSWERS = "CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;"
+_REQUESTS = """
 CREATE TABLE IF NOT EXISTS requests (one INTEGER PRIMARY KEY CHECK (one = 1), sent INTEGER, free_at REAL);
 INSERT OR IGNORE INTO requests VALUES (1, 0, 0);
 """
@@ -44,18 +47,22 @@ class Answers:
     def __init__(self, endpoint: Endpoint, folder: Path | None = None) -> None:
         place = folder or _cache()
         self._endpoint = endpoint
-        self._file = place / f"{digest_json(endpoint.model_dump(mode='json', exclude={*TERMS, *TENSORS}))[:32]}.sqlite"
+        answered = endpoint.model_dump(mode="json", exclude={*TERMS, *TENSORS})
+        authorised = endpoint.model_dump(mode="json", include=set(AUTHORISED))
+        self._file = place / f"{digest_json(answered)[:32]}.sqlite"
+        self._count = place / f"{digest_json(authorised)[:32]}.count.sqlite"
         try:
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._connection() as connection:
-                connection.executescript(_TABLES)
+            for file, tables in ((self._file, _ANSWERS), (self._count, _REQUESTS)):
+                with _connection(file) as connection:
+                    connection.executescript(tables)
         except (OSError, sqlite3.Error) as error:
             raise ThreatloopError(f"{self._file}: answers cannot be kept there ({error})") from None
 
     def known(self, records: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
         """The answers that are there, by digest of the record."""
         found: dict[bytes, npt.NDArray[np.float32]] = {}
-        with self._connection() as connection:
+        with _connection(self._file) as connection:
             for start in range(0, len(records), MOST_PARAMETERS):
                 some = list(records[start : start + MOST_PARAMETERS])
                 marks = ",".join("?" * len(some))
@@ -66,7 +73,7 @@ class Answers:
     def keep(self, records: Sequence[bytes], answers: npt.NDArray[np.float32]) -> None:
         """Remember answers, one row each."""
         rows = [(record, answer.tobytes()) for record, answer in zip(records, answers, strict=True)]
-        with self._connection() as connection:
+        with _connection(self._file) as connection:
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
 
     def charge(self) -> None:
@@ -76,7 +83,7 @@ class Answers:
             CapReached: the authorisation's cap is reached; nothing is booked then.
         """
         cap = self._endpoint.request_cap
-        with self._connection() as connection:
+        with _connection(self._count) as connection:
             connection.execute("BEGIN IMMEDIATE")
             sent, free_at = connection.execute("SELECT sent, free_at FROM requests").fetchone()
             if sent >= cap:
@@ -92,21 +99,22 @@ class Answers:
     @property
     def sent(self) -> int:
         """Requests sent so far, in all runs."""
-        with self._connection() as connection:
+        with _connection(self._count) as connection:
             return int(connection.execute("SELECT sent FROM requests").fetchone()[0])
 
     @property
     def _gap(self) -> float:
         return 1 / self._endpoint.per_second
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._file, timeout=60, isolation_level=None)
-        try:
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+
+@contextmanager
+def _connection(file: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(file, timeout=60, isolation_level=None)
+    try:
+        with connection:
+            yield connection
+    finally:
+        connection.close()
 
 
 def _cache() -> Path:

@@ -29,6 +29,12 @@ def _unsupported(steps: Steps) -> list[str]:
         for d in (Direction.DATA_TO_MODEL, Direction.MODEL_TO_MODEL)
         if directions.count(d) > 1
     ]
+    problems += [
+        f"composes, but cannot be graded: step {i} ({type(step).__name__}) needs a victim whose records it has skewed; "
+        "run it alone"
+        for i, step in enumerate(steps, start=1)
+        if step.info.victim == "skewed" and len(steps) > 1
+    ]
     late = [i for i, d in enumerate(directions, start=1) if d is Direction.DATA_TO_DATA and i > 1]
     return problems + [
         f"composes, but is not supported yet: step {i} ({type(steps[i - 1]).__name__}, D→D) stands behind another "

@@ -33,8 +33,9 @@ class Rmia(Probe[Service]):
     record of the population, which takes at most half of a budget that does not suffice for all.
 
     Zarifzadeh, Liu, Shokri 2024, "Low-Cost High-Power Membership Inference Attacks", arXiv 2312.03262, section 3.
-    No reference model has seen the population, so p(z) is the mean over all of them. For text, p is the geometric mean
-    of the tokens' probabilities.
+    p(z) is the mean over all reference models, also with ``online=False``. Where z is a candidate too, as the
+    attacker's own records mostly are, half of them were trained on it; such candidates are left out of the figures. For
+    text, p is the geometric mean of the tokens' probabilities.
 
     Attributes:
         online: use shadow models trained on the record as well.

@@ -46,11 +46,14 @@ class DataFreeTheft(ModelToModel):
     generator then climbs the clone's uncertainty (as DFMS-HL does), which asks nothing, and its records get the share.
     The rest goes to random valid records, of which a quarter is chosen by the clone.
 
-    The papers spend millions of queries on a generator alone. Here the default is 20,000, which suffices for digits,
-    since random fields with a choice steal more per query than a generator does: 10,000 soft queries on digits (MLP, 2
-    seeds) give .993, .992, .989 and .981 with shares of 0, .1, .5 and 1. The default keeps a share of .1 for victims
-    whose boundaries random fields do not reach. Expect far less on natural colour images. A second lap's recovered
-    records are not used.
+    The papers spend millions of queries on a generator alone. Here the default is 20,000: on digits (MLP, 3 seeds) it
+    reaches a fidelity of .983 ± .019 from scores and .982 ± .011 from labels, against .087 at baseline. That is what
+    ``knockoff`` gets from 500 queries with records of the kind: having no data costs forty times the queries.
+
+    Nothing measured speaks for the default ``generator`` share of .1: without it the same queries give .985 ± .011 from
+    scores, and 10,000 soft ones on other victims (2 seeds) .993, .992, .989 and .981 with shares of 0, .1, .5 and 1. It
+    is kept in case random fields do not reach a victim's boundaries; no such victim has been tried. Expect far less on
+    natural colour images. A second lap's recovered records are not used.
 
     The baseline holds no data either, so no model can be trained; it always answers the commonest class.
 

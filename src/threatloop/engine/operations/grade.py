@@ -54,8 +54,8 @@ def _undefined(name: str, reason: str) -> Graded:
 
 
 def _touched(inputs: Mapping[str, Product]) -> list[int]:
-    """Ids of the records that an attack may have touched; they say nothing about membership as such."""
-    sets = [inputs[name].value for name in ("touched", "targets") if name in inputs]
+    """Ids of the records that an attack may have touched, or holds; they say nothing about membership."""
+    sets = [inputs[name].value for name in ("touched", "targets", "pool") if name in inputs]
     return sorted({int(number) for data in sets for number in data.ids})
 
 
