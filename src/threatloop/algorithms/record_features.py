@@ -17,6 +17,8 @@ SMALLEST_SPREAD = 0.1
 """Of the range: a rare category or a heavy tail must not outweigh everything else."""
 CHUNK = 1 << 22
 """Array cells that are encoded at once."""
+SCALE_CELLS = 1 << 25
+"""Most array cells that a spread is estimated from."""
 
 
 def parts(data: Dataset) -> Iterator[Dataset]:
@@ -39,9 +41,11 @@ def vectors(data: Dataset) -> Floats:
 def channel_scale(data: Dataset) -> Floats:
     """The spread of each entry of `vectors`, one value per channel or column, float32 (d,), > 0.
 
-    Images share one scale per channel, so that a pixel which hardly ever varies does not dominate a distance.
+    Images share one scale per channel, so that a pixel which hardly ever varies does not dominate a distance. Of very
+    large sets every few records are read.
     """
-    rows = vectors(data)
+    stride = -(-data.x.size // SCALE_CELLS) or 1
+    rows = vectors(data.take(slice(None, None, stride)))
     shape = modality.of(data.schema).encode(np.asarray(data.x[:1]), data.schema).shape
     if rows.shape[1] != int(np.prod(shape[1:])):
         return np.full(rows.shape[1], max(float(rows.std()), 1e-12), np.float32)

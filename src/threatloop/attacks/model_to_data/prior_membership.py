@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from threatloop.algorithms.class_prior import class_means
-from threatloop.algorithms.record_features import channel_scale, vectors
+from threatloop.algorithms.record_features import channel_scale, parts, vectors
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
 from threatloop.core.attack import AttackInfo, Direction, Probe
@@ -40,6 +40,7 @@ class PriorMembership(Probe[Service]):
     def examine(self, source: Service, bench: Bench) -> Evidence:  # noqa: ARG002
         """The scores of all candidates."""
         candidates = bench.data(Resource.CANDIDATES)
-        means = class_means(candidates)
-        scaled = (vectors(candidates) - means[candidates.y]) / channel_scale(candidates)
-        return Evidence({"score": -np.sqrt((scaled.astype(np.float64) ** 2).mean(axis=1))})
+        means, scale = class_means(candidates), channel_scale(candidates)
+        scaled = ((vectors(part) - means[part.y]) / scale for part in parts(candidates))
+        far = np.concatenate([(one.astype(np.float64) ** 2).mean(axis=1) for one in scaled])
+        return Evidence({"score": -np.sqrt(far)})
