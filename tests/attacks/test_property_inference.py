@@ -77,7 +77,7 @@ def test_a_coin_is_worth_exactly_half_in_both_worlds() -> None:
 
 @pytest.mark.parametrize("column", [None, "v0", "colour"])
 def test_worlds_have_the_shares_and_equally_many_records(column: str | None) -> None:
-    data, probe = table(300, 0, uses=False), PropertyInference(column=column, low=0.2, high=0.6)
+    data, probe = table(300, 0, uses=False), PropertyInference(column=column, low=0.2, high=0.6, size=1.0)
     worlds = [probe.skew(data, world, np.random.default_rng(1)) for world in (0, 1)]
     assert len(worlds[0]) == len(worlds[1]) > 100
     for skewed, share in zip(worlds, (0.2, 0.6), strict=True):

@@ -101,7 +101,8 @@ def more_access_is_no_weaker(scenarios: Sequence[Scenario], rows: Sequence[Measu
         if row.arm == ATTACK and row.value is not None:
             values.setdefault((row.scenario, row.target), {}).setdefault(row.seed, row.value)
     found = []
-    for white in (s for s in single if Capability.GRADIENTS in s.steps[0].required()):
+    whites = [s for s in single if Capability.GRADIENTS in s.steps[0].required() and s.steps[0].unbounded() is not None]
+    for white in whites:
         rivals = [s for s in single if Capability.GRADIENTS not in s.steps[0].required() and _same_game(s, white)]
         for target in white.targets:
             worse = [text for s in rivals if (text := _worse(values, white.name, s.name, target))]

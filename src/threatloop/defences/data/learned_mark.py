@@ -65,9 +65,11 @@ def _images(data: Dataset) -> npt.NDArray[np.float32]:
 
 
 def _trainable(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if len(images) < FEWEST_IMAGES or min(images.shape[2:]) < SMALLEST_SIDE:
+    height, width = images.shape[2:]
+    if min(height, width) < SMALLEST_SIDE:
         raise NotAssessable(
-            f"learned_mark trains on the clean images: needs {FEWEST_IMAGES} of at least {SMALLEST_SIDE}×"
-            f"{SMALLEST_SIDE} pixels, got {len(images)} of {images.shape[2]}×{images.shape[3]}"
+            f"learned_mark needs images of at least {SMALLEST_SIDE} pixels a side; got {height}×{width}"
         )
+    if len(images) < FEWEST_IMAGES:
+        raise NotAssessable(f"learned_mark trains on the clean images: needs {FEWEST_IMAGES}, got {len(images)}")
     return images
