@@ -17,7 +17,8 @@ from threatloop.models.shapes import input_shape, statistics_shape
 
 ENCODED_BYTES = 1 << 28
 """Data sets are encoded once and kept where they take at most this much; larger ones batch by batch."""
-CHUNK = 1024
+CHUNK_CELLS = 1 << 22
+"""Array cells that are summed at once, in double precision."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,9 @@ def statistics(data: Dataset) -> Statistics:
     modality, size = of(data.schema), shape[0]
     total, squares, count = np.zeros(size), np.zeros(size), 0
     origin: npt.NDArray[np.float64] | None = None
-    for start in range(0, len(data), CHUNK):
-        chunk = modality.encode(data.x[start : start + CHUNK], data.schema)
+    step = max(1, CHUNK_CELLS // max(1, math.prod(data.x.shape[1:])))
+    for start in range(0, len(data), step):
+        chunk = modality.encode(data.x[start : start + step], data.schema)
         values = np.moveaxis(chunk, 1, -1).reshape(-1, size).astype(np.float64)
         # Sums around the first record: squares of large numbers would cancel.
         origin = values[0].copy() if origin is None else origin
