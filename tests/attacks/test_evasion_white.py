@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from threatloop.algorithms import hunt
 from threatloop.algorithms.apgd import Targeted, checkpoints
 from threatloop.algorithms.evasion import Evasion
 from threatloop.attacks.data_to_data.apgd_ce import AutoPGD
@@ -419,3 +420,20 @@ def test_the_targeted_ratio_does_not_see_scale_or_shift() -> None:
     value = Targeted(aim)(logits, label)
     assert value.item() == pytest.approx(-(3.0 - 0.5) / (3.0 - (1.0 + 0.5) / 2))
     assert Targeted(aim)(7 * logits + 5, label).item() == pytest.approx(value.item())
+
+
+def test_rounded_steps_find_as_much_as_exact_ones_and_claim_nothing_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = ImageSchema(classes=tuple("abcd"), channels=3, height=16, width=16)
+    architecture = Architecture(name="cnn", mean=(0.5,) * 3, std=(0.25,) * 3)
+    model = dump(build(architecture, schema, torch.Generator().manual_seed(3)), architecture, schema)
+    x = np.random.default_rng(3).uniform(0, 1, (128, 3, 16, 16)).astype(np.float32)
+    data = labelled(Dataset(x, np.zeros(128, np.int64), schema, np.arange(128)), model)
+    found = {}
+    for rounded in (True, False):
+        monkeypatch.setattr(hunt, "bfloat16_is_fast", lambda _, there=rounded: there)
+        outcome, _ = attacked(PGD(epsilon=0.002, steps=12), data, local_service(model))
+        moved = (outcome.x != data.x).any(axis=(1, 2, 3))
+        found[rounded] = moved
+        assert (local_service(model).labels(outcome.x) != data.y)[moved].all()
+    assert 0.1 < found[False].mean() < 0.9
+    assert abs(found[True].mean() - found[False].mean()) <= 0.05

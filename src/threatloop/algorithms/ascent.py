@@ -6,6 +6,9 @@ import torch
 
 from threatloop.algorithms.hunt import Hunt, log_odds, margin
 
+POLISHED = 0.25
+"""Share of the steps, the last ones, whose gradients are exact; those before may be rounded."""
+
 
 def projected_ascent(
     hunt: Hunt, steps: int, size: float, restarts: int, random_start: bool, generator: torch.Generator
@@ -49,10 +52,12 @@ def _climb(
     else:
         points = ball.step(ball.origin, gradient, size)
         steps -= 1
+    polish = int(steps * POLISHED)
     for left in range(steps, -1, -1):
         x = ball.harden(points)
         if left:
-            logits, _, gradient = hunt.climb(x, labels, log_odds)
+            climb = hunt.draft if left > polish else hunt.climb
+            logits, _, gradient = climb(x, labels, log_odds)
         else:
             logits = hunt.ask(x)
         margins[places] = margin(logits, labels)
