@@ -6,7 +6,7 @@ import torch
 
 from threatloop.algorithms.hunt import Hunt, log_odds, margin
 
-POLISHED = 0.25
+POLISHED = 0.1
 """Share of the steps, the last ones, whose gradients are exact; those before may be rounded."""
 
 

@@ -24,7 +24,7 @@ class PGD(GradientEvasion):
     any point on its way fools the victim; the last one alone, as first published, would miss some. The loss is the
     log-odds against the true class: cross-entropy by another scale, that does not vanish where the victim is sure.
 
-    Where the processor multiplies bfloat16 faster, convolutions are rounded to it in the first three quarters of the
+    Where the processor multiplies bfloat16 faster, convolutions are rounded to it in the first nine tenths of the
     steps; whether an answer is wrong is always decided in full precision.
 
     Returns what `Evasion` says. Asks at most 2 × (``steps`` + 1) × ``restarts`` + 1 questions per record, seldom more
