@@ -16,8 +16,6 @@ from threatloop.models.device import bfloat16_is_fast
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Logits (n, classes) and labels (n,) to one number per record, larger where the victim is more wrong."""
-ROUNDING = 2.0**-5
-"""How far a rounded answer's lead may be off, relative to the logits: several bfloat16 roundings of 2⁻⁸ each."""
 SURELY = 1e-5
 """A lead of the wrong class, relative to the logits, that other batch sizes cannot round away."""
 
@@ -86,16 +84,16 @@ class Hunt:
     def draft(self, x: torch.Tensor, labels: torch.Tensor, loss: Loss) -> tuple[torch.Tensor, ...]:
         """As `climb`, convolutions rounded to bfloat16 where that is faster: good for steps, never for verdicts.
 
-        Records that the rounded answer leaves in doubt are asked again in full, one more query each.
+        Records that the rounded answer gets wrong are asked again in full, one more query each.
         """
         if not self._rounds:
             return self.climb(x, labels, loss)
         with torch.autocast("cpu", torch.bfloat16):
             logits, values, gradient = self.climb(x, labels, loss)
         logits = logits.float()
-        doubted = margin(logits, labels) > -ROUNDING * (1 + logits.abs().amax(dim=1))
-        if bool(doubted.any()):
-            logits[doubted] = self.ask(x[doubted])
+        wrong = margin(logits, labels) > 0
+        if bool(wrong.any()):
+            logits[wrong] = self.ask(x[wrong])
         return logits, values, gradient
 
     def catch(self, places: torch.Tensor, x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
