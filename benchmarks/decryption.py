@@ -25,7 +25,7 @@ from threatloop.algorithms.fit import fit
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Encoding
+from threatloop.core.protection import Encoding
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 from threatloop.modality import of

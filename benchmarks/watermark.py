@@ -33,8 +33,8 @@ from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Detector, Marker, Registration
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Detector, Marker, Registration
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 

@@ -14,10 +14,10 @@ import tiny
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.bench import Bench
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
-from threatloop.core.defence import IngestGate, Registration
 from threatloop.core.digests import digest_array, digest_arrays
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.metric import Graded
+from threatloop.core.protection import IngestGate, Registration
 from threatloop.core.seeds import Streams
 from threatloop.defences.data.spread_spectrum import SpreadSpectrum
 from threatloop.engine.execute import Workspace

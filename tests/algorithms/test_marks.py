@@ -18,8 +18,8 @@ from threatloop.algorithms.haar_svd import (
 from threatloop.algorithms.watermark_host import Images
 from threatloop.core.assets import Dataset
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Marker
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Marker
 from threatloop.core.schema import ImageSchema
 
 KEY = b"owner"

@@ -19,7 +19,8 @@ from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import DefenceInfo, Detection, Detector, Marker, Registration
+from threatloop.core.defence import DefenceInfo
+from threatloop.core.protection import Detection, Detector, Marker, Registration
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 

@@ -140,7 +140,7 @@ def test_a_gate_decides_only_where_something_is_offered(tmp_path: Path) -> None:
     assert gates["poison"] <= {"accepted", "refused"}
     # The victim of whom the accuracy is told is the one that nobody attacked.
     plan = tiny.plan(written, tmp_path / "store")
-    (quality,) = plan.victims.values()
+    ((quality, _),) = plan.victims.values()
     honest = plan.tasks[plan.tasks[quality.key].inputs["victim"].key]
     assert honest.config["defences"] == []
     assert "registered" not in honest.inputs
@@ -199,7 +199,7 @@ def test_poisoned_victims_are_marked_and_honest_ones_are_not(reference: Referenc
         assert isinstance(victim, Model)
         marks[figure.arm] = victim.notes.get("attack_artefact")
     assert marks == {"attack": "badnets", "without:1": None}
-    (quality,) = plan.victims.values()
+    ((quality, _),) = plan.victims.values()
     honest = workspace.product(plan.tasks[quality.key].inputs["victim"]).value
     assert isinstance(honest, Model)
     assert "attack_artefact" not in honest.notes

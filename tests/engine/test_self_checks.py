@@ -16,7 +16,7 @@ REF = Ref("0" * 40)
 
 @pytest.mark.parametrize(("value", "reason", "passed"), [(1.0, "", True), (0.6, "", False), (0.6, ONE_ANSWER, None)])
 def test_an_attack_need_not_win_where_nothing_can_win(value: float, reason: str, passed: bool | None) -> None:
-    figure = Figure(REF, REF, REF, REF, "evasion", 0, 1, 1, 1, UNBOUNDED, "pgd", "D→D", by_proxy=False)
+    figure = Figure(REF, REF, REF, REF, "evasion", "", (), 0, 1, 1, 1, UNBOUNDED, "pgd", "D→D", by_proxy=False)
     second = Reading("evasion.success_on_correct", None if reason else value, 0, undefined=reason)
     (notice,) = self_checks("digits", figure, Product(Graded((Reading("evasion", value, 32), second))), ())
     assert notice.passed is passed

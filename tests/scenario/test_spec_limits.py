@@ -14,7 +14,7 @@ from threatloop.attacks.data_to_model.label_flip import LabelFlip
 from threatloop.core.attack import Step
 from threatloop.core.errors import Problems
 from threatloop.core.schema import ImageSchema
-from threatloop.scenario.build import Audit, build, defence_problems, parse_spec
+from threatloop.scenario.build import Audit, build, parse_spec
 
 NOT_YET = "composes, but is not supported yet: "
 LOOP = ["watermark_removal", "badnets", "knockoff", "gradient_inversion"]
@@ -143,15 +143,6 @@ def test_a_faulty_scenario_hides_no_other() -> None:
     assert sum(problem.startswith("scenarios.bad.attack") for problem in listed) == len(listed) - 3
     for part in ("scenarios.bad.attack", "scenarios.worse.laps", "unknown target 'nowhere'", "scenarios.also: step 1"):
         assert part in found
-
-
-def test_defences_that_cannot_act_on_the_records() -> None:
-    gated = {"digits": {**tiny.DIGITS, "defences": ["watermark_gate"]}, "bare": tiny.TABLE}
-    targets = checked(tiny.spec(gated)).targets
-    assert defence_problems(targets["digits"], "image") == []
-    assert defence_problems(targets["bare"], "tabular") == []
-    (problem,) = defence_problems(targets["digits"], "tabular")
-    assert problem.startswith("targets.digits.defences: watermark_gate works on image records; digits holds tabular")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Encoding
+from threatloop.core.protection import Encoding
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 from threatloop.modality import of

@@ -25,7 +25,8 @@ def predicted(model: Model, data: Dataset, case: Case) -> Labels:
     """
     from threatloop.models.responder import responder_of
 
-    answers = responder_of(model, case.device, allow_code=case.allow_code).log_probs(data.x)
+    bare = responder_of(model, case.device, allow_code=case.allow_code)
+    answers = case.behind_defences(model, bare).log_probs(data.x)
     if answers.ndim != 2:
         raise NotAssessable(f"{data.schema.kind} records have no single class that could be right or wrong")
     return np.asarray(answers.argmax(axis=-1), dtype=np.int64)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from threatloop.algorithms.encodings import Bytes, Index, Mask, SignedMap, cut, join_nibbles, paste, split_nibbles
-from threatloop.core.defence import Structure
+from threatloop.core.protection import Structure
 
 MOST_ROWS = 20000
 """Rows that columns are compared on; the chance of a false match is nil long before."""

@@ -16,8 +16,8 @@ from threatloop.core.assets import Dataset
 from threatloop.core.attack import DataToData, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Marker
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Marker
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Choice, Grid, Scheme

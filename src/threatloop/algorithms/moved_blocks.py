@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from threatloop.algorithms.encodings import Bytes, cut, paste
 from threatloop.algorithms.jigsaw_puzzle import orders, puzzle
 from threatloop.algorithms.picture_prior import PicturePrior, fit_prior
-from threatloop.core.defence import Structure
+from threatloop.core.protection import Structure
 
 Floats = npt.NDArray[np.float32]
 

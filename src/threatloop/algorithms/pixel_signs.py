@@ -16,7 +16,7 @@ import numpy.typing as npt
 from threatloop.algorithms.encodings import Bytes
 from threatloop.algorithms.jigsaw_puzzle import orders
 from threatloop.algorithms.picture_prior import PicturePrior, fit_prior
-from threatloop.core.defence import Structure
+from threatloop.core.protection import Structure
 from threatloop.numerics.image_quality import MIN_SIDE, ssim
 
 Floats = npt.NDArray[np.float32]

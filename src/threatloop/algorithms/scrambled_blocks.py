@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from threatloop.algorithms.encodings import Bytes, SignedMap, cut, join_nibbles, paste, split_nibbles
 from threatloop.algorithms.signed_matching import Graphs, match, random_starts
-from threatloop.core.defence import Structure
+from threatloop.core.protection import Structure
 
 Floats = npt.NDArray[np.float64]
 

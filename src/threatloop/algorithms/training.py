@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from threatloop.algorithms.ensemble import ensemble_log_probs, fit_ensemble
 from threatloop.algorithms.fit import fit
 from threatloop.core.assets import Architecture, Dataset, Model
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
@@ -82,6 +82,10 @@ class RecipeTraining:
         """The network, in eval mode."""
         return load(model, resolve(self.device), allow_code=self.allow_code)
 
+    def with_recipe(self, recipe: Recipe) -> RecipeTraining:
+        """The same training by another recipe."""
+        return replace(self, recipe=recipe)
+
 
 @dataclass(frozen=True)
 class UserTraining(RecipeTraining):
@@ -120,6 +124,14 @@ class UserTraining(RecipeTraining):
                 f"{self.function} must return a torch module of the architecture {name}: {error}"
             ) from None
         return dump(network, self.architecture, data.schema, {"trained_by": self.function})
+
+    def with_recipe(self, recipe: Recipe) -> RecipeTraining:  # noqa: ARG002
+        """Training by this recipe: the user's function has its own, which nobody else can change.
+
+        Raises:
+            NotAssessable: always.
+        """
+        raise NotAssessable(f"{self.function} trains by a recipe of its own, which a defence cannot change")
 
     def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
         """One call of the user's function per row of ``masks``."""

@@ -32,7 +32,7 @@ class Cell:
 
 
 class Index:
-    """Rows by cell, in the order in which cells first appear.
+    """Rows of the targets as they are, by cell, in the order in which cells first appear.
 
     Args:
         record: of the same run; supplies metrics and attacks, which the analysis knows by name only.
@@ -43,6 +43,8 @@ class Index:
         self.record = record
         self.cells: dict[Cell, list[Measurement]] = defaultdict(list)
         for row in rows:
+            if row.condition:
+                continue
             self.cells[Cell(row.target, row.scenario, row.lap, row.step, row.metric, row.arm)].append(row)
         self._first: dict[str, str] = {}
         values: dict[str, list[float]] = defaultdict(list)

@@ -14,10 +14,14 @@ from pydantic import BaseModel, ConfigDict
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+
+EXPECTATION = 10
+"""Answers averaged by an attacker who knows that they are drawn at random."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -167,6 +171,24 @@ class Step(BaseModel, Generic[S]):
     def unbounded(self) -> Step[Any] | None:
         """The same attack with a budget at which it must win completely, for a self-check; None where there is none."""
         return None
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """This attack by an attacker who knows the victim's defences; empty where no such form is known.
+
+        What reads the model itself, or imitates its training, adapts without change: the plan hands it the defended
+        model and the defended lifecycle. Subclasses add forms of their own.
+        """
+        info, forms = self.info, list[Step[Any]]()
+        looks_inside = bool(self.required() & {Capability.GRADIENTS, Capability.WEIGHTS})
+        imitates = info.direction is not Direction.MODEL_TO_MODEL and info.resources & {
+            Resource.SHADOWS,
+            Resource.LIFECYCLE,
+        }
+        if looks_inside or (Adaptation.LIFECYCLE in to and imitates):
+            forms.append(self)
+        if Adaptation.EXPECTATION in to and "expectation" in type(self).model_fields:
+            forms = [self.model_copy(update={"expectation": EXPECTATION})]
+        return tuple(forms)
 
     def as_control(self) -> Step[Any] | None:
         """The matched control ``info.control`` with the fields that both have, or None."""

@@ -1,19 +1,24 @@
-"""Defences: same shape as attacks, grouped by the lifecycle stage in which they act."""
+"""Defences: frozen configurations, grouped by the stage of the victim's lifecycle in which they act."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from threatloop.core.access import Ledger
-from threatloop.core.assets import Dataset
+from threatloop.core.assets import Dataset, Model
+from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.training import Training
+
+Respond = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+"""Records of the schema (n, ...) to log-probabilities (n, classes)."""
 
 
 class Stage(StrEnum):
@@ -27,175 +32,197 @@ class Stage(StrEnum):
     VERIFICATION = "verification"
 
 
+class Adaptation(StrEnum):
+    """What an attacker who knows a defence does about it."""
+
+    LIFECYCLE = "lifecycle"
+    """Trains and serves his shadow models as the victim does, defences included."""
+    EXPECTATION = "expectation"
+    """Averages over answers that are drawn at random."""
+    LABELS = "labels"
+    """Falls back on labels, where scores are withheld or falsified."""
+    STEALTH = "stealth"
+    """Hides his poison from filters."""
+
+
+_BY_STAGE = {
+    Stage.DATA: frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH}),
+    Stage.TRAINING: frozenset({Adaptation.LIFECYCLE}),
+    Stage.MODEL: frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH}),
+    Stage.SERVING: frozenset({Adaptation.LIFECYCLE, Adaptation.LABELS}),
+}
+
+
 @dataclass(frozen=True)
 class DefenceInfo:
-    """What is true of every configuration of one defence class."""
+    """What is true of every configuration of one defence class.
+
+    Attributes:
+        title: the field's standard name.
+        stage: where it acts.
+        modalities: schema kinds that it works on.
+        paper: authors, year, title, arXiv id, section.
+        atlas: MITRE ATLAS mitigation ids.
+        randomised: its answers are drawn at random, so that averaging sees through it.
+        excludes: catalogue names of defences that it cannot be combined with.
+    """
 
     title: str
     stage: Stage
     modalities: frozenset[str]
     paper: str
     atlas: tuple[str, ...] = ()
+    randomised: bool = False
+    excludes: tuple[str, ...] = ()
+
+    @property
+    def adaptations(self) -> frozenset[Adaptation]:
+        """What an attacker who knows this defence does about it."""
+        more = {Adaptation.EXPECTATION} if self.randomised else set()
+        return _BY_STAGE.get(self.stage, frozenset()) | more
 
 
 class Defence(BaseModel):
     """A frozen, validated configuration of a defence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     info: ClassVar[DefenceInfo]
 
-
-class Protection(Defence):
-    """A data-stage defence: the owner changes his records under a key before anyone else gets them.
-
-    The scheme is public, parameters included; only the key is secret.
-    """
-
-    @abstractmethod
-    def protect(self, data: Dataset, key: bytes) -> Dataset:
-        """The protected records: same schema, number, order and ids. Deterministic in data and key.
-
-        Raises:
-            NotAssessable: records of this modality or size cannot be protected so.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """Evidence that records carry a key's mark. All z are about N(0, 1) and all p uniform where they do not.
-
-    Attributes:
-        z_set, p_set: evidence of all records together.
-        p_per_record: (n,) evidence of every single record (one-sided p).
-        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark.
-    """
-
-    z_set: float
-    p_set: float
-    p_per_record: npt.NDArray[np.float64] = field(repr=False)
-    bit_accuracy: float
-
-    def detected(self, false_positive_rate: float = 0.01) -> bool:
-        """Whether the set counts as marked at this false-positive rate, in (0, 1)."""
-        return self.p_set <= false_positive_rate
-
-
-class Marker(Protection):
-    """A protection that leaves the records usable and lets their owner recognise them."""
-
-    @abstractmethod
-    def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:
-        """Evidence of the key's mark in the data; at least one record.
+    def problems(self, schema: Schema, architecture: str) -> list[str]:  # noqa: ARG002
+        """What makes this defence impossible for such a victim, one line each, with the way out.
 
         Args:
-            data: records of unknown origin.
-            key: the owner's.
-            reference: clean records of the owner's, as they were before `protect`.
+            schema: of the records.
+            architecture: name of the victim's architecture, or ``module:function`` of the user's own.
+        """
+        return []
+
+
+class Sanitiser(Defence):
+    """A data-stage defence: chooses the records that the victim trains on."""
+
+    @abstractmethod
+    def keep(
+        self, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+    ) -> npt.NDArray[np.bool_]:
+        """Which records to train on, bool (n,).
+
+        Args:
+            data: everything that was collected, n records.
+            trusted: bool (n,), the defender's own records; the others were offered by third parties.
+            training: the victim's recipe, without defences.
+            streams: the defence's own.
+        """
+
+
+class TrainingDefence(Defence):
+    """A training-stage defence: another way to train."""
+
+    @abstractmethod
+    def applied(self, training: Training) -> Training:
+        """The same training with this defence in it; with ``soft_targets`` or ``init`` it may train as before."""
+
+
+class Repair(Defence):
+    """A model-stage defence: changes the trained model."""
+
+    @abstractmethod
+    def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:
+        """The repaired model.
+
+        Args:
+            model: as it was trained.
+            own: the defender's own, trusted records.
+            training: the victim's, with its training-stage defences.
+            streams: the defence's own.
         """
 
 
 @dataclass(frozen=True)
-class Structure:
-    """What is public of an encoding beside its parameters' names: what its key acts on.
+class Inspected:
+    """What an inspection says of a model.
 
     Attributes:
-        side: of a block in pixels; 1 where the key acts on single pixels.
-        moved: ``pixels`` inside each block, alike in all blocks; whole ``blocks``, rotated and flipped; or nothing.
-        halves: elements are half bytes.
-        colours: channels are shuffled.
-        per_image: every record has a key of its own.
-        mixed: records that are blended into one; 1 where none are.
+        flagged: the model is taken for one that carries a trigger.
+        score: the evidence; larger is more suspicious, in units that the class states.
     """
 
-    side: int = 1
-    moved: Literal["pixels", "blocks", ""] = ""
-    halves: bool = False
-    colours: bool = False
-    per_image: bool = False
-    mixed: int = 1
+    flagged: bool
+    score: float
 
 
-class Encoding(Protection):
-    """A protection that hides what records show and that its key holder can take off again."""
+class Inspection(Defence):
+    """A model-stage defence that looks for a backdoor and changes nothing."""
 
     @abstractmethod
-    def open(self, data: Dataset, key: bytes) -> Dataset:
-        """What was protected under this key; exact for 8-bit records unless the class says otherwise."""
+    def inspect(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Inspected:
+        """Whether the model carries a trigger; arguments as for `Repair.repair`."""
+
+
+class Serving(Defence):
+    """A serving-stage defence: stands between whoever asks and the model."""
 
     @abstractmethod
-    def structure(self) -> Structure:
-        """What anyone knows of the scheme."""
+    def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
+        """What answers in front of ``respond``.
+
+        Args:
+            respond: the model, or the defence behind this one.
+            own: the defender's own records, for thresholds and filters.
+            streams: the defence's own.
+        """
+
+
+class Monitor(Defence):
+    """A monitor-stage defence: tells an attack from its queries. It changes no answer."""
+
+    @abstractmethod
+    def flagged_after(self, queries: npt.NDArray[Any], respond: Respond, own: Dataset, streams: Streams) -> int | None:
+        """After how many queries this client is flagged; None if never.
+
+        The threshold is set on benign clients drawn from ``own``, at the rate of benign clients flagged that the
+        configuration states, for clients that ask as often as this one.
+
+        Args:
+            queries: records of the schema in the order in which the client asked them, (n, ...).
+            respond: the served model.
+            own: the defender's own records.
+            streams: the defence's own, the same for every client.
+        """
 
 
 @dataclass(frozen=True)
-class GateDecision:
-    """An ingest gate's answer about one contribution.
+class Claim:
+    """What the verification of ownership says of a suspect.
 
     Attributes:
-        accepted: whether the contribution may be trained on.
-        p_value: probability of evidence this strong if the contribution carried no mark.
-        reason: one line for the report.
+        p_value: probability of evidence this strong if the suspect owes nothing to the owner's model or data.
+        statistic: the evidence.
     """
 
-    accepted: bool
     p_value: float
-    reason: str
+    statistic: float
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What a data owner deposits with a gate so that his mark can be recognised.
+class Verification(TrainingDefence):
+    """A verification-stage defence: lets the owner of a model or of data prove where another model comes from.
 
-    Attributes:
-        key: the watermark key.
-        reference: clean records of his, for the detector's host statistics.
-        marker: how he marks.
+    What `applied` plants is drawn from ``streams.of_seed().child("proof")`` of the training's streams; `claim` is
+    given the same.
     """
 
-    key: bytes = field(repr=False)
-    reference: Dataset = field(repr=False)
-    marker: Marker
-
-    def detect(self, data: Dataset) -> Detection:
-        """Evidence of this owner's mark in the data."""
-        return self.marker.detect(data, self.key, self.reference)
-
-
-class Detector:
-    """An owner's detector that answers anyone who shows it data: the attacker's `Resource.DETECTOR`.
-
-    Args:
-        owner: whose mark it looks for.
-        ledger: counts every record that it is shown.
-    """
-
-    def __init__(self, owner: Registration, ledger: Ledger) -> None:
-        self._owner, self._ledger = owner, ledger
-
-    @property
-    def left(self) -> int | None:
-        """Records that may still be shown; None means no limit."""
-        return self._ledger.left
-
-    def detect(self, data: Dataset) -> Detection:
-        """What the owner's detector says. Charges one query a record.
-
-        Raises:
-            BudgetExhausted: the limit would be passed.
-        """
-        self._ledger.charge(len(data))
-        return self._owner.detect(data)
-
-
-class IngestGate(Defence):
-    """A data-stage defence that accepts or refuses a whole third-party contribution."""
+    def applied(self, training: Training) -> Training:
+        """Training that plants the mark; unchanged where nothing is planted."""
+        return training
 
     @abstractmethod
-    def inspect(self, contribution: Dataset, registered: tuple[Registration, ...], streams: Streams) -> GateDecision:
-        """Decide about one contribution.
+    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:
+        """Whether the suspect descends from the owner's model or data.
 
         Args:
-            contribution: the offered records.
-            registered: the owners whose marks the gate knows.
-            streams: the gate's own random streams.
+            suspect: answers to anyone.
+            own: the owner's records, which his model was trained on.
+            outside: records of the same kind that nobody trained on.
+            training: the owner's, without defences.
+            streams: those that the mark was drawn from.
         """

@@ -17,6 +17,8 @@ ATTACK = "attack"
 """The arm in which every step is the attack itself."""
 BASELINE = "baseline"
 """The arm in which the only step of a scenario is replaced by its baseline."""
+ADAPTIVE = "adaptive"
+"""The arm of an attacker who knows the victim's defences; further forms of the attack are ``adaptive:2`` and so on."""
 ORACLE = "oracle"
 """The arm in which protection is lifted by the engine: an upper bound for a chain that its gate stops."""
 WITHOUT = "without:"
@@ -45,11 +47,12 @@ class Measurement(BaseModel):
         step: 1-based position in the chain; 1 for a single attack.
         steps: how many steps the scenario has.
         lap: 1, or 2 for the second lap of a fed-back chain.
-        arm: ``attack``, ``baseline``, ``oracle``, ``without:N``, ``reference:NAME``; in lap 2 ``feedback`` or the name
-            of the control (``restart``, ``double``, ``prior``).
+        arm: ``attack``, ``adaptive``, ``baseline``, ``oracle``, ``without:N``, ``reference:NAME``; in lap 2
+            ``feedback`` or the name of the control (``restart``, ``double``, ``prior``).
         attack: catalogue name of the attack graded at this step (also in baseline arms).
         direction: ``D→D``, ``D→M``, ``M→D`` or ``M→M``.
         defences: catalogue names of the victim's defences, comma-separated.
+        condition: name of the set of defences that is tried; empty for the target as it is.
         by_proxy: the model was retrained by the recipe though the user brought trained weights.
         seed: number of the seed within the run.
         metric: catalogue name, with a suffix for secondary figures (``fidelity.where_victim_errs``).
@@ -79,6 +82,7 @@ class Measurement(BaseModel):
     attack: str
     direction: str
     defences: str = ""
+    condition: str = ""
     by_proxy: bool = False
     seed: int
     metric: str
@@ -151,6 +155,28 @@ class MetricNote(BaseModel):
     meaning: str
 
 
+class VictimNote(BaseModel):
+    """How well the victim of one seed fits under one set of defences, and what making it cost.
+
+    Attributes:
+        condition: name of the set; empty for the target as it is.
+        test_accuracy, train_accuracy: in [0, 1]; None where accuracy means nothing.
+        test_loss, train_loss: mean loss per record, or per token.
+        seconds: that its lifecycle took; None for a model that the user brought.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    condition: str
+    seed: int
+    test_accuracy: float | None = None
+    train_accuracy: float | None = None
+    test_loss: float | None = None
+    train_loss: float | None = None
+    seconds: float | None = None
+
+
 class RunRecord(BaseModel):
     """``run.json``: everything about a run that is not a table.
 
@@ -159,6 +185,8 @@ class RunRecord(BaseModel):
         attacks: catalogue facts (title, direction, knowledge, paper, atlas, metrics) of the run's attacks, by name.
         targets: facts per target: source, records, classes, architecture, parameters, victim's train and test accuracy.
         scenarios: per scenario: the attacks' names in order and the laps.
+        conditions: the sets of defences that were tried: name → defences with their parameters.
+        victims: of every target, condition and seed.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
         worker_seconds: by operation, of the tasks that were executed.
         environment: versions, processor, cores, device, dtype.
@@ -180,6 +208,8 @@ class RunRecord(BaseModel):
     targets: dict[str, dict[str, Any]]
     scenarios: dict[str, dict[str, Any]]
     attacks: dict[str, dict[str, Any]]
+    conditions: dict[str, list[dict[str, Any]]] = {}
+    victims: tuple[VictimNote, ...] = ()
     metrics: dict[str, MetricNote]
     tasks: dict[str, int]
     worker_seconds: dict[str, float] = {}

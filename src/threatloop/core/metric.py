@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.assets import Dataset, Evidence, Model
-from threatloop.core.defence import Protection
+from threatloop.core.protection import Protection
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Responder
 
 A = TypeVar("A", Dataset, Model, Evidence)
 ONE_ANSWER = "the victim gives one class to everything that it is asked, so nothing can fool it"
@@ -90,6 +91,8 @@ class Case:
         device: where the judge runs models.
         allow_code: whether the user allowed architectures that name code.
         protection: the scheme by which the data owner protects, without its key.
+        served: the models among the truths that are the victim's, and so answer from behind its defences.
+        front: puts those defences in front of a responder.
     """
 
     truths: Mapping[str, Dataset | Model | Evidence]
@@ -101,6 +104,12 @@ class Case:
     device: str = "cpu"
     allow_code: bool = False
     protection: Protection | None = None
+    served: tuple[Model, ...] = ()
+    front: Callable[[Responder], Responder] = field(default=lambda responder: responder)
+
+    def behind_defences(self, model: Model, responder: Responder) -> Responder:
+        """What answers for a model: the responder, behind the victim's serving defences if the model is the victim."""
+        return self.front(responder) if any(model is one for one in self.served) else responder
 
     def get(self, name: str, kind: type[A]) -> A:
         """The truth of this name.

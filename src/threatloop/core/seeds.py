@@ -39,3 +39,7 @@ class Streams:
     def key(self, role: str) -> bytes:
         """A reproducible 16-byte secret, such as a watermark key."""
         return self.integer(role, bits=128).to_bytes(16, "little")
+
+    def of_seed(self) -> Streams:
+        """The streams of the seed to which these belong: what several of its tasks must draw alike comes from there."""
+        return Streams(self.run_seed, self.path[:1])

@@ -28,22 +28,15 @@ class Responder(Protocol):
         """The weights themselves."""
 
 
-class ServingDefence(Protocol):
-    """A defence in front of the service: it changes answers."""
-
-    def answer(self, log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
-
-
 @dataclass(frozen=True)
 class Service:
-    """A model behind access control: capabilities, serving defences in front, a query ledger.
+    """A model behind access control: capabilities and a query ledger. Serving defences stand in the responder.
 
     Attributes:
         responder: what computes the answers.
         schema: records that it reads and classes that it answers.
         grants: the capabilities that this party has.
         ledger: counts every record; shared by all narrower views of this service.
-        defences: serving defences, applied in order to every answer.
         architecture: the architecture where the party is told it, else None.
     """
 
@@ -51,7 +44,6 @@ class Service:
     schema: Schema
     grants: frozenset[Capability] = ALL_CAPABILITIES
     ledger: Ledger = field(default_factory=Ledger)
-    defences: tuple[ServingDefence, ...] = ()
     architecture: Architecture | None = None
 
     def narrowed(self, capabilities: Iterable[Capability]) -> Service:
@@ -64,7 +56,7 @@ class Service:
         if missing := sorted(wanted - self.grants):
             granted = ", ".join(sorted(self.grants)) or "nothing"
             raise AccessError(f"needs {', '.join(missing)}; the service grants {granted}")
-        return Service(self.responder, self.schema, wanted, self.ledger, self.defences, self.architecture)
+        return Service(self.responder, self.schema, wanted, self.ledger, self.architecture)
 
     def labels(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The most likely class of each record; (n,) int64, or (n, context) for tokens. Charges n queries."""
@@ -73,7 +65,7 @@ class Service:
         return labels
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Log-probabilities of each record, after serving defences. Charges n queries."""
+        """Log-probabilities of each record, as serving defences leave them. Charges n queries."""
         self._need(Capability.SCORES)
         return self._answer(x)
 
@@ -98,10 +90,7 @@ class Service:
 
     def _answer(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         self.ledger.charge(len(x))
-        answers = self.responder.log_probs(x)
-        for defence in self.defences:
-            answers = defence.answer(answers)
-        return answers
+        return self.responder.log_probs(x)
 
     def _need(self, capability: Capability) -> None:
         if capability not in self.grants:

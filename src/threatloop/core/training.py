@@ -51,3 +51,6 @@ class Training(Protocol):
 
     def module(self, model: Model) -> Any:
         """The network itself, in eval mode, for its owner."""
+
+    def with_recipe(self, recipe: Recipe) -> Training:
+        """The same training by another recipe."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from threatloop.core.attack import Step
+from threatloop.core.defence import Defence
 from threatloop.core.measurement import (
+    ADAPTIVE,
+    ATTACK,
     BASELINE,
     CONTROL,
     ORACLE,
@@ -37,6 +40,7 @@ class Arm:
         offers: contributions of the lap before; the gate decides about them again, in the same way.
         extra: feedback and the clone of the lap before.
         lift: the first step is replaced by the engine's own lifting of the protection.
+        informed: the attacker knows the victim's defences.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Arm:
     offers: tuple[Ref, ...] = ()
     extra: tuple[tuple[str, Ref], ...] = ()
     lift: bool = False
+    informed: bool = False
 
 
 def other_arms(scenario: Scenario) -> Iterable[Arm]:
@@ -61,6 +66,21 @@ def other_arms(scenario: Scenario) -> Iterable[Arm]:
     if not single and scenario.steps[0].info.undoes:
         yield Arm(ORACLE, scenario.steps, graded_from=2, lift=True)
     yield from _sweep(scenario)
+
+
+def defended_arms(scenario: Scenario, defences: Sequence[Defence]) -> Iterable[Arm]:
+    """The attack as it is, every step's baseline, and the forms of an attacker who knows the defences."""
+    single = len(scenario.steps) == 1
+    yield Arm(ATTACK, scenario.steps)
+    for i, step in enumerate(scenario.steps, start=1):
+        yield Arm(BASELINE if single else f"{WITHOUT}{i}", _replaced(scenario, i, step.as_baseline()), graded_from=i)
+    known = frozenset(one for defence in defences for one in defence.info.adaptations)
+    forms = [step.adapted(known) for step in scenario.steps]
+    for k in range(max(map(len, forms), default=0)):
+        steps = tuple(
+            found[min(k, len(found) - 1)] if found else step for step, found in zip(scenario.steps, forms, strict=True)
+        )
+        yield Arm(ADAPTIVE if k == 0 else f"{ADAPTIVE}:{k + 1}", steps, informed=True)
 
 
 def _replaced(scenario: Scenario, i: int, step: Step[Any]) -> tuple[Step[Any], ...]:

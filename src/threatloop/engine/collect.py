@@ -10,8 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from threatloop.core.catalogue import DEFENCES
-from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT, GalleryItem, Measurement, Notice
+from threatloop.core.measurement import (
+    ADAPTIVE,
+    ATTACK,
+    BASELINE,
+    ORACLE,
+    REFERENCE,
+    WITHOUT,
+    GalleryItem,
+    Measurement,
+    Notice,
+)
 from threatloop.core.metric import Graded
 from threatloop.engine.figures import Figure
 from threatloop.engine.plan import Plan
@@ -60,9 +69,10 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
             found.not_assessed.append(notice)
             continue
         checks = [products[ref.key] for ref in figure.checks if ref.key in products]
-        _add_rows(found, plan, target, figure, product, checks, baselines, run)
-        _add_tables(found, target, figure, product.value)
-        _add_gallery(found, plan, target, figure, product.value)
+        _add_rows(found, target, figure, product, checks, baselines, run)
+        if not figure.condition:
+            _add_tables(found, target, figure, product.value)
+            _add_gallery(found, plan, target, figure, product.value)
         found.self_checks += self_checks(target, figure, product, checks)
     found.self_checks += exchangeability(found.rows)
     found.self_checks += more_access_is_no_weaker(plan.audit.scenarios, found.rows)
@@ -74,24 +84,27 @@ def _graded(plan: Plan, store: Store, failed: Mapping[str, str]) -> dict[str, Pr
     return {key: decode(store.get(key)) for key in sorted(store.present(keys))}
 
 
-_BaselineKey = tuple[str, str, int, int, str]
+_BaselineKey = tuple[str, str, str, int, int, str]
 
 
 def _baselines(plan: Plan, products: Mapping[str, Product]) -> dict[_BaselineKey, float | None]:
-    """(target, scenario, seed, step, metric) → the value where that very step was replaced by its baseline."""
+    """The value where that very step was replaced by its baseline."""
     found: dict[_BaselineKey, float | None] = {}
     for target, figure in plan.figures:
         product = products.get(figure.grade.key)
         replaced = figure.arm == BASELINE or figure.arm == f"{WITHOUT}{figure.step}"
         if product is not None and replaced and isinstance(product.value, Graded):
             for reading in product.value.readings:
-                found[target, figure.scenario, figure.seed, figure.step, reading.metric] = reading.value
+                found[_baseline_key(target, figure, reading.metric)] = reading.value
     return found
+
+
+def _baseline_key(target: str, figure: Figure, metric: str) -> _BaselineKey:
+    return target, figure.scenario, figure.condition, figure.seed, figure.step, metric
 
 
 def _add_rows(
     found: Collected,
-    plan: Plan,
     target: str,
     figure: Figure,
     product: Product,
@@ -101,11 +114,9 @@ def _add_rows(
 ) -> None:
     facts, graded = product.facts, product.value
     # The oracle's victim is not the one that the baselines ran against.
-    compared = figure.arm == ATTACK or figure.arm.startswith(REFERENCE)
-    defences = ",".join(DEFENCES.name_of(type(d)) for d in plan.facts[target].target.defences)
+    compared = figure.arm.startswith((ATTACK, ADAPTIVE, REFERENCE))
     of_split = [one for check in checks for one in check.value.readings if one.metric == NO_QUERY]
     for reading in (*graded.readings, *of_split):
-        place = (target, figure.scenario, figure.seed, figure.step, reading.metric)
         found.rows.append(
             Measurement(
                 run=run,
@@ -117,7 +128,8 @@ def _add_rows(
                 arm=figure.arm,
                 attack=figure.attack,
                 direction=figure.direction,
-                defences=defences,
+                defences=",".join(figure.defences),
+                condition=figure.condition,
                 by_proxy=figure.by_proxy,
                 seed=figure.seed,
                 metric=reading.metric,
@@ -125,7 +137,7 @@ def _add_rows(
                 low=reading.low,
                 high=reading.high,
                 n=reading.n,
-                baseline=baselines.get(place) if compared else None,
+                baseline=baselines.get(_baseline_key(target, figure, reading.metric)) if compared else None,
                 undefined=reading.undefined,
                 queries=int(facts.get("queries", 0)),
                 stop_reason=str(facts.get("stop_reason", "finished")),

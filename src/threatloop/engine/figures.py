@@ -14,6 +14,7 @@ from threatloop.engine.arms import Arm
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
+from threatloop.scenario.conditions import name_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Figure:
     source: Ref
     victim: Ref | None
     scenario: str
+    condition: str
+    defences: tuple[str, ...]
     seed: int
     step: int
     steps: int
@@ -74,6 +77,8 @@ def figure(
         truths["source"],
         victim,
         scenario.name,
+        tasks.condition.name,
+        tuple(name_of(defence) for defence in tasks.defences),
         tasks.seed,
         i,
         len(scenario.steps),
@@ -101,7 +106,7 @@ def _checks(
     arm: Arm, meant: Step[Any], tasks: SeedTasks, truths: Mapping[str, Ref], poison: Ref | None
 ) -> tuple[Ref, ...]:
     """Checks of a membership probe: the split, and a leak that is certain."""
-    if arm.name != ATTACK or Resource.CANDIDATES not in meant.info.resources:
+    if arm.name != ATTACK or tasks.condition.name or Resource.CANDIDATES not in meant.info.resources:
         return ()
     return (tasks.exchangeability(), tasks.planted_leak(meant, truths["source"], poison))
 

@@ -14,11 +14,12 @@ from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
 from threatloop.engine.figures import Figure
-from threatloop.engine.plan_checks import check, unsupported
-from threatloop.engine.seed_tasks import SeedTasks, models_in
+from threatloop.engine.plan_checks import check, inapplicable, unsupported
+from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref, Task
+from threatloop.engine.task_book import models_in
 from threatloop.engine.walk import expand
-from threatloop.scenario.build import Audit, BuiltTarget, Scenario
+from threatloop.scenario.build import Audit, BuiltTarget, Condition, Scenario
 
 USER_INPUT = ("split", "given", "endpoint")
 """Operations that fail only where the user's data or weights are at fault; quick."""
@@ -33,7 +34,7 @@ class Plan:
         facts: per target.
         tasks: by key, in an order in which every task comes after its inputs.
         figures: graded steps, with the name of their target.
-        victims: per target and seed, the accuracy of the victim that nobody attacked.
+        victims: per target, condition and seed, the accuracy of the victim that nobody attacked, and the victim.
         not_assessed: pairings that cannot be assessed or do not fit the budget, with the reason.
         loaded: tasks that had to be run to make the plan: reading data, drawing splits, reading weights.
         corrupt: one line for each corrupt artefact that was recomputed on the way.
@@ -44,7 +45,7 @@ class Plan:
     facts: Mapping[str, TargetFacts]
     tasks: dict[str, Task] = field(default_factory=dict)
     figures: list[tuple[str, Figure]] = field(default_factory=list)
-    victims: dict[tuple[str, int], Ref] = field(default_factory=dict)
+    victims: dict[tuple[str, str, int], tuple[Ref, Ref]] = field(default_factory=dict)
     not_assessed: list[Notice] = field(default_factory=list)
     loaded: int = 0
     corrupt: list[str] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Plan:
     def wanted(self) -> set[str]:
         """Keys that the run folder needs; other tasks run only where these need them."""
         graded = {ref.key for _, figure in self.figures for ref in (figure.grade, *figure.checks)}
-        return graded | {ref.key for ref in self.victims.values()}
+        return graded | {quality.key for quality, _ in self.victims.values()}
 
 
 def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = None) -> Plan:
@@ -72,9 +73,10 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
     check(audit, plan.facts)
     cost = Estimate()
-    for scenario in audit.scenarios:
-        for name in scenario.targets:
-            cost = _add(plan, scenario, plan.facts[name], estimator, cost, workspace)
+    for condition in audit.conditions:
+        for scenario in audit.scenarios:
+            for name in scenario.targets:
+                cost = _add(plan, scenario, condition, plan.facts[name], estimator, cost, workspace)
     _try_what_was_brought(plan, workspace)
     check_counts(audit, plan.facts, workspace)
     return plan
@@ -110,29 +112,33 @@ def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
 def _add(
     plan: Plan,
     scenario: Scenario,
+    condition: Condition,
     facts: TargetFacts,
     estimator: Estimator | None,
     spent: Estimate,
     workspace: Workspace,
 ) -> Estimate:
-    """Expand one scenario on one target, unless it cannot be assessed or does not fit ``max_cost``."""
-    target = facts.target.name
-    if reason := unsupported(scenario, facts):
-        plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=reason))
+    """Expand one cell, unless it cannot be assessed or does not fit ``max_cost``."""
+    target, what = facts.target.name, _label(scenario, condition)
+    seeds = plan.audit.seeds_of(target, scenario.name, condition.name)
+    if not seeds:
+        return spent
+    if reason := unsupported(scenario, facts) or inapplicable(condition, facts):
+        plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=what, why=reason))
         return spent
     tasks: dict[str, Task] = dict(plan.tasks)
     figures, victims, asked = [], {}, Counter[str]()
-    for seed in range(plan.audit.spec.seeds):
-        of_seed = SeedTasks(plan.audit, facts, seed, tasks, scenario.protection, asked)
+    for seed in seeds:
+        of_seed = SeedTasks(plan.audit, facts, seed, tasks, scenario.protection, condition, asked)
         figures += expand(scenario, of_seed)
-        victims[target, seed] = of_seed.quality()
+        victims[target, condition.name, seed] = of_seed.quality(), of_seed.honest()
     limits = plan.audit.spec.max_cost
     if limits is not None and estimator is not None:
         new = {key: task for key, task in tasks.items() if key not in plan.tasks and not workspace.store.has(key)}
         total = spent.plus(estimator.estimate(new.values(), plan.facts))
         if reason := total.over(limits):
             why = f"over budget: {reason}"
-            plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=_label(scenario), why=why))
+            plan.not_assessed.append(Notice(target=target, scenario=scenario.name, what=what, why=why))
             return spent
         spent = total
     plan.tasks.update(tasks)
@@ -142,5 +148,6 @@ def _add(
     return spent
 
 
-def _label(scenario: Scenario) -> str:
-    return " >> ".join(ATTACKS.name_of(type(step)) for step in scenario.steps)
+def _label(scenario: Scenario, condition: Condition) -> str:
+    steps = " >> ".join(ATTACKS.name_of(type(step)) for step in scenario.steps)
+    return f"{steps} under {condition.name}" if condition.name else steps

@@ -10,10 +10,15 @@ from threatloop.core.access import Capability
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS
+from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
+from threatloop.core.protection import IngestGate
 from threatloop.engine.facts import TargetFacts
 from threatloop.numerics.roc import MIN_FALSE_POSITIVES
-from threatloop.scenario.build import Audit, Scenario, defence_problems
+from threatloop.scenario.build import Audit, Condition, Scenario
+from threatloop.scenario.conditions import name_of
+
+BEFORE_SERVING = frozenset({Stage.DATA, Stage.TRAINING, Stage.MODEL})
 
 
 def check(audit: Audit, facts: Mapping[str, TargetFacts]) -> None:
@@ -24,6 +29,10 @@ def check(audit: Audit, facts: Mapping[str, TargetFacts]) -> None:
             does not grant, false-positive rates that the data cannot resolve.
     """
     problems = [problem for target in facts.values() for problem in _of_target(target)]
+    for condition in audit.conditions:
+        reasons = [inapplicable(condition, target) for target in facts.values()]
+        if all(reasons):
+            problems += [f"defences.{condition.name}: {reason}" for reason in dict.fromkeys(reasons)]
     for scenario in audit.scenarios:
         for name in scenario.targets:
             if not unsupported(scenario, facts[name]):
@@ -44,8 +53,26 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
     return ""
 
 
+def inapplicable(condition: Condition, facts: TargetFacts) -> str:
+    """Why a set of defences cannot be tried on this target; empty where it can."""
+    return next((problem for defence in condition.defences for problem in _unfit(defence, facts)), "")
+
+
+def _unfit(defence: Defence, facts: TargetFacts) -> Iterator[str]:
+    """What keeps a defence from such a victim, one line each."""
+    name, kind, spec = name_of(defence), facts.schema.kind, facts.target.spec
+    if kind not in defence.info.modalities:
+        yield f"{name} works on {', '.join(sorted(defence.info.modalities))} records; this target holds {kind} records"
+        return
+    if spec.brought and defence.info.stage in BEFORE_SERVING and not isinstance(defence, IngestGate):
+        yield f"{name} acts before a model is served, and this model was brought; without its weights it is retrained"
+    for problem in defence.problems(facts.schema, facts.architecture.name):
+        yield f"{name}: {problem}"
+
+
 def _of_target(facts: TargetFacts) -> Iterator[str]:
-    yield from defence_problems(facts.target, facts.schema.kind)
+    at = f"targets.{facts.target.name}.defences"
+    yield from (f"{at}: {problem}" for defence in facts.target.defences for problem in _unfit(defence, facts))
     shares = facts.target.spec.shares
     nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
     for rate in facts.target.spec.false_positive_rates:

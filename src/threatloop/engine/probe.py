@@ -18,7 +18,7 @@ from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import SCHEMA, Architecture, Dataset
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
-from threatloop.engine.seed_tasks import OTHER_CHUNK, SHADOW_CHUNK
+from threatloop.engine.model_tasks import OTHER_CHUNK, SHADOW_CHUNK
 from threatloop.models.responder import batch_size_for
 
 LEAST_SECONDS = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
 from threatloop.core.endpoint import Endpoint
-from threatloop.core.measurement import MetricNote, Notice, RunRecord
+from threatloop.core.measurement import MetricNote, Notice, RunRecord, VictimNote
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
 from threatloop.engine.plan import Plan
@@ -22,9 +23,6 @@ from threatloop.engine.schedule import Tally
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
 from threatloop.scenario.build import Audit, Scenario
-
-Accuracy = dict[str, dict[str, Any]]
-"""Target → metric → mean over seeds."""
 
 
 def identity(audit: Audit, started: datetime) -> str:
@@ -39,7 +37,7 @@ def record_of(
     tally: Tally,
     started: datetime,
     seconds: float,
-    accuracy: Accuracy,
+    victims: tuple[VictimNote, ...],
 ) -> RunRecord:
     audit = plan.audit
     device = next(iter(plan.facts.values())).target.spec.device
@@ -47,8 +45,8 @@ def record_of(
     errors = [_error(plan.tasks[key], why) for key, why in tally.failed.items()]
     errors += collected.lost
     facts = table(plan.facts)
-    for name, figures in accuracy.items():
-        facts[name]["victim"] = figures
+    for name in facts:
+        facts[name]["victim"] = _means(victims, name)
     return RunRecord(
         run=identity(audit, started),
         name=audit.spec.name,
@@ -66,6 +64,8 @@ def record_of(
             for s in audit.scenarios
         },
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
+        conditions={one.name: one.written() for one in audit.conditions if one.name},
+        victims=victims,
         metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
         tasks={
             "planned": tally.planned,
@@ -152,23 +152,41 @@ def _metric_notes(names: set[str]) -> dict[str, MetricNote]:
     return notes
 
 
-def victim_accuracy(plan: Plan, store: Store, tally: Tally) -> Accuracy:
-    """Per target, the honest victim's mean accuracy on its members and on the test set, over seeds."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for (name, _seed), ref in plan.victims.items():
-        key = ref.key
+def victims_of(plan: Plan, store: Store, tally: Tally) -> tuple[VictimNote, ...]:
+    """How well the victim of every target, condition and seed fits; without those that failed."""
+    found = []
+    for (target, condition, seed), (quality, victim) in plan.victims.items():
+        key = quality.key
         if key in tally.failed or key in tally.skipped or not store.has(key):
             continue
         product = decode(store.get(key))
         if isinstance(product.value, NotAssessed):
             continue
-        for reading in product.value.readings:
-            if reading.value is not None:
-                found.setdefault(name, {}).setdefault(reading.metric, []).append(reading.value)
-    return {
-        name: {metric: {"mean": float(np.mean(v)), "seeds": len(v)} for metric, v in metrics.items()}
-        for name, metrics in found.items()
-    }
+        values = {reading.metric: reading.value for reading in product.value.readings}
+        made = decode(store.get(victim.key, mmap=True)).facts if plan.tasks[victim.key].operation == "train" else {}
+        found.append(
+            VictimNote(
+                target=target,
+                condition=condition,
+                seed=seed,
+                test_accuracy=values.get("test_accuracy"),
+                train_accuracy=values.get("train_accuracy"),
+                test_loss=values.get("test_loss"),
+                train_loss=values.get("train_loss"),
+                seconds=made.get("seconds"),
+            )
+        )
+    return tuple(found)
+
+
+def _means(victims: Sequence[VictimNote], target: str) -> dict[str, dict[str, Any]]:
+    """The mean over seeds of each figure of the target's victims, as it is."""
+    found = {}
+    for metric in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
+        of_target = [getattr(one, metric) for one in victims if one.target == target and not one.condition]
+        if known := [value for value in of_target if value is not None]:
+            found[metric] = {"mean": float(np.mean(known)), "seeds": len(known)}
+    return found
 
 
 def peak_memory_mib(workers: int) -> float:

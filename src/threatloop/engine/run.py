@@ -17,7 +17,7 @@ from threatloop.engine.collect import collect
 from threatloop.engine.estimate import Estimator
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import Plan, make_plan
-from threatloop.engine.record import identity, record_of, victim_accuracy
+from threatloop.engine.record import identity, record_of, victims_of
 from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
@@ -91,7 +91,7 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
             _merge(total, scheduler.run(backend), plan.loaded if round_ == 0 else 0)
             try:
                 collected = collect(plan, store, identity(audit, started), {**total.failed, **total.skipped})
-                accuracy = victim_accuracy(plan, store, total)
+                victims = victims_of(plan, store, total)
                 break
             except CorruptArtefact as error:
                 total.corrupt.append(str(error))
@@ -99,7 +99,7 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
         else:
             raise StoreError(f"store {options.store} damages what is written to it; choose another place")
     record = record_of(
-        plan, options.command, backend.workers, collected, total, started, time.perf_counter() - clock, accuracy
+        plan, options.command, backend.workers, collected, total, started, time.perf_counter() - clock, victims
     )
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])

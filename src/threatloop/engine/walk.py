@@ -9,7 +9,7 @@ from typing import Any
 from threatloop.core.attack import Direction, ModelToData, Step
 from threatloop.core.bench import Resource
 from threatloop.core.measurement import ATTACK, REFERENCE
-from threatloop.engine.arms import DOUBLE, Arm, other_arms
+from threatloop.engine.arms import DOUBLE, Arm, defended_arms, other_arms
 from threatloop.engine.figures import Figure, figure
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
@@ -27,7 +27,13 @@ class _Walked:
 
 
 def expand(scenario: Scenario, seed_tasks: SeedTasks) -> list[Figure]:
-    """All figures of a scenario in one seed; their tasks are added to the plan."""
+    """All figures of a scenario in one seed; their tasks are added to the plan.
+
+    Under a condition there is one lap, and no arms beside the attack, its adaptive forms and the baselines.
+    """
+    if seed_tasks.condition.name:
+        arms = defended_arms(scenario, seed_tasks.defences)
+        return [figure for arm in arms for figure in _walk(arm, scenario, seed_tasks).figures]
     whole = _walk(Arm(ATTACK, scenario.steps), scenario, seed_tasks)
     figures = [*whole.figures]
     for arm in other_arms(scenario):
@@ -122,8 +128,16 @@ def _run(
         return tasks.role("contribution")
     if step.info.unchanged:
         return source
-    twice = 2 if arm.name == DOUBLE else 1
-    return tasks.act(step, source, owned=owned, lap=arm.lap, extra=_extra(step, arm), twice=twice, poison=poison)
+    return tasks.act(
+        step,
+        source,
+        owned=owned,
+        lap=arm.lap,
+        extra=_extra(step, arm),
+        twice=2 if arm.name == DOUBLE else 1,
+        poison=poison,
+        informed=arm.informed,
+    )
 
 
 def _extra(step: Step[Any], arm: Arm) -> Mapping[str, Ref]:

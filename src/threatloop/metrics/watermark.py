@@ -10,9 +10,9 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Marker
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.core.protection import Marker
 from threatloop.numerics.intervals import Interval, wilson
 
 OWNER = "owner"

@@ -13,23 +13,26 @@ from pydantic import TypeAdapter, ValidationError
 
 from threatloop.core.catalogue import enable_plugins
 from threatloop.core.errors import InputError, Problems
+from threatloop.scenario.conditions import Condition
 from threatloop.scenario.problems import line, spelled
 from threatloop.scenario.read import read_content, value_problems
 from threatloop.scenario.resolve import (
     BuiltTarget,
     Scenario,
+    built_condition,
     built_scenario,
     built_target,
     code_problems,
-    defence_problems,
 )
 from threatloop.scenario.spec import ScenarioSpec, Spec, Target
 
-__all__ = ["Audit", "BuiltTarget", "Scenario", "build", "defence_problems", "parse_spec", "read_spec"]
+__all__ = ["Audit", "BuiltTarget", "Condition", "Scenario", "build", "parse_spec", "read_spec"]
 
 MAX_SPEC_BYTES = 1 << 20
 
 Place = tuple[Any, ...]
+Cell = tuple[str, str, str]
+"""Names of a target, a scenario and a condition."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Audit:
         targets: by name.
         scenarios: in the spec's order.
         allow_code: the user allowed names of code in the spec.
+        conditions: sets of defences, in the spec's order; the first is the empty one.
+        chosen: seeds of the cells that are run; None for all cells with all seeds of the spec.
     """
 
     spec: Spec
@@ -49,6 +54,14 @@ class Audit:
     targets: Mapping[str, BuiltTarget]
     scenarios: tuple[Scenario, ...]
     allow_code: bool = False
+    conditions: tuple[Condition, ...] = (Condition(),)
+    chosen: Mapping[Cell, tuple[int, ...]] | None = None
+
+    def seeds_of(self, target: str, scenario: str, condition: str) -> Sequence[int]:
+        """The seeds with which a scenario is run on a target under a condition."""
+        if self.chosen is None:
+            return range(self.spec.seeds)
+        return self.chosen.get((target, scenario, condition), ())
 
 
 def read_spec(path: Path, *, allow_code: bool = False) -> Spec:
@@ -121,6 +134,9 @@ def _further_problems(
     for name, written in _mapping(rest.get("targets")).items():
         with suppress(ValidationError):
             built_target(name, Target.model_validate(written), True, problems)
+    for name, written in _mapping(rest.get("defences")).items():
+        if isinstance(written, list):
+            built_condition(str(name), tuple(written), (), problems)
     for name, left in _mapping(rest.get("scenarios")).items():
         written = _stood_in(_mapping(content["scenarios"][name]), left)
         with suppress(ValidationError):
@@ -172,10 +188,13 @@ def build(spec: Spec, base: Path, *, allow_code: bool = False, where: str = "spe
     _enable(spec.plugins, problems)
     targets = {name: built_target(name, target, allow_code, problems) for name, target in spec.targets.items()}
     scenarios = [built_scenario(name, item, tuple(targets), problems) for name, item in spec.scenarios.items()]
+    beside = tuple(target for target in targets.values() if target is not None)
+    conditions = [built_condition(name, item, beside, problems) for name, item in spec.defences.items()]
     if problems:
         raise Problems(where, problems)
     whole_targets = {name: target for name, target in targets.items() if target is not None}
-    return Audit(spec, base, whole_targets, tuple(s for s in scenarios if s is not None), allow_code)
+    whole_scenarios = tuple(scenario for scenario in scenarios if scenario is not None)
+    return Audit(spec, base, whole_targets, whole_scenarios, allow_code, (Condition(), *conditions))
 
 
 def _enable(plugins: tuple[str, ...], problems: list[str]) -> None:

@@ -1,14 +1,26 @@
 """The victim's lifecycle: collect → sanitise → train → repair → serve. Defences act where they would in life."""
+# mypy: disable-error-code="type-abstract"
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from threatloop.core.assets import Dataset, Model, concatenate
-from threatloop.core.defence import Defence, GateDecision, IngestGate, Registration
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.assets import Architecture, Dataset, Model, concatenate
+from threatloop.core.defence import Defence, Repair, Respond, Sanitiser, Serving, TrainingDefence
+from threatloop.core.protection import GateDecision, IngestGate, Registration
+from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Responder, Service
 from threatloop.core.training import Training
+
+D = TypeVar("D", bound=Defence)
+PROOF = "proof"
+"""Child of a seed's streams that ownership marks are drawn from, in training and in verification alike."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +28,8 @@ class Lifecycle:
     """What the defender does with his own records and what others offer.
 
     Attributes:
-        training: how the model is trained.
-        defences: in the order in which they were named.
+        training: how the model is trained, without defences.
+        defences: in the order in which they were named; within a stage they act in this order.
         registered: what data owners deposited with the gate.
     """
 
@@ -30,12 +42,17 @@ class Lifecycle:
 
         All arms of a seed use the same streams, so that they differ in their data only.
         """
-        gates = [defence for defence in self.defences if isinstance(defence, IngestGate)]
+        accepted, decisions = self._ingested(offers, streams)
+        data = concatenate([own, *accepted])
+        trusted = np.arange(len(data)) < len(own)
+        return DefendedTraining(self.training, self.defences).made_of(data, trusted, streams, "train"), decisions
+
+    def _ingested(self, offers: Sequence[Dataset], streams: Streams) -> tuple[list[Dataset], list[GateDecision]]:
+        gates = of_kind(self.defences, IngestGate)
         if not gates:
-            return self.training.fit(concatenate([own, *offers]), streams.child("train")), []
+            return list(offers), []
         decisions = [self._decide(offer, gates, streams.child(f"gate-{i}")) for i, offer in enumerate(offers)]
-        accepted = [offer for offer, decision in zip(offers, decisions, strict=True) if decision.accepted]
-        return self.training.fit(concatenate([own, *accepted]), streams.child("train")), decisions
+        return [offer for offer, decision in zip(offers, decisions, strict=True) if decision.accepted], decisions
 
     def _decide(self, offer: Dataset, gates: Sequence[IngestGate], streams: Streams) -> GateDecision:
         """The first refusal, or the last gate's acceptance."""
@@ -44,3 +61,141 @@ class Lifecycle:
             if not decision.accepted:
                 break
         return decision
+
+
+@dataclass(frozen=True)
+class DefendedTraining:
+    """Training as the victim trains: sanitise, train, repair. For the victim, and for whoever imitates him.
+
+    Whoever asks for soft targets, another recipe, architecture or start wants a model of his own and gets it without
+    defences.
+
+    Attributes:
+        plain: without defences.
+        defences: of any stage; those of other stages are passed over.
+        held: what `serve` sets the thresholds of serving defences by; without it they are left out.
+        streams: of `serve`.
+    """
+
+    plain: Training
+    defences: tuple[Defence, ...]
+    held: Dataset | None = None
+    streams: Streams = field(default_factory=lambda: Streams(0))
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.plain.architecture
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.plain.recipe
+
+    def made_of(self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, role: str) -> Model:
+        """The model made of these records; ``trusted`` bool (n,) marks the defender's own."""
+        for i, sanitiser in enumerate(of_kind(self.defences, Sanitiser)):
+            kept = sanitiser.keep(data, trusted, self.plain, streams.child(f"sanitise-{i}"))
+            data, trusted = data.take(kept), trusted[kept]
+        training = self._trained()
+        model = training.fit(data, streams.child(role))
+        own = data.take(trusted)
+        for i, repair in enumerate(of_kind(self.defences, Repair)):
+            model = repair.repair(model, own, training, streams.child(f"repair-{i}"))
+        return model
+
+    def fit(
+        self,
+        data: Dataset,
+        streams: Streams,
+        *,
+        soft_targets: npt.NDArray[np.float32] | None = None,
+        architecture: Architecture | None = None,
+        recipe: Recipe | None = None,
+        init: Model | None = None,
+    ) -> Model:
+        """See `threatloop.core.training.Training.fit`."""
+        given: dict[str, Any] = {
+            "soft_targets": soft_targets,
+            "architecture": architecture,
+            "recipe": recipe,
+            "init": init,
+        }
+        if any(one is not None for one in given.values()):
+            return self.plain.fit(data, streams, **given)
+        return self.made_of(data, np.ones(len(data), np.bool_), streams, "imitate")
+
+    def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
+        """One model per row of ``masks`` (K, n); all at once where only the training itself is defended."""
+        if of_kind(self.defences, Sanitiser) or of_kind(self.defences, Repair):
+            return [self.fit(pool.take(mask), one) for mask, one in zip(masks, streams, strict=True)]
+        return self._trained().fit_many(pool, masks, streams)
+
+    def answers(self, models: Sequence[Model], data: Dataset) -> npt.NDArray[np.float32]:
+        """Log-probabilities (K, n, ...) of every model on every record."""
+        return self.plain.answers(models, data)
+
+    def serve(self, model: Model) -> Service:
+        """The model as a service that the caller owns, served as the victim is."""
+        service = self.plain.serve(model)
+        if self.held is None:
+            return service
+        return replace(service, responder=served(service.responder, self.defences, self.held, self.streams))
+
+    def module(self, model: Model) -> Any:
+        """The network, in eval mode."""
+        return self.plain.module(model)
+
+    def with_recipe(self, recipe: Recipe) -> Training:
+        """The same lifecycle around training by another recipe."""
+        return replace(self, plain=self.plain.with_recipe(recipe))
+
+    def _trained(self) -> Training:
+        training = self.plain
+        for defence in of_kind(self.defences, TrainingDefence):
+            training = defence.applied(training)
+        return training
+
+
+def of_kind(defences: Sequence[Defence], kind: type[D]) -> list[D]:
+    """The defences of one kind, in order."""
+    return [defence for defence in defences if isinstance(defence, kind)]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A responder behind serving defences. Who holds the gradients or the weights holds the network without them.
+
+    Attributes:
+        inner: the model.
+        respond: the model with every defence in front of it.
+    """
+
+    inner: Responder
+    respond: Respond
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Log-probabilities as the defences leave them."""
+        return self.respond(x)
+
+    def differentiable(self) -> Any:
+        """The network's own."""
+        return self.inner.differentiable()
+
+    def model(self) -> Model:
+        """The network's own."""
+        return self.inner.model()
+
+
+def served(responder: Responder, defences: Sequence[Defence], own: Dataset, streams: Streams) -> Responder:
+    """The responder behind the serving defences among these; the first named is asked first.
+
+    Args:
+        responder: the bare model.
+        defences: of any stage.
+        own: records that the server sets thresholds by.
+        streams: of whoever serves.
+    """
+    respond: Respond = responder.log_probs
+    standing = of_kind(defences, Serving)
+    for i, defence in reversed(list(enumerate(standing))):
+        respond = defence.bind(respond, own, streams.child(f"serve-{i}"))
+    return Served(responder, respond) if standing else responder

@@ -10,10 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
-from threatloop.core.defence import Defence, Protection
+from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError, ThreatloopError
+from threatloop.core.protection import Protection
 from threatloop.data.sources import Source, parse_source
 from threatloop.scenario.chains import chain_problems
+from threatloop.scenario.conditions import Condition, set_problems
 from threatloop.scenario.problems import line, spelled
 from threatloop.scenario.spec import ScenarioSpec, Target
 
@@ -88,13 +90,26 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
     if shares.own + shares.contribution + shares.pool > 0.95:
         problems.append(f"{at}.shares: own + contribution + pool is over 0.95; leave at least 5 % as test set")
     defences = [_resolve(item, DEFENCES, f"{at}.defences[{i}]", problems) for i, item in enumerate(target.defences)]
-    problems += [
-        f"{at}.defences[{i}]: {DEFENCES.name_of(type(defence))} is what a data owner does; name it as a scenario's "
-        "`protection`"
-        for i, defence in enumerate(defences)
-        if isinstance(defence, Protection)
-    ]
-    return BuiltTarget(name, target, source, tuple(d for d in defences if d is not None))
+    found = tuple(defence for defence in defences if defence is not None)
+    problems += set_problems(found, f"{at}.defences")
+    return BuiltTarget(name, target, source, found)
+
+
+def built_condition(
+    name: str, written: tuple[str | dict[str, Any], ...], targets: tuple[BuiltTarget, ...], problems: list[str]
+) -> Condition:
+    """The set of defences; what is wrong with it, alone or beside a target's own, is added to ``problems``."""
+    at = f"defences.{name}"
+    found = [_resolve(item, DEFENCES, f"{at}[{i}]", problems) for i, item in enumerate(written)]
+    condition = Condition(name, tuple(defence for defence in found if defence is not None))
+    if not written:
+        problems.append(f"{at}: is empty; leave it out, since every scenario runs on the targets as they are anyway")
+    alone = set_problems(condition.defences, at)
+    problems += alone
+    for target in () if alone else targets:
+        beside = f"{at} beside targets.{target.name}.defences"
+        problems += set_problems((*target.defences, *condition.defences), beside)
+    return condition
 
 
 def built_scenario(name: str, item: ScenarioSpec, targets: tuple[str, ...], problems: list[str]) -> Scenario | None:
@@ -160,21 +175,6 @@ def _swept(
         except ValidationError as error:
             problems += [f"{at}.sweep: {line(one, type(step))}" for one in error.errors(include_url=False)]
     return position, tuple(found)
-
-
-def defence_problems(target: BuiltTarget, kind: str) -> list[str]:
-    """Defences that cannot act on the target's records, one line each.
-
-    Args:
-        target: with its defence objects.
-        kind: of the target's schema: ``image``, ``tabular`` or ``tokens``.
-    """
-    return [
-        f"targets.{target.name}.defences: {DEFENCES.name_of(type(defence))} works on "
-        f"{', '.join(sorted(defence.info.modalities))} records; {target.name} holds {kind} records: take it out"
-        for defence in target.defences
-        if kind not in defence.info.modalities
-    ]
 
 
 def _resolve(

@@ -126,4 +126,9 @@ class Spec(_Strict):
     max_cost: MaxCost | None = None
     plugins: tuple[str, ...] = Field(default=(), description="installed distributions whose entry points may be used")
     targets: dict[Name, Target] = Field(min_length=1, max_length=64)
+    defences: dict[Name, tuple[str | dict[str, Any], ...]] = Field(
+        default={},
+        max_length=4096,
+        description="named sets of defences; every scenario is repeated under each, beside the targets as they are",
+    )
     scenarios: dict[Name, ScenarioSpec] = Field(min_length=1, max_length=256)

@@ -13,7 +13,7 @@ from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned, eigh
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.defence import Detector
+from threatloop.core.protection import Detector
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Choice, Grid, Scheme

@@ -11,8 +11,8 @@ from pydantic import Field
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.defence import Encoding, Structure
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Encoding, Structure
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -11,8 +11,8 @@ from pydantic import Field
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.defence import Encoding
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Encoding
 from threatloop.core.schema import Schema
 
 Bytes = npt.NDArray[np.uint8]

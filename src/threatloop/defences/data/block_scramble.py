@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
+from threatloop.core.defence import DefenceInfo, Stage
+from threatloop.core.protection import Encoding, Structure
 
 
 class BlockScramble(Encoding):

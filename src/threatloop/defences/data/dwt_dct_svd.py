@@ -9,7 +9,8 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Detection, Marker, Stage
+from threatloop.core.defence import DefenceInfo, Stage
+from threatloop.core.protection import Detection, Marker
 
 
 class DwtDctSvd(Marker):

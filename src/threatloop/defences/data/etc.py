@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
+from threatloop.core.defence import DefenceInfo, Stage
+from threatloop.core.protection import Encoding, Structure
 
 
 class EncryptionThenCompression(Encoding):

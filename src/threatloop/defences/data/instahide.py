@@ -9,8 +9,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Encoding, Stage, Structure
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Encoding, Structure
 
 LARGEST_SHARE = 0.65
 Floats = npt.NDArray[np.float32]

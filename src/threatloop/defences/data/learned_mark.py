@@ -10,8 +10,9 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Detection, Marker, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Detection, Marker
 
 SMALLEST_SIDE = 16
 """Below it the mark is not to be relied on: on 500 8×8 digits at 36 dB .40 to .94 of the bits came back, over about 13

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Detection, Marker, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Detection, Marker
 
 SMALLEST_SIDE = 8
 

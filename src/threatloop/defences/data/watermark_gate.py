@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, GateDecision, IngestGate, Registration, Stage
+from threatloop.core.defence import DefenceInfo, Stage
+from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.seeds import Streams
 
 

@@ -9,16 +9,16 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from threatloop import modality
-from threatloop.algorithms.training import training_of
 from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.catalogue import ATTACKS
-from threatloop.core.defence import Detector
 from threatloop.core.errors import AccessError, NotAssessable
+from threatloop.core.protection import Detector
 from threatloop.core.service import Service
 from threatloop.engine.operations.protect import owner_of, protection_of
+from threatloop.engine.operations.serve import Front, answered_alike, imitated
 from threatloop.engine.operations.shadows import gather
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
@@ -38,12 +38,13 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     """What the attack returns. Facts: queries, stop reason, notes for the self-checks."""
     attack = attack_of(task.config["attack"])
     source = inputs["source"].value
-    ledger = Ledger(task.config.get("limit"))
+    ledger, front = Ledger(task.config.get("limit")), Front.of(task, inputs)
+    asked: Service | None = None
     if isinstance(source, Model):
-        source = _service(source, task, ledger)
+        source = asked = _service(source, task, ledger, front)
     held = resources_of(attack, task, inputs)
     if Resource.VICTIM in attack.info.resources:
-        held[Resource.VICTIM] = _service(inputs[Resource.VICTIM.value].value, task, ledger)
+        held[Resource.VICTIM] = asked = _service(inputs[Resource.VICTIM.value].value, task, ledger, front)
     if Resource.DETECTOR in attack.info.resources:
         owner = owner_of(task.config["protection"], inputs[Resource.DETECTOR.value].value, task.streams)
         held[Resource.DETECTOR] = Detector(owner, ledger)
@@ -53,6 +54,8 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     except AccessError as refused:
         raise NotAssessable(str(refused)) from None
     facts = {"queries": ledger.spent, "stop_reason": outcome.stop_reason, "notes": dict(bench.progress.notes)}
+    if asked is not None:
+        facts["alarms"] = front.alarms(asked.responder)
     return Product(_artefact(outcome.result, attack), facts)
 
 
@@ -61,10 +64,10 @@ def attack_of(written: Mapping[str, Any]) -> Step[Any]:
     return ATTACKS.load(written["name"]).model_validate(written["parameters"])
 
 
-def _service(model: Model, task: Task, ledger: Ledger) -> Service:
+def _service(model: Model, task: Task, ledger: Ledger, front: Front) -> Service:
     grants = frozenset(Capability(name) for name in task.config["grants"])
     whole = local_service(model, grants, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    return replace(whole, grants=grants, ledger=ledger)
+    return replace(whole, responder=front.watched(whole.responder), grants=grants, ledger=ledger)
 
 
 def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
@@ -73,7 +76,7 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
     for name in attack.info.resources | {Resource.FEEDBACK, Resource.PREVIOUS}:
         chunks = [inputs[key].value for key in sorted(inputs, key=_numbered) if key.partition("-")[0] == name.value]
         if name is Resource.LIFECYCLE:
-            found[name] = training_of(task.config["training"], task.local)
+            found[name] = imitated(task, inputs)
         elif name is Resource.OUT_OF_DISTRIBUTION:
             found[name] = _noise(inputs["query_pool"].value, task)
         elif name is Resource.PROTECTION:
@@ -81,7 +84,7 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
         elif name is Resource.KNOWN_PAIRS:
             found[name] = tuple(inputs[f"{name}-{side}"].value for side in ("plain", "protected"))
         elif name is Resource.SHADOWS and chunks:
-            found[name] = gather(chunks)
+            found[name] = answered_alike(gather(chunks), inputs[Resource.CANDIDATES.value].value, task, inputs)
         elif name is Resource.PARTIAL and chunks:
             found[name] = cast("Hides", attack).hidden(replace(chunks[0], ids=np.arange(len(chunks[0]))))
         elif name is Resource.TARGETS and chunks:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from threatloop.algorithms.training import training_of
+from threatloop.core.assets import Model
+from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import METRICS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
 from threatloop.engine.operations.act import attack_of
+from threatloop.engine.operations.judge_defences import of_defences
 from threatloop.engine.operations.protect import OWNER, owner_key, protection_of
+from threatloop.engine.operations.serve import Front
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 
@@ -18,9 +23,10 @@ COPIED_FACTS = ("queries", "stop_reason", "notes")
 
 def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     """Every metric of the attack on the outcome. Facts: the outcome's own, the gate's, and the victim's notes."""
+    attack, front = attack_of(task.config["attack"]), Front.of(task, inputs)
     case = Case(
         {name: product.value for name, product in inputs.items()},
-        attack_of(task.config["attack"]),
+        attack,
         task.streams,
         tuple(attack_of(one) for one in task.config["upstream"]),
         {OWNER: owner_key(task.streams)},
@@ -28,6 +34,8 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         task.config["device"],
         bool(task.local.get("allow_code")),
         protection_of(task.config["protection"]),
+        _victims(attack, inputs),
+        front.before,
     )
     graded = merge(_by(name, case) for name in task.config["metrics"])
     # What an attack on training data did is known of the data that it crafted, not of the model trained on it.
@@ -35,7 +43,17 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     facts = {name: of_attack[name] for name in COPIED_FACTS if name in of_attack}
     # Under another name: ``seconds`` will be what this grading takes.
     facts["attack_seconds"] = of_attack.get("seconds", 0.0)
+    training = training_of(task.config["training"], task.local) if "training" in task.config else None
+    alarms, queries = of_attack.get("alarms", {}), int(facts.get("queries", 0))
+    judged = Graded(tuple(of_defences(case, front, training, alarms, queries)))
+    graded = merge((graded, judged))
     return Product(graded, {**facts, **_victim_facts(inputs)})
+
+
+def _victims(attack: Step[Any], inputs: Mapping[str, Product]) -> tuple[Model, ...]:
+    """The models that answer from behind the victim's defences; a thief's clone does not."""
+    names = ["victim", *(["outcome"] if attack.info.direction is Direction.DATA_TO_MODEL else [])]
+    return tuple(inputs[name].value for name in names if name in inputs and isinstance(inputs[name].value, Model))
 
 
 def _by(name: str, case: Case) -> Graded:

@@ -7,8 +7,8 @@ from typing import Any
 
 from threatloop.core.assets import Dataset
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Marker, Protection, Registration
 from threatloop.core.errors import NotAssessable
+from threatloop.core.protection import Marker, Protection, Registration
 from threatloop.core.seeds import Streams
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
@@ -33,7 +33,7 @@ def protection_of(written: Mapping[str, Any]) -> Protection:
 
 def owner_key(streams: Streams) -> bytes:
     """The key of this seed's data owner, whichever task of the seed asks."""
-    return Streams(streams.run_seed, streams.path[:1]).child("mark").key(OWNER)
+    return streams.of_seed().child("mark").key(OWNER)
 
 
 def owner_of(written: Mapping[str, Any], reference: Dataset, streams: Streams) -> Registration:

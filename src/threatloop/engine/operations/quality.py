@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from threatloop import modality
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.metric import Graded, Reading
+from threatloop.engine.operations.serve import Front
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 from threatloop.models.responder import local_service
@@ -15,14 +16,14 @@ MOST_RECORDS = 5000
 
 
 def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim."""
+    """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim as it is served."""
     model: Model = inputs["victim"].value
-    service = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    readings = []
+    bare = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
+    responder, readings = Front.of(task, inputs).before(bare.responder), []
     for name, role in (("train", "members"), ("test", "test")):
         data: Dataset = inputs[role].value
         data = data.take(slice(0, MOST_RECORDS))
-        answers = service.log_probs(data.x)
+        answers = responder.log_probs(data.x)
         loss = modality.of(data.schema).losses(answers, data).mean()
         readings.append(Reading(f"{name}_loss", float(loss), len(data)))
         if answers.ndim == 2:

@@ -10,20 +10,26 @@ import numpy.typing as npt
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Shadows, concatenate
 from threatloop.core.seeds import Streams
+from threatloop.core.training import Training
+from threatloop.engine.operations.serve import defences_of
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
+from threatloop.scenario.lifecycle import DefendedTraining
 
 
 def shadows(task: Task, inputs: Mapping[str, Product]) -> Product:
     """Models ``first`` … ``first + count - 1`` of ``total``, with their answers on all candidates.
 
     Where the attacker poisoned the victim (input ``poison``), every model trains on his own records as well: he knows
-    them, and shadows without them would not be like the victim.
+    them, and shadows without them would not be like the victim. An attacker who knows the victim's defences
+    (configuration ``imitated``) trains with them.
     """
     candidates: Dataset = inputs["candidates"].value
     first, count, total = (task.config[name] for name in ("first", "count", "total"))
     masks = balanced_masks(total, len(candidates), task.streams)[first : first + count]
-    training = training_of(task.config["training"], task.local)
+    training: Training = training_of(task.config["training"], task.local)
+    if "imitated" in task.config:
+        training = DefendedTraining(training, defences_of(task.config["imitated"]))
     streams = [task.streams.child(f"shadow-{first + k}") for k in range(count)]
     pool, rows = candidates, masks
     if "poison" in inputs:

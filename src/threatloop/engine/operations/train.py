@@ -10,8 +10,8 @@ from typing import Any
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Registration
 from threatloop.core.endpoint import Endpoint
+from threatloop.core.protection import Registration
 from threatloop.engine.operations.act import ARTEFACT_MARK
 from threatloop.engine.operations.protect import owner_of
 from threatloop.engine.products import Loaded, Product

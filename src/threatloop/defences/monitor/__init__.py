@@ -1,0 +1,1 @@
+"""Defences of the monitor stage."""

@@ -1,0 +1,125 @@
+"""The models of one target in one seed: victims of every lifecycle, judges, surrogates and shadows."""
+# mypy: disable-error-code="type-abstract"
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from threatloop.core.attack import Step
+from threatloop.core.bench import Resource
+from threatloop.core.catalogue import ATTACKS, DEFENCES
+from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
+from threatloop.core.digests import digest_file
+from threatloop.core.endpoint import TERMS, Endpoint
+from threatloop.core.errors import InputError
+from threatloop.core.protection import IngestGate
+from threatloop.core.seeds import Streams
+from threatloop.engine.task import Ref
+from threatloop.engine.task_book import TaskBook, written
+
+SHADOW_CHUNK = {"mlp": 32}
+"""Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
+OTHER_CHUNK = 1
+SHAPES_THE_MODEL = (Sanitiser, TrainingDefence, Repair)
+
+
+class ModelTasks(TaskBook):
+    """Tasks that yield models."""
+
+    @property
+    def lifecycle(self) -> list[Defence]:
+        """The defences that whoever imitates the victim's training must imitate too."""
+        return [defence for defence in self.defences if isinstance(defence, SHAPES_THE_MODEL)]
+
+    def victim(
+        self, offers: Sequence[Ref], poison: Step[Any] | None = None, *, gated: bool = True, own: Ref | None = None
+    ) -> Ref:
+        """The model that the victim's lifecycle makes of its own records and these offers.
+
+        ``poison`` marks the weights as an attack's artefact. ``gated`` False: nobody attacks and nothing is offered
+        that a gate would see, so that its false alarms do not reach scenarios that have no contribution. ``own``
+        stands in for the victim's own records.
+        """
+        inputs = {
+            "own": own or self.role("own"),
+            **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)},
+        }
+        gates = [defence for defence in self.defences if gated and isinstance(defence, IngestGate)]
+        defences = [*gates, *self.lifecycle]
+        modules = [type(defence).__module__ for defence in defences]
+        config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
+        if poison is not None:
+            config["attack_artefact"] = ATTACKS.name_of(type(poison))
+        if gates:
+            inputs["registered"] = self.role("contribution")
+            config["protection"] = written(self.protection, DEFENCES)
+            modules.append(type(self.protection).__module__)
+        records = self._share("own") + sum(self._share("contribution") for _ in offers)
+        return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+
+    def honest(self) -> Ref:
+        """The victim that nobody attacked: the user's own weights or endpoint where they brought one."""
+        spec = self.facts.target.spec
+        if spec.endpoint is not None:
+            return self._endpoint(spec.endpoint)
+        if spec.weights is None:
+            return self.victim([self.role("contribution")], gated=False)
+        path = self.audit.base / spec.weights
+        if not path.is_file():
+            raise InputError(f"targets.{self.facts.target.name}.weights: no file {path}")
+        config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": digest_file(path)}
+        return self._add(
+            "given",
+            config,
+            {"data": Ref(self.facts.load.key)},
+            Streams(self.audit.spec.seed, ("given",)),
+            "read weights",
+            local={"weights": str(path)},
+        )
+
+    def _endpoint(self, endpoint: Endpoint) -> Ref:
+        """The model that the user's endpoint serves; how often it may be asked is no part of the key."""
+        config = {"endpoint": endpoint.model_dump(mode="json", exclude=set(TERMS))}
+        local = {"endpoint": endpoint.model_dump(mode="json")}
+        streams = Streams(self.audit.spec.seed, ("given",))
+        return self._add("endpoint", config, {"data": Ref(self.facts.load.key)}, streams, "reach endpoint", local=local)
+
+    def fit(self, data: Ref, role: str, records: int) -> Ref:
+        """A model that the engine trains for its own use."""
+        config = {"training": self._training()}
+        streams = self.streams.child(role)
+        return self._add("fit", config, {"data": data}, streams, f"train {role}", (), self._passes(records))
+
+    def evaluator(self) -> Ref:
+        """An independent judge: trained on everything, by its own streams."""
+        return self.fit(self.role("all"), "evaluator", self.facts.records)
+
+    def surrogate(self) -> Ref:
+        """A model that the attacker trains on his own pool by the victim's recipe; it has seen no member."""
+        records = int(self.facts.target.spec.shares.pool * self.facts.records)
+        return self.fit(self.role("pool"), "surrogate", records)
+
+    def shadows(self, poison: Ref | None = None, *, informed: bool = False) -> dict[str, Ref]:
+        """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was.
+
+        ``informed``: by an attacker who knows the victim's defences and trains as the victim does.
+        """
+        defences = self.lifecycle if informed else []
+        modules = [type(defence).__module__ for defence in defences]
+        total = self.facts.target.spec.shadows
+        size = min(total, SHADOW_CHUNK.get(self.facts.architecture.name, OTHER_CHUNK))
+        found = {}
+        for i, first in enumerate(range(0, total, size)):
+            count = min(size, total - first)
+            config: dict[str, Any] = {"training": self._training(), "first": first, "count": count, "total": total}
+            if defences:
+                config["imitated"] = [written(defence, DEFENCES) for defence in defences]
+            label = f"train shadows {first + 1}-{first + count}"
+            work = self._passes(self._share("members") * count)
+            work["scoring_passes"] = float(count * 2 * self._share("members"))
+            inputs = {"candidates": self.role("candidates"), **({"poison": poison} if poison else {})}
+            found[f"{Resource.SHADOWS.value}-{i}"] = self._add(
+                "shadows", config, inputs, self.streams.child("shadows"), label, modules, work
+            )
+        return found

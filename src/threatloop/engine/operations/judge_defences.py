@@ -1,0 +1,64 @@
+"""Defences as detectors and as proofs: what monitors, inspections and verifications say of an attack's outcome."""
+# mypy: disable-error-code="type-abstract"
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from threatloop.core.assets import Dataset, Model
+from threatloop.core.catalogue import DEFENCES
+from threatloop.core.defence import Inspection, Verification
+from threatloop.core.errors import NotAssessable
+from threatloop.core.metric import Case, Reading
+from threatloop.core.training import Training
+from threatloop.engine.operations.serve import Front
+from threatloop.models.responder import responder_of
+from threatloop.scenario.lifecycle import PROOF, of_kind
+
+SIGNIFICANT = 0.01
+"""p-value at which an owner claims a model as his."""
+
+
+def of_defences(
+    case: Case, front: Front, training: Training | None, alarms: Mapping[str, int], queries: int
+) -> Iterator[Reading]:
+    """Readings ``monitor.NAME.flagged`` and ``.queries``, ``inspection.NAME.flagged`` and ``.score``,
+    ``ownership.NAME.claimed`` and ``.p``; shares are 0 or 1, one decision a seed.
+
+    In a baseline's arm they are the false alarms and false claims.
+    """
+    for name, after in alarms.items():
+        yield Reading(f"monitor.{name}.flagged", float(after > 0), 1)
+        never = f"none of {queries} queries was flagged"
+        yield Reading(f"monitor.{name}.queries", float(after) if after else None, 1, undefined="" if after else never)
+    model = case.truths["outcome"]
+    if training is None or not isinstance(model, Model):
+        return
+    for inspection in of_kind(front.defences, Inspection):
+        yield from _inspected(inspection, model, front, training)
+    for verification in of_kind(front.defences, Verification):
+        yield from _claimed(verification, model, case, front, training)
+
+
+def _inspected(inspection: Inspection, model: Model, front: Front, training: Training) -> Iterator[Reading]:
+    name = f"inspection.{DEFENCES.name_of(type(inspection))}"
+    try:
+        found = inspection.inspect(model, front.held, training, front.streams.child(name))
+    except NotAssessable as reason:
+        yield Reading(f"{name}.flagged", None, 0, undefined=str(reason))
+        return
+    yield Reading(f"{name}.flagged", float(found.flagged), 1)
+    yield Reading(f"{name}.score", found.score, 1)
+
+
+def _claimed(proof: Verification, model: Model, case: Case, front: Front, training: Training) -> Iterator[Reading]:
+    name = f"ownership.{DEFENCES.name_of(type(proof))}"
+    suspect = responder_of(model, case.device, allow_code=case.allow_code)
+    try:
+        outside, streams = case.get("test", Dataset), case.streams.of_seed().child(PROOF)
+        found = proof.claim(suspect.log_probs, front.held, outside, training, streams)
+    except NotAssessable as reason:
+        yield Reading(f"{name}.claimed", None, 0, undefined=str(reason))
+        return
+    yield Reading(f"{name}.claimed", float(found.p_value <= SIGNIFICANT), 1)
+    yield Reading(f"{name}.p", found.p_value, 1)

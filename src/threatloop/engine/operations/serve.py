@@ -1,0 +1,119 @@
+"""The victim as it is served: its defences in front, its monitors beside it. For attacks and for judges."""
+# mypy: disable-error-code="type-abstract"
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.algorithms.training import training_of
+from threatloop.core.assets import Dataset, Model, Shadows
+from threatloop.core.catalogue import DEFENCES
+from threatloop.core.defence import Defence, Monitor
+from threatloop.core.seeds import Streams
+from threatloop.core.service import Responder
+from threatloop.core.training import Training
+from threatloop.engine.products import Product
+from threatloop.engine.task import Task
+from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served
+
+MOST_WATCHED = 20_000
+"""Queries that a monitor looks at; what comes later is not."""
+
+
+def defences_of(written: Sequence[Mapping[str, Any]]) -> tuple[Defence, ...]:
+    """Defences from their catalogue names and parameters."""
+    return tuple(DEFENCES.load(one["name"]).model_validate(one["parameters"]) for one in written)
+
+
+@dataclass
+class Front:
+    """What stands between the victim and whoever asks it.
+
+    Attributes:
+        defences: serving, monitor, verification and inspection defences.
+        own: the server's own records; None where no defence stands.
+        streams: of the server, the same for all tasks of a seed.
+        asked: what the party behind this front has asked so far.
+    """
+
+    defences: tuple[Defence, ...] = ()
+    own: Dataset | None = None
+    streams: Streams = field(default_factory=lambda: Streams(0))
+    asked: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    @property
+    def held(self) -> Dataset:
+        """The server's own records, where a defence stands."""
+        assert self.own is not None
+        return self.own
+
+    @classmethod
+    def of(cls, task: Task, inputs: Mapping[str, Product]) -> Front:
+        """The front that the plan gives a task."""
+        if "serving" not in task.config:
+            return cls()
+        streams = task.streams.of_seed().child("server")
+        return cls(defences_of(task.config["serving"]), inputs["server"].value, streams)
+
+    def before(self, responder: Responder) -> Responder:
+        """The responder behind its serving defences."""
+        return responder if self.own is None else served(responder, self.defences, self.own, self.streams)
+
+    def watched(self, responder: Responder) -> Responder:
+        """The same, with every query remembered for the monitors."""
+        behind = self.before(responder)
+        return _Watched(behind, self.asked) if of_kind(self.defences, Monitor) else behind
+
+    def alarms(self, responder: Responder) -> dict[str, int]:
+        """Per monitor, after how many queries the party behind this front was flagged; 0 if never."""
+        monitors = of_kind(self.defences, Monitor)
+        if not monitors or not self.asked or self.own is None:
+            return {}
+        queries, own, found = np.concatenate(self.asked)[:MOST_WATCHED], self.own, {}
+        for monitor in monitors:
+            name = DEFENCES.name_of(type(monitor))
+            streams = self.streams.child(f"monitor-{name}")
+            found[name] = monitor.flagged_after(queries, self.before(responder).log_probs, own, streams) or 0
+        return found
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A responder that remembers what it was asked."""
+
+    inner: Responder
+    asked: list[npt.NDArray[Any]]
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if sum(map(len, self.asked)) < MOST_WATCHED:
+            self.asked.append(np.array(x[:MOST_WATCHED]))
+        return self.inner.log_probs(x)
+
+    def differentiable(self) -> Any:
+        return self.inner.differentiable()
+
+    def model(self) -> Model:
+        return self.inner.model()
+
+
+def imitated(task: Task, inputs: Mapping[str, Product]) -> Training:
+    """The victim's training as the attacker can imitate it: with its defences where he knows them."""
+    plain = training_of(task.config["training"], task.local)
+    if "imitated" not in task.config:
+        return plain
+    held: Dataset = inputs["imitator"].value
+    return DefendedTraining(plain, defences_of(task.config["imitated"]), held, task.streams.child("imitate"))
+
+
+def answered_alike(shadows: Shadows, candidates: Dataset, task: Task, inputs: Mapping[str, Product]) -> Shadows:
+    """The shadow models with their answers as the victim would serve them, where the attacker knows how."""
+    if "imitated" not in task.config:
+        return shadows
+    training = imitated(task, inputs)
+    answers = [training.serve(model).log_probs(candidates.x) for model in shadows.models]
+    return replace(shadows, log_probs=np.stack(answers))

@@ -1,0 +1,138 @@
+"""The tasks of one target in one seed, below models and attacks: roles of the split, and how a task is entered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+
+from threatloop.core.catalogue import DEFENCES, Catalogue
+from threatloop.core.defence import Defence
+from threatloop.core.endpoint import TERMS
+from threatloop.core.protection import Protection
+from threatloop.core.seeds import Streams
+from threatloop.engine.facts import TargetFacts
+from threatloop.engine.operations import module_of
+from threatloop.engine.task import Ref, Task
+from threatloop.scenario.build import Audit, Condition
+
+TRAINS = frozenset({"train", "fit", "shadows"})
+"""Operations that train models; what an attack trains for itself is part of the attack."""
+
+
+@dataclass
+class TaskBook:
+    """Makes tasks. Asking twice for the same thing gives the same reference.
+
+    Attributes:
+        audit: the checked spec.
+        facts: of the target.
+        seed: number of the seed.
+        tasks: all tasks of the plan by key; shared between seeds and targets.
+        protection: how the data owner protects what he offers.
+        condition: the defences that are tried.
+        asked: how often each training was asked for, by its key; more than once where it is shared.
+    """
+
+    audit: Audit
+    facts: TargetFacts
+    seed: int
+    tasks: dict[str, Task]
+    protection: Protection
+    condition: Condition = field(default_factory=Condition)
+    asked: Counter[str] = field(default_factory=Counter)
+    streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = Streams(self.audit.spec.seed, (f"seed-{self.seed}",))
+
+    @property
+    def defences(self) -> tuple[Defence, ...]:
+        """The target's own and those of the condition."""
+        return (*self.facts.target.defences, *self.condition.defences)
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether whatever must retrain stands in for a model that the user brought."""
+        return self.facts.target.spec.brought
+
+    def role(self, name: str) -> Ref:
+        """The records of a role of this seed's split; with canaries planted where the spec asks for them."""
+        canaries = self.facts.target.spec.canaries
+        if canaries is None or name not in ("own", "members", "candidates", "canaries"):
+            return Ref(self._split.key, name)
+        inputs = {"data": Ref(self._split.key, "own" if name == "canaries" else name)}
+        config = {**canaries.model_dump(), "part": name}
+        return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
+
+    def protected(self, role: str = "contribution") -> Ref:
+        """The records of a role under their owner's protection."""
+        config = {"protection": written(self.protection, DEFENCES)}
+        modules = (type(self.protection).__module__,)
+        inputs = {"data": self.role(role)}
+        return self._add("protect", config, inputs, self.streams.child("mark"), f"protect {role}", modules)
+
+    @cached_property
+    def _split(self) -> Ref:
+        spec = self.facts.target.spec
+        config = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}
+        return self._add("split", config, {"data": Ref(self.facts.load.key)}, self.streams, "split records")
+
+    def _training(self) -> dict[str, Any]:
+        return self.facts.training(self.audit.base)
+
+    def _terms(self) -> dict[str, Any]:
+        """How often an endpoint may be asked in this run."""
+        endpoint = self.facts.target.spec.endpoint
+        return {} if endpoint is None else {"terms": endpoint.model_dump(mode="json", include=set(TERMS))}
+
+    def _share(self, role: str) -> int:
+        shares = self.facts.target.spec.shares
+        share = {"own": shares.own, "contribution": shares.contribution, "members": shares.own + shares.contribution}
+        return int(share[role] * self.facts.records)
+
+    def _passes(self, records: int) -> dict[str, float]:
+        """Work of training on so many records: forward and backward passes over single records."""
+        return {"training_passes": float(records * self.facts.recipe.epochs), "records": float(records)}
+
+    def _add(
+        self,
+        operation: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, Ref],
+        streams: Streams,
+        label: str,
+        modules: Sequence[str] = (),
+        work: Mapping[str, float] | None = None,
+        local: Mapping[str, Any] | None = None,
+    ) -> Ref:
+        numeric = operation not in ("split", "like")
+        task = Task(
+            operation,
+            config,
+            dict(inputs),
+            streams,
+            (module_of(operation), *modules),
+            self.facts.profile if numeric else "",
+            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **self._terms(), **(local or {})},
+            f"{self.facts.target.name} seed {self.seed}: {label}",
+            dict(work or {}),
+        )
+        self.tasks.setdefault(task.key, task)
+        if operation in TRAINS:
+            self.asked[task.key] += 1
+        return Ref(task.key)
+
+
+def models_in(task: Task) -> int:
+    """How many models a task trains."""
+    return int(task.config.get("count", 1)) if task.operation in TRAINS else 0
+
+
+def written(thing: BaseModel, catalogue: Catalogue[Any]) -> dict[str, Any]:
+    """An attack or defence as its catalogue name and parameters."""
+    return {"name": catalogue.name_of(type(thing)), "parameters": thing.model_dump(mode="json")}
