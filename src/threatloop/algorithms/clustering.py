@@ -1,39 +1,27 @@
-"""Activations of one class in few dimensions, and their division in two."""
+"""Records of one class in few dimensions, and their division in two."""
 
 from __future__ import annotations
-
-import warnings
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 RANK = 1e-5
 """Directions that vary less than this share of the widest are rounding."""
+TINY = 1e-9
 SAMPLE = 2_000
 """Records that a silhouette is taken from."""
 
 Points = npt.NDArray[np.float64]
 
 
-def reduced(features: npt.NDArray[Any], components: int, seed: int) -> Points:
-    """Rows in at most ``components`` independent components (n, k); k is 0 where nothing varies."""
-    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+def reduced(places: Points, components: int) -> Points:
+    """Rows in at most ``components`` principal components (n, k); k is 0 where nothing varies."""
+    centred = places - places.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    rank = int((sizes > RANK * max(sizes[0], 1e-12)).sum()) if sizes[0] > 0 else 0
-    k = min(components, rank)
-    if k == 0:
-        return np.zeros((len(features), 0))
-    ica = FastICA(n_components=k, whiten="unit-variance", max_iter=500, tol=1e-3, random_state=seed)
-    with warnings.catch_warnings():
-        # Components that are not quite independent divide a class as well.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found: Points = ica.fit_transform((left * sizes)[:, :rank])
-    return found
+    k = min(components, int((sizes > RANK * max(sizes[0], TINY)).sum()))
+    return np.asarray((left * sizes)[:, :k])
 
 
 def smaller_half(points: Points, seed: int) -> npt.NDArray[np.bool_]:

@@ -8,9 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
+from threatloop.core.seeds import Streams
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+Points = npt.NDArray[np.float64]
+
+WIDEST = 512
+"""Dimensions in which records are compared; wider ones are reduced to the directions in which they vary most."""
+RIDGE = 0.01
+"""Of the mean variance: directions in which a class hardly varies must not outweigh everything else."""
 
 
 def suspects(trusted: Mask) -> Mask:
@@ -39,3 +46,37 @@ def folds(labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator) -
     found = np.empty(len(labels), np.int64)
     found[order] = np.arange(len(labels)) % count
     return found
+
+
+def whitened(features: npt.NDArray[np.float32], labels: Rows, trusted: Mask, streams: Streams) -> Points:
+    """Each record's place in its class, in units of how classes spread by themselves, float64 (n, d).
+
+    Around the mean of the class's trusted records and in units of their pooled covariance; of all records where none
+    is trusted, or none of the class. What a class is made of is round then, and what does not belong to it stands out.
+    Hayase, Kong, Somani, Oh 2021, "SPECTRE", arXiv 2104.11315, section 3, with trusted records in place of a robust
+    estimate.
+    """
+    basis = anchors(trusted) if anchors(trusted).any() else np.ones_like(trusted)
+    rows = _narrowed(features, streams)
+    for label in np.unique(labels):
+        mine = labels == label
+        rows[mine] -= rows[mine & basis if (mine & basis).any() else mine].mean(axis=0)
+    spread = rows[basis]
+    sizes, axes = np.linalg.eigh(spread.T @ spread / len(spread))
+    scale = np.sqrt(np.maximum(sizes, 0) + max(RIDGE * sizes.mean(), TINY))
+    found: Points = rows @ (axes / scale)
+    return found
+
+
+TINY = 1e-12
+
+
+def _narrowed(features: npt.NDArray[np.float32], streams: Streams) -> Points:
+    """The features, or the directions in which they vary most."""
+    if features.shape[1] <= WIDEST:
+        return features.astype(np.float64)
+    from sklearn.decomposition import PCA
+
+    most = min(WIDEST, *features.shape)
+    reduction = PCA(most, svd_solver="randomized", random_state=streams.integer("narrowed", 32))
+    return np.asarray(reduction.fit_transform(features), np.float64)

@@ -17,7 +17,7 @@ Mask = npt.NDArray[np.bool_]
 
 SMALLEST = 10
 """Records of a class below which it is not divided."""
-LIMITS = {"reclassified": 1.0, "size": 0.35, "silhouette": 0.15}
+LIMITS = {"reclassified": 1.0, "size": 0.35, "silhouette": 0.3}
 """The paper's; the last is the upper end of its range, and the second the usual one of implementations."""
 
 
@@ -25,7 +25,7 @@ class ActivationClustering(Sanitiser):
     """Divides what a model computes for each class in two and removes a part that does not belong there.
 
     A model is trained on everything by the victim's recipe; what it computes before its last layer is reduced to
-    ``components`` independent components and divided by 2-means, class by class. With ``reclassified`` a second model,
+    ``components`` dimensions and divided by 2-means, class by class. With ``reclassified`` a second model,
     which has seen no suspect record, classes the third-party records of each part: the part is poison if fewer of them
     are taken for their label than for the most frequent other class. With ``size`` the smaller part is, if its share is
     below ``limit``; with ``silhouette`` the smaller part is, if the two lie further apart than ``limit``. Costs two
@@ -34,7 +34,9 @@ class ActivationClustering(Sanitiser):
     Chen, Carvalho, Baracaldo, Ludwig, Edwards, Lee, Molloy, Srivastava 2018, "Detecting Backdoor Attacks on Deep Neural
     Networks by Activation Clustering", arXiv 1811.03728, sections 4 and 5. The paper's second model leaves out the
     clusters in question; here it is trained on the trusted records alone or, where nobody is trusted, without the
-    smaller part of every class, and then only smaller parts are removed.
+    smaller part of every class, and then only smaller parts are removed. The paper's independent components single out
+    a few odd records of a class of a hundred; principal components of whitened classes (see
+    `threatloop.algorithms.sanitising.whitened`) find its poison.
 
     Attributes:
         criterion: what makes a part poison.
@@ -61,13 +63,14 @@ class ActivationClustering(Sanitiser):
     ) -> npt.NDArray[np.bool_]:
         from threatloop.algorithms.activations import penultimate
         from threatloop.algorithms.clustering import reduced, smaller_half
-        from threatloop.algorithms.sanitising import classes, suspects
+        from threatloop.algorithms.sanitising import classes, suspects, whitened
 
         features = penultimate(training, training.fit(data, streams.child("helper")), data).rows
+        places = whitened(features, data.y, trusted, streams)
         small, points = np.zeros(len(data), np.bool_), {}
         for label, rows in classes(data):
             if len(rows) >= SMALLEST:
-                points[label] = reduced(features[rows], self.components, streams.integer(f"components-{label}", 32))
+                points[label] = reduced(places[rows], self.components)
                 small[rows] = smaller_half(points[label], streams.integer(f"halves-{label}", 32))
         if self.criterion == "reclassified":
             bad = self._elsewhere(data, trusted, small, training, streams)

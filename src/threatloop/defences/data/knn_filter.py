@@ -39,7 +39,7 @@ class KnnFilter(Sanitiser):
         atlas=("AML.M0007",),
     )
 
-    neighbours: float = Field(default=1.0, gt=0, le=4)
+    neighbours: float = Field(default=0.5, gt=0, le=4)
 
     def keep(
         self, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams

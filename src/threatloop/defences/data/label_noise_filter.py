@@ -23,7 +23,7 @@ class LabelNoiseFilter(Sanitiser):
     other, and removes as many records of every such pair, the surest first. Costs ``folds`` trainings, and honest
     records that are hard to tell.
 
-    Finds flipped labels, and backdoors whose labels are wrong; poison with right labels passes.
+    Finds flipped labels. A backdoor passes: the models learn it from the other folds.
 
     Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", arXiv 1911.00068,
     section 3; their implementation, cleanlab. They know no trusted records: those are trained on and never removed.
