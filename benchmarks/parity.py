@@ -25,7 +25,7 @@ NEEDS: dict[str, list[tuple[str, ...]]] = {
     "art": [(*OURS, "adversarial-robustness-toolbox", "packaging")],
     # torchattacks asks for torchvision, which would replace torch by another build; it runs without.
     "attacks": [
-        (*OURS, "adversarial-robustness-toolbox", "packaging", "eagerpy", "gitpython", "requests"),
+        (*OURS, "adversarial-robustness-toolbox", "packaging", "eagerpy", "gitpython", "multiprocess", "requests"),
         ("--no-deps", "torchattacks", "foolbox"),
     ],
     # Amulet pins old numpy and scipy, of which it uses nothing that newer ones lack.
