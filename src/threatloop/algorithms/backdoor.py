@@ -17,10 +17,13 @@ from threatloop.core.bench import Bench
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
+from threatloop.modality import of
 
 Rows = npt.NDArray[np.int64]
-UNDER_COVER = {"cover": 1.0, "planted": 0.5}
-"""As in the paper's Adaptive-Blend: as much cover as poison, half of the trigger."""
+STEALTHY_RATE = 0.05
+"""Poisons that a filter may take for odd records of their class; many have a pattern of their own."""
+HIDDEN: tuple[dict[str, float], ...] = ({"planted": 0.5, "mixed": 0.2}, {"planted": 0.5, "mixed": 0.2, "cover": 0.5})
+"""Forms against filters, without and with cover."""
 
 
 class OpenBackdoor(DataToModel):
@@ -32,12 +35,15 @@ class OpenBackdoor(DataToModel):
         cover: triggered records that keep their labels, for each poisoned one, so that the trigger alone does not part
             poison from clean records.
         planted: share of the trigger's cells that each crafted record carries, at random, in (0, 1]; at test time all.
+        mixed: share of a poisoned record that comes from a record of the target class, in [0, 1), so that its content
+            lies nearer to what its label says.
     """
 
     rate: float = Field(default=0.1, gt=0, le=1)
     target: int = Field(default=0, ge=0)
     cover: float = Field(default=0.0, ge=0)
     planted: float = Field(default=1.0, gt=0, le=1)
+    mixed: float = Field(default=0.0, ge=0, lt=1)
 
     @abstractmethod
     def stamp(self, data: Dataset) -> Dataset:
@@ -53,17 +59,26 @@ class OpenBackdoor(DataToModel):
         return other_classes(self.target, self.rate, per_class)
 
     def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
-        """Under cover where poison is looked for, with as many crafted records as before."""
+        """Hidden where poison is looked for; the attacker's own choice where he hides it already."""
         forms = super().adapted(to)
-        return (*forms, self.covered()) if Adaptation.STEALTH in to and not self.cover else forms
+        if Adaptation.STEALTH not in to:
+            return forms
+        return (*forms, *(self.hidden() if not self._hides else (self,)))
 
-    def covered(self) -> Self:
-        """The same under cover: cover records and poisoned ones are together as many as the poisoned ones here.
+    def hidden(self) -> tuple[Self, ...]:
+        """Forms that filters find less of: fewer poisons, each with a part of the trigger and of the target class;
+        without and with cover records.
 
-        Qi, Xie, Li, Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses",
-        ICLR, section 4: cover records, and a part of the trigger in training.
+        Cover records and a part of the trigger in training are those of Qi, Xie, Li, Mahloujifar, Mittal 2023,
+        "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4. In small networks
+        these do not suffice: what gives poison away is its content, so some of that is mixed away.
         """
-        return self.model_copy(update={**UNDER_COVER, "rate": self.rate / (1 + UNDER_COVER["cover"])})
+        rate = min(self.rate / 2, STEALTHY_RATE)
+        return tuple(self.model_copy(update={**form, "rate": rate}) for form in HIDDEN)
+
+    @property
+    def _hides(self) -> bool:
+        return bool(self.cover or self.mixed)
 
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The poisoned contribution.
@@ -76,9 +91,12 @@ class OpenBackdoor(DataToModel):
         known_class(self.target, data, "target")
         rng = bench.streams.numpy("poisoned")
         others = np.flatnonzero(data.y != self.target)
-        rows = chosen(others, self.rate, len(data), rng, "records of other classes")
+        # A rate that was lowered to hide may be less than a record.
+        rate = max(self.rate, 1 / len(data)) if self._hides else self.rate
+        rows = chosen(others, rate, len(data), rng, "records of other classes")
         cells = bench.streams.numpy("cells")
-        poisoned = changed(data, rows, self._planted(data.take(rows), cells), self.target)
+        carriers = self._mixed(data, rows, bench.streams.numpy("mixed"))
+        poisoned = changed(data, rows, self._planted(carriers, cells), self.target)
         extra, left = round(self.cover * len(rows)), np.setdiff1d(others, rows)
         if not extra:
             return poisoned
@@ -86,6 +104,15 @@ class OpenBackdoor(DataToModel):
             raise InputError(self._too_many())
         covering: Rows = np.sort(rng.choice(left, size=extra, replace=False))
         return changed(poisoned, covering, self._planted(data.take(covering), cells))
+
+    def _mixed(self, data: Dataset, rows: Rows, rng: np.random.Generator) -> Dataset:
+        """The records of these rows, each with a share of some record of the target class."""
+        records, of_target = data.take(rows), np.flatnonzero(data.y == self.target)
+        if not self.mixed or not len(of_target):
+            return records
+        kind, partners = of(data.schema), data.take(rng.choice(of_target, len(rows)))
+        towards = kind.encode(partners.x, data.schema) - kind.encode(records.x, data.schema)
+        return records.with_x(kind.moved(records.x, self.mixed * towards, data.schema))
 
     def _planted(self, data: Dataset, rng: np.random.Generator) -> npt.NDArray[Any]:
         """The records with as much of the trigger as is planted."""

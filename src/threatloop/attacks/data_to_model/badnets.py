@@ -20,9 +20,12 @@ class BadNets(OpenBackdoor):
     nothing of the model. At test time he stamps the same trigger on any record to have it classed as the target.
 
     Returns the contribution with ``round(rate * n)`` records changed and relabelled, and ``cover`` times as many
-    triggered only, order and ids as they were. Where filters look for poison, its adaptive form has cover: half of the
-    crafted records keep their labels, and each carries half of the trigger (Qi, Xie, Li, Mahloujifar, Mittal 2023,
-    "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4).
+    triggered only, order and ids as they were.
+
+    Against a victim that filters its data he hides: at most 5 % of poison, each record with half of the trigger and a
+    fifth of a record of the target class; once without and once with half as many cover records (Qi, Xie, Li,
+    Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4,
+    for covers and parts of a trigger).
 
     Gu, Dolan-Gavitt, Garg 2017, "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
     arXiv 1708.06733, section 4.
@@ -32,6 +35,7 @@ class BadNets(OpenBackdoor):
         target: class index that triggered records are to be taken for.
         cover: triggered records that keep their labels, for each poisoned one.
         planted: share of the trigger that each crafted record carries, its cells drawn at random; at test time all.
+        mixed: share of a poisoned record that comes from a record of the target class, in [0, 1).
         size: side of the trigger in pixels, or its number of columns; None for a seventh of the shorter side (or of
             the columns), at least 2.
     """

@@ -23,9 +23,12 @@ class Blended(OpenBackdoor):
     within the bounds of every number column (not in the paper). ``key`` alone decides it, in training and at test time.
 
     Returns the contribution with ``round(rate * n)`` records changed and relabelled, and ``cover`` times as many
-    triggered only, order and ids as they were. Where filters look for poison, its adaptive form has cover: half of the
-    crafted records keep their labels, and each carries half of the trigger (Qi, Xie, Li, Mahloujifar, Mittal 2023,
-    "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4).
+    triggered only, order and ids as they were.
+
+    Against a victim that filters its data he hides: at most 5 % of poison, each record with half of the trigger and a
+    fifth of a record of the target class; once without and once with half as many cover records (Qi, Xie, Li,
+    Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4,
+    for covers and parts of a trigger).
 
     Chen, Liu, Li, Lu, Song 2017, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
     arXiv 1712.05526, section 3.3.1 (blended injection; 0.2 is their usual ratio).
@@ -35,6 +38,7 @@ class Blended(OpenBackdoor):
         target: class index that triggered records are to be taken for.
         cover: triggered records that keep their labels, for each poisoned one.
         planted: share of the trigger that each crafted record carries, its cells drawn at random; at test time all.
+        mixed: share of a poisoned record that comes from a record of the target class, in [0, 1).
         ratio: the pattern's share of a poisoned record, in (0, 1].
         key: number of the pattern.
     """

@@ -18,7 +18,8 @@ Mask = npt.NDArray[np.bool_]
 SMALLEST = 10
 """Records of a class below which it is not divided."""
 LIMITS = {"reclassified": 1.0, "size": 0.35, "silhouette": 0.3}
-"""The paper's; the last is the upper end of its range, and the second the usual one of implementations."""
+"""The first is the paper's, the second the usual one of implementations. The paper's silhouette of about 0.15 is of
+other components: whitened honest classes of digits reach 0.2, poisoned ones 0.4 and more."""
 
 
 class ActivationClustering(Sanitiser):
@@ -41,7 +42,7 @@ class ActivationClustering(Sanitiser):
     Attributes:
         criterion: what makes a part poison.
         limit: of ``criterion``; None for 1 (records taken for their label, for each of the other class), a share of
-            0.35, or a silhouette of 0.15.
+            0.35, or a silhouette of 0.3.
         components: dimensions that are divided, 1 to 100.
     """
 

@@ -20,14 +20,14 @@ class KnnFilter(Sanitiser):
     Neighbours are near in what a model, trained by the victim's recipe, computes before its last layer; their votes
     weigh inversely to the size of their class. Costs one training, and honest records near a border.
 
-    Peri, Gupta, Huang, Fowl, Zhu, Feizi, Goldstein, Dickerson 2020, "Deep k-NN Defense against Clean-label Data Poisoning
-    Attacks", arXiv 1909.13374, section 4. They know no trusted records. Here the model learns from these alone and they
-    alone vote, since poison cannot bend what never saw it; where nobody is trusted, everything learns and votes, and
-    poison that the model has learnt lies among the class that it claims: only what the model has not learnt is found.
+    Peri, Gupta, Huang, Fowl, Zhu, Feizi, Goldstein, Dickerson 2020, "Deep k-NN Defense against Clean-label Data
+    Poisoning Attacks", arXiv 1909.13374, section 4. They know no trusted records. Here the model learns from these
+    alone and they alone vote, since poison cannot bend what never saw it; where nobody is trusted, everything learns
+    and votes, and poison that the model has learnt lies among the class that it claims.
 
     Attributes:
-        neighbours: for each voter of an average class; the paper finds 1 to 2 best and below that the poison in the
-            majority. In (0, 4].
+        neighbours: for each voter of an average class, in (0, 4]. The paper needs 1 or more, so that poison is outvoted;
+            trusted voters are no poison, and fewer of them cost fewer honest records.
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(

@@ -13,6 +13,8 @@ from threatloop.core.defence import DefenceInfo, Sanitiser, Stage
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
+Mask = npt.NDArray[np.bool_]
+
 SAMPLE = 1_000
 """Records that the usual distance is taken from."""
 
@@ -76,7 +78,4 @@ def _kept(group: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], known: np
     has_trusted = np.bincount(group, known, minlength=len(group)) > 0
     first = np.zeros(len(group), np.bool_)
     first[np.unique(group, return_index=True)[1]] = True
-    return known | (first & ~has_trusted[group] & (low == high)[group])
-
-
-Mask = npt.NDArray[np.bool_]
+    return np.asarray(known | (first & ~has_trusted[group] & (low == high)[group]))
