@@ -26,8 +26,8 @@ class KnnFilter(Sanitiser):
     and votes, and poison that the model has learnt lies among the class that it claims.
 
     Attributes:
-        neighbours: for each voter of an average class, in (0, 4]. The paper needs 1 or more, so that poison is outvoted;
-            trusted voters are no poison, and fewer of them cost fewer honest records.
+        neighbours: for each voter of an average class, in (0, 4]. The paper needs 1 or more, so that poison is
+            outvoted; trusted voters are no poison, and fewer of them cost fewer honest records.
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(

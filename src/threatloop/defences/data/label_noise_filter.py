@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -70,8 +71,10 @@ class LabelNoiseFilter(Sanitiser):
         answers = training.answers(models, data.take(rows))[fold, np.arange(len(rows))]
         probabilities = np.exp(answers.astype(np.float64))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-        # The library counts over the classes that occur.
-        wrong = find_label_issues(labels, probabilities, filter_by=self.method, n_jobs=1)
+        with warnings.catch_warnings():
+            # It says that it spares classes of very few records.
+            warnings.simplefilter("ignore", UserWarning)
+            wrong = find_label_issues(labels, probabilities, filter_by=self.method, n_jobs=1)
         kept = np.ones(len(data), np.bool_)
         kept[rows[wrong]] = False
         return kept
