@@ -11,7 +11,6 @@ is a t-interval over seeds, as is that of the paired difference. Bar: not below 
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from threatloop.numerics.intervals import Interval, paired_t
 
 ARCHITECTURES = {"digits": "mlp", "pneumoniamnist": "cnn", "cifar10": "cnn"}
 RECORDS = {"digits": 1797, "pneumoniamnist": 2500, "cifar10": 2500}
-POISONS = {"digits": 0.02, "pneumoniamnist": 0.02, "cifar10": 0.02}
+POISONS = {"digits": 0.03, "pneumoniamnist": 0.05}
 """Of all training data."""
 VICTIMS = 2
 """Trained on each poison, from different initial weights."""
