@@ -36,17 +36,18 @@ class GradientMatching(DataToModel):
     labels; he holds other records of the kind and can train models like the victim. He knows the records that he
     wants misclassified, and cannot change them. Each target is to be taken for the class after its own.
 
-    The poisons of a target are records of its intended class. Their summed training gradient is turned towards the
-    gradient that would teach the target the intended class, on surrogates trained on the pool and the contribution.
-    A victim trained from scratch follows in part: on digits, with all records of the class and six targets at once, it
-    took a quarter of the targets for the class meant; on PneumoniaMNIST none of three.
+    The poisons of a target are records of its intended class: those that pull hardest at a surrogate, since what a
+    network has long settled cannot push it. Their training gradient is turned towards the gradient that would teach
+    the target the intended class, on surrogates trained on the pool and the contribution, and trained anew on the
+    poison. A victim trained from scratch follows in part: FIGURES.
 
     Returns the contribution with ``round(rate * m)`` of the m records of each intended class changed; labels, order
     and ids as they were.
 
     Geiping, Fowl, Huang, Czaja, Taylor, Moeller, Goldstein 2021, "Witches' Brew: Industrial Scale Data Poisoning via
     Gradient Matching", arXiv 2009.02276, section 3: cosine matching, signed Adam, restarts, ensembles; without its
-    differentiable augmentation. Retraining: Souri et al. 2022, "Sleeper Agent", arXiv 2106.08970, section 3.
+    differentiable augmentation. Choice of records and retraining: Souri et al. 2022, "Sleeper Agent", arXiv
+    2106.08970, section 3.
 
     Attributes:
         targets: how many test records are attacked.
@@ -55,7 +56,8 @@ class GradientMatching(DataToModel):
         epsilon: radius, of the range from black to white or of four standard deviations of a column; None for the
             paper's 16/255 on records as large as CIFAR-10's, widened for smaller ones: 32/255 at 28×28, 1/4 at 8×8.
         steps: optimiser steps, over all retrainings together.
-        restarts: random starts; the best match counts. The paper has 8; on digits 4 matched no better than 1.
+        restarts: random starts of the first lap; the best match counts. The paper has 8; on
+            digits 4 matched no better than 1.
         surrogates: models that are matched at once.
         retrain: how many times the surrogates are trained anew, on the poison so far.
     """
