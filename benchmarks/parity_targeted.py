@@ -96,7 +96,8 @@ Poison = Callable[[Case, Dataset, int], Dataset]
 
 
 def answers(model: Model, data: Dataset) -> NDArray[Any]:
-    return LocalResponder(model).log_probs(data.x).argmax(1)
+    found: NDArray[Any] = LocalResponder(model).log_probs(data.x).argmax(1)
+    return found
 
 
 def ours(attack: GradientMatching) -> Poison:
@@ -108,7 +109,8 @@ def ours(attack: GradientMatching) -> Poison:
             Resource.TARGETS: target,
         }
         bench = Bench(case.streams.child(f"attack-{number}"), held)
-        return attack.model_copy(update={"rate": rate}).run(case.train, bench).result
+        made: Dataset = attack.model_copy(update={"rate": rate}).run(case.train, bench).result
+        return made
 
     return poison
 
