@@ -1,6 +1,6 @@
 """Gradient matching beside ART's GradientMatchingAttack: same targets, number of poisons, radius, steps, restarts.
 
-    python benchmarks/parity_targeted.py DATA_FOLDER [--only digits,pneumoniamnist] [--seeds 5] [--targets 2]
+    python benchmarks/parity_targeted.py DATA_FOLDER [--only digits,pneumoniamnist] [--seeds 5] [--targets 3]
 
 Needs `adversarial-robustness-toolbox` and `packaging`, in an environment of its own. Every attack knows the training
 data, architecture and recipe, and poisons for one target at a time; both draw the records that they poison by
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(ARCHITECTURES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="number of the first seed")
-    parser.add_argument("--targets", type=int, default=2, help="per seed, one after the other")
+    parser.add_argument("--targets", type=int, default=3, help="per seed, one after the other")
     given = parser.parse_args()
     torch.set_num_threads(1)
     attack = GradientMatching()

