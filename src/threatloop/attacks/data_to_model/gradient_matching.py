@@ -40,7 +40,7 @@ class GradientMatching(DataToModel):
     network has long settled cannot push it. Their training gradient is turned towards the gradient that would teach
     the target the intended class, on surrogates trained on the pool and the contribution, and trained anew on the
     poison. A victim trained from scratch follows in part: on digits, with 3 % of the training data and one target at a
-    time, 12 of 30 took the target for the class meant; convolutional networks resist more.
+    time, 12 of 30 took the target for the class meant; no success is shown yet on convolutional networks.
 
     Returns the contribution with ``round(rate * m)`` of the m records of each intended class changed; labels, order
     and ids as they were.
