@@ -176,6 +176,7 @@ def test_groups_are_what_lies_within_reach() -> None:
     assert found[2] == found[3]
     assert len(np.unique(found)) == 3
     assert len(np.unique(groups(rows, np.arange(5), 0.0))) == 4
+    assert len(np.unique(groups(np.zeros((30_000, 2), np.float32), np.arange(30_000), 0.0))) == 1
 
 
 def test_of_duplicates_one_stays_and_none_where_labels_differ() -> None:

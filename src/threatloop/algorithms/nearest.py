@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,24 +49,28 @@ def nearest_distances(features: Floats, rows: Rows) -> Floats:
 
 def groups(features: Floats, rows: Rows, reach: float) -> Rows:
     """A group number for every record, int64 (n,): these rows share one with all that are within ``reach`` of them."""
-    everyone = np.arange(len(features))
-    ones, others = [], []
-    for part, apart in _apart(features, rows, everyone):
-        # Distances from squares are coarse near 0: what comes close is measured again.
-        i, j = np.nonzero(apart <= reach + COARSE * np.abs(features).max() * np.sqrt(features.shape[1]))
-        exact = np.linalg.norm(features[rows[part][i]] - features[j], axis=1)
-        ones.append(rows[part][i[exact <= reach]])
-        others.append(j[exact <= reach])
+    seen: dict[bytes, int] = {}
+    # Exact repetitions first: a table may hold thousands, and pairs of them would be millions.
+    same = np.array([seen.setdefault(row.tobytes(), i) for i, row in enumerate(features)], np.int64)
+    different, place = np.unique(same, return_inverse=True)
+    exact = features[different].astype(np.float64)
+    asked, ones, others = np.unique(place[rows]), [], []
+    for part, apart in _apart(exact, asked, np.arange(len(exact))):
+        near = np.nonzero(apart <= reach + ROUNDING * np.abs(exact).max())
+        ones.append(asked[part][near[0]])
+        others.append(near[1])
     a, b = np.concatenate(ones), np.concatenate(others)
-    links = coo_matrix((np.ones(len(a)), (a, b)), shape=(len(features), len(features)))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+    close = np.linalg.norm(exact[a] - exact[b], axis=1) <= reach
+    links = coo_matrix((np.ones(close.sum()), (a[close], b[close])), shape=(len(exact), len(exact)))
+    return np.asarray(connected_components(links, directed=False)[1][place], np.int64)
 
 
-COARSE = 1e-3
-"""Error of a distance computed from squares in single precision, in units of a record's length."""
+ROUNDING = 1e-5
+"""Error of a distance from squares in double precision, in units of the largest entry; what comes so close is measured
+again."""
 
 
-def _apart(features: Floats, rows: Rows, others: Rows) -> Iterator[tuple[slice, Floats]]:
+def _apart(features: npt.NDArray[Any], rows: Rows, others: Rows) -> Iterator[tuple[slice, Floats]]:
     """Distances of the rows to the others, some rows at a time."""
     step = max(1, CELLS // max(1, len(others)))
     columns = features[others]

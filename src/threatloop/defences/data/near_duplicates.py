@@ -28,7 +28,8 @@ class NearDuplicates(Sanitiser):
     columns is full of.
 
     Takes the edge off poison that works by weight, such as the replicas of Truth Serum, and off what is memorised
-    because it is repeated.
+    because it is repeated. What is left out can itself be told by who knows of this filter: of replicas with a wrong
+    label one stays, unless the record itself was collected as well.
 
     Lee, Ippolito, Nystrom, Zhang, Eck, Callison-Burch, Carlini 2022, "Deduplicating Training Data Makes Language Models
     Better", arXiv 2107.06499, for text; Kandpal, Wallace, Raffel 2022, "Deduplicating Training Data Mitigates Privacy
