@@ -201,7 +201,21 @@ def test_everyone_is_suspect_where_all_are_trusted_and_folds_are_even() -> None:
         assert np.array_equal(np.bincount(found[labels == label], minlength=5), np.full(5, each))
 
 
-def test_one_offered_record_is_too_few_for_folds() -> None:
+def test_one_offered_class_has_nothing_to_be_compared_with() -> None:
     data = digits().take(slice(0, 30))
-    with pytest.raises(NotAssessable, match="there are 1"):
+    with pytest.raises(NotAssessable, match="the 1 third-party records are all of one"):
         LabelNoiseFilter().keep(data, np.arange(30) > 0, TRAINING, STREAMS)
+
+
+@pytest.mark.parametrize("defence", [KnnFilter(), ActivationClustering(), SpectralSignatures(), LabelNoiseFilter()])
+def test_a_class_that_only_third_parties_bring_stays(defence: Any) -> None:
+    data = digits().take(slice(0, 500))
+    trusted = (np.arange(500) < 250) & (data.y < 8)
+    kept = defence.keep(data, trusted, TRAINING, STREAMS)
+    assert kept[data.y >= 8].mean() > 0.75
+
+
+def test_few_trusted_records_do_not_make_everyone_else_an_outlier() -> None:
+    data = digits().take(digits().y == 4).take(slice(0, 60))
+    kept = SpectralSignatures().keep(data, np.arange(60) < 20, TRAINING, STREAMS)
+    assert kept.mean() > 0.85

@@ -16,6 +16,8 @@ Points = npt.NDArray[np.float64]
 
 WIDEST = 512
 """Dimensions in which records are compared; wider ones are reduced to the directions in which they vary most."""
+PER_DIMENSION = 5
+"""Records needed for each dimension, or its spread is not known."""
 RIDGE = 0.01
 """Of the mean variance: directions in which a class hardly varies must not outweigh everything else."""
 
@@ -31,6 +33,12 @@ def suspects(trusted: Mask) -> Mask:
 def anchors(trusted: Mask) -> Mask:
     """The records that a filter may rely on; none where all are suspects."""
     return ~suspects(trusted)
+
+
+def comparable(data: Dataset, trusted: Mask) -> Mask:
+    """The suspects that can be held against trusted records: nobody knows a class that none of these belongs to."""
+    known = anchors(trusted)
+    return suspects(trusted) & (np.isin(data.y, data.y[known]) if known.any() else True)
 
 
 def classes(data: Dataset) -> Iterator[tuple[int, Rows]]:
@@ -57,7 +65,7 @@ def whitened(features: npt.NDArray[np.float32], labels: Rows, trusted: Mask, str
     estimate.
     """
     basis = anchors(trusted) if anchors(trusted).any() else np.ones_like(trusted)
-    rows = _narrowed(features, streams)
+    rows = _narrowed(features, max(1, min(WIDEST, int(basis.sum()) // PER_DIMENSION)), streams)
     for label in np.unique(labels):
         mine = labels == label
         rows[mine] -= rows[mine & basis if (mine & basis).any() else mine].mean(axis=0)
@@ -71,12 +79,13 @@ def whitened(features: npt.NDArray[np.float32], labels: Rows, trusted: Mask, str
 TINY = 1e-12
 
 
-def _narrowed(features: npt.NDArray[np.float32], streams: Streams) -> Points:
+def _narrowed(features: npt.NDArray[np.float32], most: int, streams: Streams) -> Points:
     """The features, or the directions in which they vary most."""
-    if features.shape[1] <= WIDEST:
+    if features.shape[1] <= most:
         return features.astype(np.float64)
-    from sklearn.decomposition import PCA
+    from sklearn.utils.extmath import randomized_svd
 
-    most = min(WIDEST, *features.shape)
-    reduction = PCA(most, svd_solver="randomized", random_state=streams.integer("narrowed", 32))
-    return np.asarray(reduction.fit_transform(features), np.float64)
+    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+    most = min(most, len(features))
+    _, _, directions = randomized_svd(centred, most, random_state=streams.integer("narrowed", 32))
+    return np.asarray(centred @ directions.T)

@@ -83,13 +83,13 @@ class ActivationClustering(Sanitiser):
         self, data: Dataset, trusted: Mask, small: Mask, training: Training, streams: Streams
     ) -> npt.NDArray[np.bool_]:
         """The suspects of parts that a model without them takes for another class."""
-        from threatloop.algorithms.sanitising import anchors, classes, suspects
+        from threatloop.algorithms.sanitising import anchors, classes, comparable
 
         known = anchors(trusted)
         parts = (small, ~small) if known.any() else (small,)
         reference = training.fit(data.take(known if known.any() else ~small), streams.child("reference"))
         taken = training.answers([reference], data)[0].argmax(axis=1)
-        bad, suspect = np.zeros(len(data), np.bool_), suspects(trusted)
+        bad, suspect = np.zeros(len(data), np.bool_), comparable(data, trusted)
         for label, rows in classes(data):
             for part in parts:
                 inside = rows[part[rows] & suspect[rows]]

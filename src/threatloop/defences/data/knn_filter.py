@@ -46,13 +46,13 @@ class KnnFilter(Sanitiser):
     ) -> npt.NDArray[np.bool_]:
         from threatloop.algorithms.activations import penultimate
         from threatloop.algorithms.nearest import plurality
-        from threatloop.algorithms.sanitising import anchors, suspects
+        from threatloop.algorithms.sanitising import anchors, comparable
 
         known = anchors(trusted)
         voters = np.flatnonzero(known if known.any() else np.ones_like(known))
         model = training.fit(data.take(voters), streams.child("helper"))
         features = penultimate(training, model, data).rows
-        rows = np.flatnonzero(suspects(trusted))
+        rows = np.flatnonzero(comparable(data, trusted))
         occurring = len(np.unique(data.y[voters]))
         k = max(1, round(self.neighbours * len(voters) / occurring))
         kept = np.ones(len(data), np.bool_)

@@ -53,17 +53,18 @@ class LabelNoiseFilter(Sanitiser):
         """See `Sanitiser.keep`.
 
         Raises:
-            NotAssessable: fewer than two third-party records.
+            NotAssessable: the third-party records carry fewer than two labels.
         """
         from cleanlab.filter import find_label_issues
 
         from threatloop.algorithms.sanitising import folds, suspects
 
         rows = np.flatnonzero(suspects(trusted))
-        count = min(self.folds, len(rows))
-        if count < 2:
-            raise NotAssessable(f"a label-noise filter needs two third-party records or more; there are {len(rows)}")
-        labels = data.y[rows]
+        labels, count = data.y[rows], min(self.folds, len(rows))
+        if len(np.unique(labels)) < 2:
+            raise NotAssessable(
+                f"a label-noise filter compares classes; the {len(rows)} third-party records are all of one"
+            )
         fold = folds(labels, count, streams.numpy("folds"))
         masks = np.ones((count, len(data)), np.bool_)
         masks[fold, rows] = False
