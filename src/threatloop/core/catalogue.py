@@ -170,6 +170,8 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "instahide": f"{_D}.data.instahide:InstaHide",
         "dwt_dct_svd": f"{_D}.data.dwt_dct_svd:DwtDctSvd",
         "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
+        "fine_pruning": f"{_D}.model.fine_pruning:FinePruning",
+        "attention_distillation": f"{_D}.model.attention_distillation:AttentionDistillation",
         "label_smoothing": f"{_D}.training.label_smoothing:LabelSmoothing",
         "rounding": f"{_D}.serving.rounding:Rounding",
     },
