@@ -3,9 +3,9 @@
     python benchmarks/unlearning.py [--data digits] [--seeds 12] [--shadows 32] [--share 0.1]
 
 Per seed a model is trained on half of the records, and a share of these is to be forgotten. AUC of LiRA (online, shadow
-models on random halves of all records) and of the loss, of forgotten records against those that nobody trained on: .5 is
-forgotten, and below .5 the answers betray that something was done. Beside it the AUC of the members that stay, and the
-accuracy on non-members. Mean over seeds with its 95 % interval (t).
+models on random halves of all records) and of the loss, of forgotten records against those that nobody trained on: .5
+is forgotten, and below .5 the answers betray that something was done. Beside it the AUC of the members that stay, and
+the accuracy on non-members. Mean over seeds with its 95 % interval (t).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def figures(data: Dataset, number: int, shadows: int, share: float) -> dict[str,
     for method in METHODS:
         after, spent = model, seconds
         if method != "before":
-            repair = DEFENCES.load(method)(share=share)
+            repair = DEFENCES.load(method).model_validate({"share": share})
             assert isinstance(repair, Repair)
             started = time.perf_counter()
             after = repair.repair_all(model, members, trusted, training, streams.child("repair-0"))

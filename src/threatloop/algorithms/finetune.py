@@ -84,7 +84,7 @@ def logits(network: Network, x: torch.Tensor) -> torch.Tensor:
     """Answers (n, classes) without gradients, in batches; on the network's device."""
     device = place(network)
     with torch.no_grad():
-        return torch.cat([network(part.to(device)) for part in x.split(EVALUATED_AT_ONCE)])
+        return torch.cat([network(part.to(device)) for part in torch.split(x, EVALUATED_AT_ONCE)])
 
 
 def accuracy(network: Network, x: torch.Tensor, y: npt.NDArray[np.int64]) -> float:

@@ -107,7 +107,7 @@ def activity(network: Network, found: list[Reader], x: torch.Tensor) -> list[tor
         sums[i] += per_neuron(read.abs(), found[i]).sum(0)
 
     with torch.no_grad(), watching([one.layer for one in found], seen):
-        for part in x.split(EVALUATED_AT_ONCE):
+        for part in torch.split(x, EVALUATED_AT_ONCE):
             network(part.to(place(network)))
     return [one / len(x) for one in sums]
 

@@ -70,7 +70,9 @@ def hastened(recipe: Recipe, factor: float, epochs: int | None) -> Recipe:
     return recipe.model_copy(update=rate)
 
 
-def strongest(model: Model, training: Training, held: Held, factors: Sequence[float], work: Callable[..., None]) -> Model:
+def strongest(
+    model: Model, training: Training, held: Held, factors: Sequence[float], work: Callable[..., None]
+) -> Model:
     """The repair at the highest learning rate that the model bears; the best one where it bears none.
 
     Fast fine-tuning forgets a backdoor that slow fine-tuning leaves in place, and too fast a one ruins the model; which

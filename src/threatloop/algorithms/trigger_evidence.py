@@ -74,6 +74,4 @@ def against_honest(sizes: Floats, honest: Floats) -> Floats:
 
 def _search(model: Model, own: Dataset, training: Training, streams: Streams, effort: Effort) -> Triggers:
     network, rng = training.module(model), streams.numpy("triggers")
-    return reversed_triggers(
-        network, own, rng, steps=effort.steps, batch=effort.batch, success=effort.success
-    )
+    return reversed_triggers(network, own, rng, steps=effort.steps, batch=effort.batch, success=effort.success)

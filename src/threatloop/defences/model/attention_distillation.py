@@ -26,8 +26,8 @@ class AttentionDistillation(Repair):
 
     Attention is where a layer's activations are large, as a vector of length 1: in convolutional layers over the
     places of the map, as in the paper, elsewhere over the neurons; the goal is the mean over the hidden layers. Takes
-    the highest of 1, .7, .5, .35 and .25 times the recipe's learning rate at which held-out accuracy recovers. Costs at least a
-    training's time on the defender's own records, up to five times, and about two points of held-out accuracy.
+    the highest of 1, .7, .5, .35 and .25 times the recipe's learning rate at which held-out accuracy recovers. Costs
+    one to five times a training on the defender's own records, and about two points of accuracy.
 
     Li, Lyu, Koren, Lyu, Li, Ma 2021, "Neural Attention Distillation: Erasing Backdoor Triggers from Deep Neural
     Networks", arXiv 2101.05930, section 3.
@@ -79,7 +79,8 @@ class AttentionDistillation(Repair):
 
         def loss(x: torch.Tensor, y: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
             answers, own = _attentions(network, students, x)
-            apart = [(a - b).pow(2).sum(1).mean() for a, b in zip(own, _attentions(teacher, teachers, x)[1], strict=True)]
+            goals = _attentions(teacher, teachers, x)[1]
+            apart = [(a - b).pow(2).sum(1).mean() for a, b in zip(own, goals, strict=True)]
             return cross_entropy(answers, y) + self.weight * sum(apart) / len(apart)
 
         return loss

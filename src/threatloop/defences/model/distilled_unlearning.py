@@ -28,8 +28,8 @@ class DistilledUnlearning(Unlearning):
     answers that are unlike those of any trained model betray what was forgotten just as well: a stranger that knows the
     task answers as models do that never saw the records. Costs ``stranger`` trainings and ``epochs`` passes.
 
-    Chundawat, Tarun, Mandal, Kankanhalli 2023, "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks using an
-    Incompetent Teacher", arXiv 2205.08096, section 4.
+    Chundawat, Tarun, Mandal, Kankanhalli 2023, "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks using
+    an Incompetent Teacher", arXiv 2205.08096, section 4.
 
     Attributes:
         share: of the own records, drawn at random in each seed, in (0, 1).

@@ -18,7 +18,8 @@ class TriggerInversion(Inspection):
     The score is the anomaly index of the smallest: how many deviations (by the median absolute deviation over classes)
     it lies below the median; above ``threshold`` the model is flagged. With fewer than five classes their median means
     nothing, and sizes are compared, in logarithms, with those of honest models trained on the own records alone. Finds
-    patches of a few pixels or columns; triggers spread over the whole record (blended, warped) are not small and escape.
+    patches of a few pixels or columns; triggers spread over the whole record (blended, warped) are not small and
+    escape.
 
     Costs ``steps`` passes forth and back over ``batch`` records per class, and with few classes as many again, and a
     training, for each honest model.
