@@ -126,6 +126,20 @@ class TrainingDefence(Defence):
 class Repair(Defence):
     """A model-stage defence: changes the trained model."""
 
+    def repair_all(
+        self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+    ) -> Model:
+        """The repaired model, given everything that it was trained on; most repairs look at the own records alone.
+
+        Args:
+            model: as it was trained.
+            data: all that it was trained on, n records.
+            trusted: bool (n,), the defender's own.
+            training: the victim's, with its training-stage defences.
+            streams: the defence's own.
+        """
+        return self.repair(model, data.take(trusted), training, streams)
+
     @abstractmethod
     def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:
         """The repaired model.

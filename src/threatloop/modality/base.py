@@ -113,6 +113,10 @@ class Modality(Generic[SchemaT]):
         """What is wrong with the names of immutable columns, one line each."""
         return [f"immutable: {self.kind} records have no columns; leave it out"] if immutable else []
 
+    def cells(self, schema: SchemaT) -> npt.NDArray[np.int64]:
+        """Which pixel or column each number of an encoded record belongs to, counted from 0; of its shape."""
+        raise NotAssessable(f"{self.kind} records have no cells that a trigger could cover in part")
+
     def patches(self, schema: SchemaT, space: Space) -> Patches:
         """What a random search changes at a time in encoded records of this space."""
         raise NotAssessable(f"a random search needs records that can be changed in parts; {self.kind} records cannot")

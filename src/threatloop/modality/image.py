@@ -132,6 +132,11 @@ class Image(Labelled[ImageSchema]):
         """Every pixel is free in [0, 1]; ε is in these units, before preprocessing."""
         return pixels(_shape(schema))
 
+    def cells(self, schema: ImageSchema) -> npt.NDArray[np.int64]:
+        """A pixel's number, the same in all channels."""
+        pixels_of = np.arange(schema.height * schema.width, dtype=np.int64).reshape(schema.height, schema.width)
+        return np.broadcast_to(pixels_of, _shape(schema)).copy()
+
     def patches(self, schema: ImageSchema, space: Space) -> SquarePatches:  # noqa: ARG002
         """Squares of pixels."""
         return SquarePatches(*_shape(schema))

@@ -152,6 +152,10 @@ class Tabular(Labelled[TabularSchema]):
             category_cost=category_cost,
         )
 
+    def cells(self, schema: TabularSchema) -> npt.NDArray[np.int64]:
+        """A column's number, repeated for each of its categories."""
+        return np.repeat(np.arange(len(schema.columns), dtype=np.int64), [_width(one) for one in schema.columns])
+
     def patches(self, schema: TabularSchema, space: Space) -> ColumnPatches:  # noqa: ARG002
         """Random sets of columns.
 

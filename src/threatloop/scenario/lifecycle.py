@@ -97,9 +97,8 @@ class DefendedTraining:
             data, trusted = data.take(kept), trusted[kept]
         training = self._trained()
         model = training.fit(data, streams.child(role))
-        own = data.take(trusted)
         for i, repair in enumerate(of_kind(self.defences, Repair)):
-            model = repair.repair(model, own, training, streams.child(f"repair-{i}"))
+            model = repair.repair_all(model, data, trusted, training, streams.child(f"repair-{i}"))
         return model
 
     def fit(
