@@ -173,6 +173,19 @@ class Serving(Defence):
         """
 
 
+class InputFilter(Serving):
+    """A serving-stage defence that changes what is asked, and not the answer."""
+
+    @abstractmethod
+    def cleaned(self, own: Dataset, streams: Streams) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Records (n, ...) to as many that are asked in their place; arguments as for `bind`."""
+
+    def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
+        """The model, asked about cleaned records."""
+        clean = self.cleaned(own, streams)
+        return lambda x: respond(clean(x))
+
+
 class Monitor(Defence):
     """A monitor-stage defence: tells an attack from its queries. It changes no answer."""
 

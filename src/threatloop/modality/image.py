@@ -136,6 +136,31 @@ class Image(Labelled[ImageSchema]):
         """Squares of pixels."""
         return SquarePatches(*_shape(schema))
 
+    def squeezed(
+        self,
+        x: npt.NDArray[Any],
+        schema: ImageSchema,
+        levels: int,
+        reference: npt.NDArray[Any],  # noqa: ARG002
+    ) -> npt.NDArray[Any]:
+        """Every pixel the median of itself and its neighbours to the right and below, on ``levels`` steps of grey."""
+        pixels_ = np.pad(self.encode(x, schema), ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
+        corners = [pixels_[:, :, a : a + schema.height, b : b + schema.width] for a in (0, 1) for b in (0, 1)]
+        smooth = np.median(np.stack(corners), axis=0)
+        return _stored((np.rint(smooth * (levels - 1)) / (levels - 1)).astype(np.float32), x.dtype)
+
+    def superimposed(
+        self,
+        x: npt.NDArray[Any],
+        other: npt.NDArray[Any],
+        schema: ImageSchema,
+        share: float,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> npt.NDArray[Any]:
+        """Weighted means of pixels."""
+        mixed = share * self.encode(x, schema) + (1 - share) * self.encode(other, schema)
+        return _stored(mixed.astype(np.float32), x.dtype)
+
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""
         return self.encode(x, schema)

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from threatloop.algorithms.answers import LEAST
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
 from threatloop.core.seeds import Streams
-
-LEAST = 1e-6
-"""Probability in place of 0, so that logarithms stay finite."""
 
 
 class Rounding(Serving):
