@@ -14,7 +14,7 @@ from threatloop.algorithms.own_models import Halves, Held, halves
 
 Answers = npt.NDArray[np.float32]
 FLOOR = -20.0
-STEPS, TRAINING_STEPS = 30, 300
+STEPS, TRAINING_STEPS = 8, 150
 WIDTH = 16
 LONGEST = 2.0
 """Longest step in the logits: the classifier is not linear."""

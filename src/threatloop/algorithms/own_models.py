@@ -79,8 +79,12 @@ def _recipe(data: Dataset, epochs: int) -> Recipe:
 
 
 @lru_cache(maxsize=8)
-def denoiser(held: Held, noise: float, steps: int) -> Denoiser:
-    """A denoiser of images under Gaussian noise of up to three times the standard deviation ``noise``."""
+def denoiser(held: Held, steps: int) -> Denoiser:
+    """A denoiser of images, blind to how much noise there is.
+
+    Raises:
+        NotAssessable: the records are no images.
+    """
     clean = modality.of(held.data.schema).watermark_view(held.data.x, held.data.schema)
     recipe = DenoiserRecipe(steps=steps, width=128, decoy_keys=0)
     return train_denoiser(clean, held.streams.numpy("denoiser"), recipe)

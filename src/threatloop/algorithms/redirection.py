@@ -28,7 +28,7 @@ def slopes(network: nn.Module, encoded: npt.NDArray[np.float32]) -> Floats:
         logits: torch.Tensor = torch.func.functional_call(network, given, (x,))
         return torch.log_softmax(logits, dim=1)
 
-    _, found = torch.func.jvp(answered, (weights,), (along,))
+    found = torch.func.jvp(answered, (weights,), (along,))[1]
     return np.asarray(found.detach().double().numpy())
 
 
@@ -59,7 +59,7 @@ def redirected(exact: Floats, gains: Floats, budget: float) -> Floats:
 
 
 def _moved(shares: Floats, order: npt.NDArray[np.int64], place: int, amount: Floats) -> tuple[Floats, Floats]:
-    """Up to ``amount`` (n,) taken from the classes of least gain, given to the one at ``place``; and how much it was."""
+    """Up to ``amount`` (n,) moved from the classes of least gain to the one at ``place``; and how much that was."""
     rows = np.arange(len(shares))[:, None]
     givers = order[:, :place:-1]
     held = shares[rows, givers]

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.assets import Dataset, Model
+from threatloop.core.digests import digest_array
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
+FEW = 16
+"""Answers by which a model is told from others."""
 Respond = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """Records of the schema (n, ...) to log-probabilities (n, classes)."""
 
@@ -173,16 +176,32 @@ class Serving(Defence):
         """
 
 
+def draws_of(respond: Respond, own: Dataset, streams: Streams) -> np.random.Generator:
+    """Draws for answers at random: models that are served from the same streams have draws of their own.
+
+    Shadow models with the same draws would look more alike than the victim's answers do.
+    """
+    return streams.numpy(f"draws-{digest_array(respond(own.x[:FEW]))}")
+
+
 class InputFilter(Serving):
     """A serving-stage defence that changes what is asked, and not the answer."""
 
     @abstractmethod
-    def cleaned(self, own: Dataset, streams: Streams) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-        """Records (n, ...) to as many that are asked in their place; arguments as for `bind`."""
+    def cleaned(
+        self, own: Dataset, streams: Streams, draws: np.random.Generator
+    ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Records (n, ...) to as many that are asked in their place.
+
+        Args:
+            own: as for `bind`.
+            streams: as for `bind`; what is learnt from ``own`` is drawn from these alone.
+            draws: of what is drawn anew for every question.
+        """
 
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """The model, asked about cleaned records."""
-        clean = self.cleaned(own, streams)
+        clean = self.cleaned(own, streams, draws_of(respond, own, streams))
         return lambda x: respond(clean(x))
 
 

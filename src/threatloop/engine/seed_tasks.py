@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from threatloop.core.access import ALL_CAPABILITIES
+from threatloop.core.access import ALL_CAPABILITIES, Capability
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
-from threatloop.core.defence import Defence, Inspection, Monitor, Serving, Verification
+from threatloop.core.defence import Defence, InputFilter, Inspection, Monitor, Serving, Verification
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
@@ -65,6 +65,9 @@ class SeedTasks(ModelTasks):
             config["limit"] = None if owned else query_limit(attack, cap)
             if not owned:
                 self._serve(config, inputs, modules, (Serving, Monitor))
+                filters = any(isinstance(defence, InputFilter) for defence in self.defences)
+                if informed and filters and Capability.GRADIENTS in attack.required():
+                    config["informed"] = True
         self._provide_owner(info.resources, config, inputs, modules)
         self._provide_data(attack, config, inputs)
         self._provide_training(attack, config, inputs, modules, poison, informed)

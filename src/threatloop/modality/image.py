@@ -25,6 +25,8 @@ FIELD_CELLS = 1 << 20
 """Pixels made at once; the fields are computed in double precision."""
 PRIOR_CELLS = 1 << 25
 """Most pixels of auxiliary images that the prior of the starting points is estimated from."""
+SMALLEST_SMOOTHED = 16
+"""Side in pixels below which squeezing leaves a picture's detail alone."""
 PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
 """Starting points spread this many standard deviations, and at least this much in [0, 1] units."""
 
@@ -143,10 +145,15 @@ class Image(Labelled[ImageSchema]):
         levels: int,
         reference: npt.NDArray[Any],  # noqa: ARG002
     ) -> npt.NDArray[Any]:
-        """Every pixel the median of itself and its neighbours to the right and below, on ``levels`` steps of grey."""
-        pixels_ = np.pad(self.encode(x, schema), ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
-        corners = [pixels_[:, :, a : a + schema.height, b : b + schema.width] for a in (0, 1) for b in (0, 1)]
-        smooth = np.median(np.stack(corners), axis=0)
+        """Pixels on ``levels`` steps of grey, each the median of itself and its neighbours to the right and below.
+
+        Pictures with a side below 16 pixels keep their detail: there a median takes strokes away, not noise.
+        """
+        smooth = self.encode(x, schema)
+        if min(schema.height, schema.width) >= SMALLEST_SMOOTHED:
+            padded = np.pad(smooth, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
+            corners = [padded[:, :, a : a + schema.height, b : b + schema.width] for a in (0, 1) for b in (0, 1)]
+            smooth = np.median(np.stack(corners), axis=0)
         return _stored((np.rint(smooth * (levels - 1)) / (levels - 1)).astype(np.float32), x.dtype)
 
     def superimposed(

@@ -123,12 +123,12 @@ class Tabular(Labelled[TabularSchema]):
         self,
         x: npt.NDArray[Any],
         other: npt.NDArray[Any],
-        schema: TabularSchema,
+        schema: TabularSchema,  # noqa: ARG002
         share: float,
         rng: np.random.Generator,
     ) -> npt.NDArray[Any]:
-        """Every cell is either record's: the first's with probability ``share``."""
-        return np.asarray(np.where(rng.random(x.shape) < share, x, other))
+        """Every cell is either record's: a random ``share`` of the columns is the first's, the same for all records."""
+        return np.asarray(np.where(rng.random(x.shape[1:]) < share, x, other))
 
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: TabularSchema) -> Floats:
         """Number columns moved, whole numbers by whole steps no larger than asked for; categories as they were."""

@@ -130,8 +130,10 @@ class DefendedTraining:
         return self._trained().fit_many(pool, masks, streams)
 
     def answers(self, models: Sequence[Model], data: Dataset) -> npt.NDArray[np.float32]:
-        """Log-probabilities (K, n, ...) of every model on every record."""
-        return self.plain.answers(models, data)
+        """Log-probabilities (K, n, ...) of every model on every record, as `serve` serves them."""
+        if self.held is None or not of_kind(self.defences, Serving):
+            return self.plain.answers(models, data)
+        return np.stack([self.serve(model).log_probs(data.x) for model in models])
 
     def serve(self, model: Model) -> Service:
         """The model as a service that the caller owns, served as the victim is."""

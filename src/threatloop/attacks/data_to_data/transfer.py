@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.white_box import GradientEvasion
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset
-from threatloop.core.attack import AttackInfo, Direction, Workload
+from threatloop.core.attack import AttackInfo, Direction, Step, Workload
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +66,10 @@ class Transfer(GradientEvasion):
     def required(self) -> frozenset[Capability]:
         """Scores for soft answers, labels for hard ones; never both."""
         return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """The thief who learns from labels, where scores are withheld or falsified."""
+        return with_hard_answers(self, super().adapted(to), to)
 
     def work(self, workload: Workload) -> dict[str, float]:
         """Training of the clone, and Auto-PGD on it."""

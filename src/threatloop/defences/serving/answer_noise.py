@@ -10,7 +10,7 @@ from pydantic import Field
 
 from threatloop.algorithms.answers import Floats, answers, led_by, probabilities
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
+from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage, draws_of
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 
@@ -56,7 +56,7 @@ class AnswerNoise(Serving):
         """Raises NotAssessable: the server holds no record to calibrate on."""
         if not len(own):
             raise NotAssessable("answer_noise is calibrated on the server's own records; there are none")
-        rng = streams.numpy("noise")
+        rng = draws_of(respond, own, streams)
         rows = streams.numpy("calibrate").permutation(len(own))[:MOST_OWN]
         width = self.scale * float(self._values(respond(own.x[rows])).std(axis=1).mean())
 

@@ -26,7 +26,7 @@ class MemGuard(Serving):
     half on average while the expected l1 distance of the answer is at most ``budget``, and the coin is the same
     whenever a record is asked again (the paper's one-time randomness), so that averaging is no use. The noise is found
     by Newton steps on the classifier's log-odds in the logits; the paper descends a sum of penalties for up to 300
-    steps. Costs the small network once, and about 30 passes through a tiny classifier per answer.
+    steps. Costs the small network once, and about 20 passes through a tiny classifier per answer.
 
     It fools classifiers of answers that know nothing of it. Labels are untouched: label-only attacks pass.
 
@@ -53,7 +53,9 @@ class MemGuard(Serving):
         from threatloop.algorithms.own_models import Held
 
         if len(own) < FEWEST:
-            raise NotAssessable(f"memguard learns from the server's own records: it needs {FEWEST}, there are {len(own)}")
+            raise NotAssessable(
+                f"memguard learns from the server's own records: it needs {FEWEST}, there are {len(own)}"
+            )
         held = Held.of(own, streams)
         judge, key = rival(held), streams.key("coins")
         ratio = judge.margin / max(lead(respond(held.data.x)), 1e-3)

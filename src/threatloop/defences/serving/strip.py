@@ -18,16 +18,14 @@ from threatloop.core.seeds import Streams
 MOST_OWN = 400
 """Own records that the threshold is set on."""
 FEWEST = 8
-CHUNK = 256
-Rows = npt.NDArray[np.int64]
 
 
 class Strip(Serving):
     """Mixes every record with own ones and refuses it where the answers to all mixtures agree too well.
 
     A trigger decides the answer whatever else is in the picture, so the mixtures' answers have low entropy; a clean
-    record's mixtures do not. The threshold is the entropy that the stated share of the server's own records falls below.
-    A refused record gets the uniform distribution over all classes but the one that its mixtures insist on. Images are
+    record's mixtures do not. The threshold is the entropy that the stated share of the server's own records falls
+    below. A refused record gets the uniform distribution over all classes but the one that its mixtures insist on. Images are
     mixed as weighted means, tables cell by cell. Costs ``copies`` answers for each, the refused clean records, and
     nothing else: other answers are the model's.
 
@@ -68,15 +66,13 @@ class Strip(Serving):
             judged = own.x
 
         def mixed(x: npt.NDArray[Any]) -> Floats:
-            """Answers to the mixtures, (n, copies, classes)."""
-            rng = streams.numpy("cells")
-            parts = []
-            for start in range(0, len(x), CHUNK):
-                part = x[start : start + CHUNK]
-                left, right = np.repeat(part, len(mixers), axis=0), np.concatenate([mixers] * len(part))
-                found = probabilities(respond(kind.superimposed(left, right, schema, self.share, rng)))
-                parts.append(found.reshape(len(part), len(mixers), -1))
-            return np.concatenate(parts)
+            """Answers to the mixtures, (copies, n, classes)."""
+            found = []
+            for i, mixer in enumerate(mixers):
+                other = np.broadcast_to(mixer, x.shape)
+                mixture = kind.superimposed(x, other, schema, self.share, streams.numpy(f"cells-{i}"))
+                found.append(probabilities(respond(mixture)))
+            return np.stack(found)
 
         threshold = float(np.quantile(_entropy(mixed(judged)), self.false_alarms))
 
@@ -86,7 +82,7 @@ class Strip(Serving):
                 return told
             mixtures = mixed(x)
             refused = _entropy(mixtures) < threshold
-            insisted = mixtures.mean(axis=1).argmax(axis=1)
+            insisted = mixtures.mean(axis=0).argmax(axis=1)
             others = 1.0 - np.eye(told.shape[1])[insisted]
             return np.where(refused[:, None], answers(others), told)
 
@@ -95,4 +91,4 @@ class Strip(Serving):
 
 def _entropy(found: Floats) -> Floats:
     """Mean entropy of a record's mixtures in nats, (n,)."""
-    return np.asarray(-(found * np.log(np.maximum(found, 1e-12))).sum(axis=2).mean(axis=1))
+    return np.asarray(-(found * np.log(np.maximum(found, 1e-12))).sum(axis=2).mean(axis=0))
