@@ -12,15 +12,14 @@ from threatloop.core.defence import Adaptation
 def with_hard_answers(
     attack: Step[Any], forms: tuple[Step[Any], ...], to: frozenset[Adaptation]
 ) -> tuple[Step[Any], ...]:
-    """The forms of an attack with a field ``answers``, of which one learns from labels where scores are defended.
+    """Where scores are defended, the attack with ``answers`` from labels, and the one that reads scores; else the forms.
 
-    Against serving defences every form that learns from scores is replaced by the one that learns from labels: the
-    form that reads scores as they are is the unchanged attack.
+    The second one differs from the unchanged attack where what was done to the scores can be undone.
     """
     if Adaptation.LABELS not in to:
         return forms
     hard = attack.model_copy(update={"answers": "hard"})
-    return (hard, *(form for form in forms if getattr(form, "answers", "hard") == "hard" and form != hard))
+    return (hard,) if hard == attack else (hard, attack)
 
 
 def or_from_labels(

@@ -33,8 +33,9 @@ def through(forward: Forward, filters: Sequence[Filter], schema: Schema) -> Forw
 
     def filtered(x: torch.Tensor) -> torch.Tensor:
         records = kind.decode(x.detach().cpu().float().numpy(), schema)
-        for one in filters:
-            records = one(records)
+        with torch.autocast(x.device.type, enabled=False):  # filters may be networks, and are no part of a draft
+            for one in filters:
+                records = one(records)
         encoded = np.asarray(kind.encode(records, schema), dtype=np.float32)
         return forward(x + (torch.from_numpy(encoded).to(x) - x).detach())
 

@@ -68,6 +68,7 @@ class DefenceInfo:
         atlas: MITRE ATLAS mitigation ids.
         randomised: its answers are drawn at random, so that averaging sees through it.
         excludes: catalogue names of defences that it cannot be combined with.
+        reversible: a serving defence whose answers tell the model's own to whoever knows its parameters.
     """
 
     title: str
@@ -77,6 +78,7 @@ class DefenceInfo:
     atlas: tuple[str, ...] = ()
     randomised: bool = False
     excludes: tuple[str, ...] = ()
+    reversible: bool = False
 
     @property
     def adaptations(self) -> frozenset[Adaptation]:
@@ -164,6 +166,11 @@ class Inspection(Defence):
 
 class Serving(Defence):
     """A serving-stage defence: stands between whoever asks and the model."""
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the most likely class is always that of the model itself."""
+        return False
 
     @abstractmethod
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:

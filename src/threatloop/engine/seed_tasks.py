@@ -13,6 +13,7 @@ from threatloop.core.defence import Defence, InputFilter, Inspection, Monitor, S
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
+from threatloop.scenario.lifecycle import without_reversible
 
 POOLED = frozenset({Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION})
 ASKS_OWNER = frozenset({Resource.VICTIM, Resource.DETECTOR})
@@ -64,7 +65,7 @@ class SeedTasks(ModelTasks):
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
             if not owned:
-                self._serve(config, inputs, modules, (Serving, Monitor))
+                self._serve(config, inputs, modules, (Serving, Monitor), undone=informed)
                 filters = any(isinstance(defence, InputFilter) for defence in self.defences)
                 if informed and filters and Capability.GRADIENTS in attack.required():
                     config["informed"] = True
@@ -76,10 +77,20 @@ class SeedTasks(ModelTasks):
         return self._add("act", config, inputs, streams, name, modules, self._attack_work(attack))
 
     def _serve(
-        self, config: dict[str, Any], inputs: dict[str, Ref], modules: list[str], kinds: tuple[type[Defence], ...]
+        self,
+        config: dict[str, Any],
+        inputs: dict[str, Ref],
+        modules: list[str],
+        kinds: tuple[type[Defence], ...],
+        *,
+        undone: bool = False,
     ) -> None:
-        """What stands in front of the victim, and the records that its thresholds come from."""
-        standing = [defence for defence in self.defences if isinstance(defence, kinds)]
+        """What stands in front of the victim, and the records that its thresholds come from.
+
+        ``undone``: whoever asks undoes what can be undone.
+        """
+        known = without_reversible(self.defences) if undone else self.defences
+        standing = [defence for defence in known if isinstance(defence, kinds)]
         if standing:
             config["serving"] = [written(defence, DEFENCES) for defence in standing]
             inputs["server"] = self.role("own")
@@ -132,7 +143,8 @@ class SeedTasks(ModelTasks):
         # A thief's clone is his own product; he has no reason to hamper its training.
         imitates = attack.info.direction is not Direction.MODEL_TO_MODEL
         if informed and imitates and resources & {Resource.SHADOWS, Resource.LIFECYCLE}:
-            defences = [*self.lifecycle, *(one for one in self.defences if isinstance(one, Serving))]
+            serving = [one for one in without_reversible(self.defences) if isinstance(one, Serving)]
+            defences = [*self.lifecycle, *serving]
             config["imitated"] = [written(defence, DEFENCES) for defence in defences]
             inputs["imitator"] = self.role("pool")
             modules += [type(defence).__module__ for defence in defences]

@@ -133,7 +133,7 @@ class Modality(Generic[SchemaT]):
     def superimposed(
         self, x: npt.NDArray[Any], other: npt.NDArray[Any], schema: SchemaT, share: float, rng: np.random.Generator
     ) -> npt.NDArray[Any]:
-        """Each record mixed with the other one at its place; ``share`` in (0, 1) is how much of the first is left."""
+        """Each record mixed with the other one at its place; ``share`` in (0, 1) is the first's, relative to both."""
         raise NotAssessable(f"{self.kind} records cannot be mixed with each other")
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:

@@ -164,9 +164,9 @@ class Image(Labelled[ImageSchema]):
         share: float,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> npt.NDArray[Any]:
-        """Weighted means of pixels."""
-        mixed = share * self.encode(x, schema) + (1 - share) * self.encode(other, schema)
-        return _stored(mixed.astype(np.float32), x.dtype)
+        """Sums of pixels, cut at white: what is bright in the first stays at full contrast on any dark ground."""
+        mixed = self.encode(x, schema) + np.float32((1 - share) / share) * self.encode(other, schema)
+        return _stored(np.clip(mixed, 0, 1), x.dtype)
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""

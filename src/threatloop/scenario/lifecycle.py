@@ -169,14 +169,20 @@ class Served:
     Attributes:
         inner: the model.
         respond: the model with every defence in front of it.
+        inner_labels: the same as far as the outermost defence that may change labels.
     """
 
     inner: Responder
     respond: Respond
+    inner_labels: Respond
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities as the defences leave them."""
         return self.respond(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Answers with the labels of `log_probs`, without what is only done to scores."""
+        return self.inner_labels(x)
 
     def differentiable(self) -> Any:
         """The network's own."""
@@ -197,7 +203,23 @@ def served(responder: Responder, defences: Sequence[Defence], own: Dataset, stre
         streams: of whoever serves.
     """
     respond: Respond = responder.log_probs
+    labelled = respond
     standing = of_kind(defences, Serving)
-    for i, defence in reversed(list(enumerate(standing))):
-        respond = defence.bind(respond, own, streams.child(f"serve-{i}"))
-    return Served(responder, respond) if standing else responder
+    for place, defence in reversed(list(enumerate(standing))):
+        respond = defence.bind(respond, own, streams.child(serving_role(place, len(standing))))
+        labelled = labelled if defence.keeps_labels else respond
+    return Served(responder, respond, labelled) if standing else responder
+
+
+def serving_role(place: int, standing: int) -> str:
+    """The child of the server's streams for the defence at this place, counted from the model outwards: what stands in
+    front of others does not change their draws."""
+    return f"serve-{standing - 1 - place}"
+
+
+def without_reversible(defences: Sequence[Defence]) -> list[Defence]:
+    """The defences without those in front of all answers that whoever knows them undoes."""
+    left = list(defences)
+    while (standing := of_kind(left, Serving)) and standing[0].info.reversible:
+        left.remove(standing[0])
+    return left

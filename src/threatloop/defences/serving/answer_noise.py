@@ -52,6 +52,11 @@ class AnswerNoise(Serving):
     scale: float = Field(default=0.5, gt=0, le=100)
     keep_label: bool = True
 
+    @property
+    def keeps_labels(self) -> bool:
+        """As configured."""
+        return self.keep_label
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """Raises NotAssessable: the server holds no record to calibrate on."""
         if not len(own):

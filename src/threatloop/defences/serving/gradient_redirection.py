@@ -46,6 +46,11 @@ class GradientRedirection(Serving):
     budget: float = Field(default=1.0, gt=0, le=2)
     epochs: int = Field(default=5, ge=1, le=200)
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """Raises NotAssessable: the server holds no record to train the student on."""
         from threatloop.algorithms.own_models import Held, student

@@ -33,6 +33,11 @@ class LabelsOnly(Serving):
         atlas=("AML.M0002",),
     )
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def labelled(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             found = respond(x)

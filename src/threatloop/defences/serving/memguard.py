@@ -47,6 +47,11 @@ class MemGuard(Serving):
 
     budget: float = Field(default=1.0, gt=0, le=2)
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """Raises NotAssessable: the server holds too few records to learn from."""
         from threatloop.algorithms.membership_noise import lead, rival, undecided

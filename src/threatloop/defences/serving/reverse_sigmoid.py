@@ -41,6 +41,11 @@ class ReverseSigmoid(Serving):
     beta: float = Field(default=0.7, gt=0, le=1)
     gamma: float = Field(default=0.2, gt=0, le=10)
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def deceptive(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             exact = probabilities(respond(x))

@@ -35,6 +35,11 @@ class Rounding(Serving):
 
     digits: int = Field(default=1, ge=1, le=6)
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def rounded(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             exact = np.exp(respond(x).astype(np.float64))

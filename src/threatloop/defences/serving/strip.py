@@ -25,9 +25,9 @@ class Strip(Serving):
 
     A trigger decides the answer whatever else is in the picture, so the mixtures' answers have low entropy; a clean
     record's mixtures do not. The threshold is the entropy that the stated share of the server's own records falls
-    below. A refused record gets the uniform distribution over all classes but the one that its mixtures insist on. Images are
-    mixed as weighted means, tables cell by cell. Costs ``copies`` answers for each, the refused clean records, and
-    nothing else: other answers are the model's.
+    below. A refused record gets the uniform distribution over all classes but the one that its mixtures insist on.
+    Images are mixed by adding pixels, tables column by column. Costs ``copies`` answers for each, the refused clean
+    records, and nothing else: other answers are the model's.
 
     It needs triggers that survive the mixing and work on records of all classes: those that depend on the record, are
     faint, or cover a few of many columns pass.
@@ -39,7 +39,8 @@ class Strip(Serving):
     Attributes:
         copies: mixtures per record, ≥ 2.
         false_alarms: share of the own records that is refused, in (0, .5].
-        share: how much of the asked record a mixture holds, in (0, 1).
+        share: of the asked record in a mixture, in (0, 1): of columns, or of the weights by which images are added; at .5
+            both count in full, as in the paper.
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
@@ -50,7 +51,7 @@ class Strip(Serving):
         atlas=("AML.M0015",),
     )
 
-    copies: int = Field(default=16, ge=2, le=1000)
+    copies: int = Field(default=32, ge=2, le=1000)
     false_alarms: float = Field(default=0.02, gt=0, le=0.5)
     share: float = Field(default=0.5, gt=0, lt=1)
 

@@ -16,8 +16,8 @@ from threatloop.core.seeds import Streams
 class Temperature(Serving):
     """Raises the entropy of every answer: softmax(log p / temperature).
 
-    A one-to-one map: whoever knows the temperature undoes it, and shadow models served alike lose nothing by it. It
-    stops attackers who compare answers with undefended models or with fixed thresholds, and no others.
+    A one-to-one map: whoever knows the temperature undoes it, as the adaptive attacker does. It stops attackers who
+    compare answers with undefended models or with fixed thresholds, and no others.
 
     Shokri, Stronati, Song, Shmatikov 2017, "Membership Inference Attacks Against Machine Learning Models", arXiv
     1610.05820, section VIII (temperatures of 5 and 20).
@@ -33,9 +33,15 @@ class Temperature(Serving):
         paper="Shokri et al. 2017, Membership Inference Attacks Against Machine Learning Models, arXiv 1610.05820, "
         "section VIII",
         atlas=("AML.M0002",),
+        reversible=True,
     )
 
     temperature: float = Field(default=20.0, gt=1, le=1000)
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
 
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def flattened(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

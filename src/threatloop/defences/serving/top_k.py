@@ -47,6 +47,11 @@ class TopK(Serving):
         most = f"use k of 1 to {classes - 2}, or labels_only" if classes > 2 else "use labels_only or rounding"
         return [f"top_k: {self.k} of {classes} probabilities leave nothing out, since all sum to 1; {most}"]
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
+
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def truncated(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             whole = probabilities(respond(x))

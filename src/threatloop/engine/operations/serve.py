@@ -18,11 +18,11 @@ from threatloop.core.catalogue import DEFENCES
 from threatloop.core.defence import Defence, InputFilter, Monitor, Serving, draws_of
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
-from threatloop.core.service import Responder
+from threatloop.core.service import Labelling, Responder
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
-from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served
+from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served, serving_role
 
 Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 MOST_WATCHED = 20_000
@@ -83,7 +83,7 @@ class Front:
         found, serving = [], of_kind(self.defences, Serving)
         for i, defence in enumerate(serving):
             if isinstance(defence, InputFilter):
-                streams = self.streams.child(f"serve-{i}")
+                streams = self.streams.child(serving_role(i, len(serving)))
                 found.append(defence.cleaned(own, streams, draws_of(responder.log_probs, own, streams.child("again"))))
         return tuple(found)
 
@@ -100,6 +100,10 @@ class Front:
         return found
 
 
+def _labelled(responder: Responder, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return responder.labelled(x) if isinstance(responder, Labelling) else responder.log_probs(x)
+
+
 @dataclass(frozen=True)
 class _Informed:
     """A responder whose gradients are taken where the filters put the input, as if these changed nothing."""
@@ -110,6 +114,9 @@ class _Informed:
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return self.inner.log_probs(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return _labelled(self.inner, x)
 
     def differentiable(self) -> Any:
         return through(self.inner.differentiable(), self.filters, self.schema)
@@ -126,9 +133,16 @@ class _Watched:
     asked: list[npt.NDArray[Any]]
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self._remember(x)
+        return self.inner.log_probs(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self._remember(x)
+        return _labelled(self.inner, x)
+
+    def _remember(self, x: npt.NDArray[Any]) -> None:
         if sum(map(len, self.asked)) < MOST_WATCHED:
             self.asked.append(np.array(x[:MOST_WATCHED]))
-        return self.inner.log_probs(x)
 
     def differentiable(self) -> Any:
         return self.inner.differentiable()
