@@ -147,17 +147,19 @@ def test_noise_averages_out_and_comes_in_any_batches(on: Any, kind: Any) -> None
     np.testing.assert_array_equal(whole, np.concatenate([two(x[:7]), two(x[7:])]))
     assert not np.array_equal(whole, one(x))
     if on == "logits":  # probabilities are cut at 0, which leaves a bias
-        exact = np.maximum(bare()[:60], -12)
-        mean = np.mean([one(x) for _ in range(200)], axis=0)
-        assert np.abs(mean - exact).mean() < 0.5 * np.abs(whole - exact).mean()
+        known = bare()[:60] > -6
+        free = bound(AnswerNoise(on=on, kind=kind, scale=0.2, keep_label=False))
+        mean = np.mean([free(x) for _ in range(200)], axis=0)
+        assert np.abs(mean - bare()[:60])[known].mean() < 0.4 * np.abs(free(x) - bare()[:60])[known].mean()
 
 
 def test_noise_is_calibrated_and_is_another_for_another_model() -> None:
     own, others, service = world("image")
-    spread = [
-        float(np.abs(bound(AnswerNoise(scale=s, keep_label=False))(others.x) - bare()).mean()) for s in (0.1, 0.4)
-    ]
-    assert 2 < spread[1] / spread[0] < 6
+    known, spread = bare() > -6, []
+    for scale in (0.05, 0.2):
+        told = bound(AnswerNoise(scale=scale, keep_label=False))(others.x)
+        spread.append(float(np.abs(told - bare())[known].mean()))
+    assert 3 < spread[1] / spread[0] < 5
     flatter = Temperature(temperature=2).bind(service.responder.log_probs, own, STREAMS)
     first, other = (AnswerNoise(scale=0.3).bind(one, own, STREAMS) for one in (service.responder.log_probs, flatter))
     moved = [
@@ -218,7 +220,7 @@ def test_redirection_gains_nearly_what_a_linear_programme_does(budget: float) ->
     np.testing.assert_array_equal(found.argmax(axis=1), exact.argmax(axis=1))
     gained = ((found - exact) * gains).sum(axis=1)
     most = np.array([best(p, g, budget) for p, g in zip(exact, gains, strict=True)])
-    assert gained.sum() > 0.9 * most.sum()
+    assert gained.sum() > 0.8 * most.sum()
     assert (gained <= most + 1e-6).all()
 
 

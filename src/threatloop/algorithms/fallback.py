@@ -12,7 +12,7 @@ from threatloop.core.defence import Adaptation
 def with_hard_answers(
     attack: Step[Any], forms: tuple[Step[Any], ...], to: frozenset[Adaptation]
 ) -> tuple[Step[Any], ...]:
-    """Where scores are defended, the attack with ``answers`` from labels, and the one that reads scores; else the forms.
+    """Where scores are defended, the attack with ``answers`` from labels, and as it is; elsewhere the forms.
 
     The second one differs from the unchanged attack where what was done to the scores can be undone.
     """

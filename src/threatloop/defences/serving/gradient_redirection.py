@@ -27,7 +27,7 @@ class GradientRedirection(Serving):
     Mazeika, Li, Forsyth 2022, "How to Steer Your Adversary: Targeted and Efficient Model Stealing Defenses with
     Gradient Redirection", arXiv 2206.14157, section 4; with kept labels as in Orekondy, Schiele, Fritz 2020,
     "Prediction Poisoning", arXiv 1906.10908, section 4 (MAD-argmax). Where labels are kept the solution is that of a
-    greedy rule, exact without that condition.
+    greedy rule: exact while the leader's lead is not at stake, else above .8 of the gain of the linear programme.
 
     Attributes:
         budget: most l1 distance between an answer and the true one, in (0, 2].

@@ -39,8 +39,8 @@ class Strip(Serving):
     Attributes:
         copies: mixtures per record, ≥ 2.
         false_alarms: share of the own records that is refused, in (0, .5].
-        share: of the asked record in a mixture, in (0, 1): of columns, or of the weights by which images are added; at .5
-            both count in full, as in the paper.
+        share: of the asked record in a mixture, in (0, 1): of columns, or of the weights by which images are added; at
+            .5 both count in full, as in the paper.
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
