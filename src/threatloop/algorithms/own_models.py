@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -65,11 +66,17 @@ def halves(held: Held) -> Halves:
 
 
 @lru_cache(maxsize=8)
-def student(held: Held, epochs: int) -> nn.Module:
-    """A fully connected network trained on all the records for few epochs, as a thief's is at some time."""
+def student(held: Held, epochs: int, shift: float = 0.0) -> nn.Module:
+    """A fully connected network trained on all the records for few epochs, as a thief's is at some time.
+
+    ``shift`` is added to all of its weights.
+    """
     architecture = Architecture(name="mlp", parameters={"hidden": HIDDEN})
     model = fit(architecture, held.data, _recipe(held.data, epochs), held.streams.child("student"))
-    return load(model, resolve("cpu"), allow_code=False)
+    network = copy.deepcopy(load(model, resolve("cpu"), allow_code=False))
+    for weights in network.parameters():
+        weights.data += shift
+    return network
 
 
 def _recipe(data: Dataset, epochs: int) -> Recipe:

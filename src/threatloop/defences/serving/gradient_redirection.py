@@ -54,15 +54,16 @@ class GradientRedirection(Serving):
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """Raises NotAssessable: the server holds no record to train the student on."""
         from threatloop.algorithms.own_models import Held, student
-        from threatloop.algorithms.redirection import redirected, slopes
+        from threatloop.algorithms.redirection import STEP, redirected, slopes
 
         if not len(own):
             raise NotAssessable("gradient_redirection trains on the server's own records; there are none")
-        network, kind = student(Held.of(own, streams), self.epochs), modality.of(own.schema)
+        below, above = (student(Held.of(own, streams), self.epochs, shift) for shift in (-STEP, STEP))
+        kind = modality.of(own.schema)
 
         def steered(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             exact = probabilities(respond(x))
-            gains = slopes(network, np.asarray(kind.encode(x, own.schema), np.float32))
+            gains = slopes(below, above, np.asarray(kind.encode(x, own.schema), np.float32))
             return answers(led_by(redirected(exact, gains, self.budget), exact.argmax(axis=1)))
 
         return steered
