@@ -22,7 +22,7 @@ from threatloop.attacks.data_to_data.pgd import PGD
 from threatloop.core.assets import Architecture, Dataset, concatenate
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Respond, Serving, Stage
+from threatloop.core.defence import Defence, Respond, Serving, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Column, ImageSchema, TabularSchema
@@ -39,7 +39,7 @@ from threatloop.defences.serving.temperature import Temperature
 from threatloop.defences.serving.top_k import TopK
 from threatloop.modality import of
 from threatloop.models.responder import local_service
-from threatloop.scenario.lifecycle import served, without_reversible
+from threatloop.scenario.lifecycle import in_the_way, served
 
 STREAMS = Streams(3, ("serving",))
 TRAINING = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [32]}), Recipe(epochs=25))
@@ -333,8 +333,15 @@ def test_labels_skip_what_is_only_done_to_scores() -> None:
     assert asked
 
 
-def test_only_what_stands_in_front_can_be_undone() -> None:
-    flat, noise = Temperature(), AnswerNoise()
-    assert without_reversible([flat, noise]) == [noise]
-    assert without_reversible([noise, flat]) == [noise, flat]
-    assert without_reversible([flat]) == []
+def test_only_what_stands_in_front_changes_nothing() -> None:
+    flat, noise, strip = Temperature(), AnswerNoise(), Strip()
+
+    def left(*defences: Serving, labels: bool = False, informed: bool = True) -> list[Defence]:
+        return in_the_way(defences, labels=labels, informed=informed)
+
+    assert left(flat, noise) == [noise]
+    assert left(noise, flat) == [noise, flat]
+    assert left(flat) == []
+    assert left(flat, informed=False) == [flat]
+    assert left(noise, strip, flat, labels=True) == [strip, flat]
+    assert left(AnswerNoise(keep_label=False), labels=True) == [AnswerNoise(keep_label=False)]

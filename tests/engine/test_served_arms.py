@@ -68,3 +68,9 @@ def test_informed_gradients_are_those_of_the_filtered_input() -> None:
     with torch.no_grad():
         torch.testing.assert_close(blind(x), responder.differentiable()(x))
         torch.testing.assert_close(informed(x), responder.differentiable()(x.round()))
+
+
+def test_what_leaves_labels_alone_costs_label_attacks_nothing(plan: Plan) -> None:
+    tasks = [task for task in plan.tasks.values() if task.operation == "act"]
+    walks = [task for task in tasks if task.config["attack"]["name"] == "label_only_membership"]
+    assert sorted(len(task.config.get("serving", [])) for task in walks) == [0, 1]

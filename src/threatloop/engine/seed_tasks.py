@@ -13,7 +13,7 @@ from threatloop.core.defence import Defence, InputFilter, Inspection, Monitor, S
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
-from threatloop.scenario.lifecycle import without_reversible
+from threatloop.scenario.lifecycle import in_the_way
 
 POOLED = frozenset({Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION})
 ASKS_OWNER = frozenset({Resource.VICTIM, Resource.DETECTOR})
@@ -65,7 +65,9 @@ class SeedTasks(ModelTasks):
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
             if not owned:
-                self._serve(config, inputs, modules, (Serving, Monitor), undone=informed)
+                labels = attack.required() == {Capability.LABELS}
+                standing = in_the_way(self.defences, labels=labels, informed=informed)
+                self._serve(config, inputs, modules, (Serving, Monitor), standing)
                 filters = any(isinstance(defence, InputFilter) for defence in self.defences)
                 if informed and filters and Capability.GRADIENTS in attack.required():
                     config["informed"] = True
@@ -82,14 +84,10 @@ class SeedTasks(ModelTasks):
         inputs: dict[str, Ref],
         modules: list[str],
         kinds: tuple[type[Defence], ...],
-        *,
-        undone: bool = False,
+        among: Sequence[Defence] | None = None,
     ) -> None:
-        """What stands in front of the victim, and the records that its thresholds come from.
-
-        ``undone``: whoever asks undoes what can be undone.
-        """
-        known = without_reversible(self.defences) if undone else self.defences
+        """What stands in front of the victim, and the records that its thresholds come from; all where not said."""
+        known = self.defences if among is None else among
         standing = [defence for defence in known if isinstance(defence, kinds)]
         if standing:
             config["serving"] = [written(defence, DEFENCES) for defence in standing]
@@ -143,7 +141,8 @@ class SeedTasks(ModelTasks):
         # A thief's clone is his own product; he has no reason to hamper its training.
         imitates = attack.info.direction is not Direction.MODEL_TO_MODEL
         if informed and imitates and resources & {Resource.SHADOWS, Resource.LIFECYCLE}:
-            serving = [one for one in without_reversible(self.defences) if isinstance(one, Serving)]
+            standing = in_the_way(self.defences, labels=False, informed=True)
+            serving = [one for one in standing if isinstance(one, Serving)]
             defences = [*self.lifecycle, *serving]
             config["imitated"] = [written(defence, DEFENCES) for defence in defences]
             inputs["imitator"] = self.role("pool")

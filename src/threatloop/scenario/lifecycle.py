@@ -217,9 +217,18 @@ def serving_role(place: int, standing: int) -> str:
     return f"serve-{standing - 1 - place}"
 
 
-def without_reversible(defences: Sequence[Defence]) -> list[Defence]:
-    """The defences without those in front of all answers that whoever knows them undoes."""
+def in_the_way(defences: Sequence[Defence], *, labels: bool, informed: bool) -> list[Defence]:
+    """The defences without serving ones in front of all others that change nothing for this party.
+
+    Args:
+        defences: of any stage.
+        labels: the party reads labels alone, which stay where they were.
+        informed: it knows the defences, and undoes what can be undone.
+    """
     left = list(defences)
-    while (standing := of_kind(left, Serving)) and standing[0].info.reversible:
-        left.remove(standing[0])
+    while standing := of_kind(left, Serving):
+        first = standing[0]
+        if not ((labels and first.keeps_labels) or (informed and first.info.reversible)):
+            break
+        left.remove(first)
     return left
