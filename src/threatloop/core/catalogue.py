@@ -184,6 +184,15 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "distilled_unlearning": f"{_D}.model.distilled_unlearning:DistilledUnlearning",
         "label_smoothing": f"{_D}.training.label_smoothing:LabelSmoothing",
         "rounding": f"{_D}.serving.rounding:Rounding",
+        "labels_only": f"{_D}.serving.labels_only:LabelsOnly",
+        "top_k": f"{_D}.serving.top_k:TopK",
+        "temperature": f"{_D}.serving.temperature:Temperature",
+        "answer_noise": f"{_D}.serving.answer_noise:AnswerNoise",
+        "reverse_sigmoid": f"{_D}.serving.reverse_sigmoid:ReverseSigmoid",
+        "memguard": f"{_D}.serving.memguard:MemGuard",
+        "gradient_redirection": f"{_D}.serving.gradient_redirection:GradientRedirection",
+        "input_purification": f"{_D}.serving.input_purification:InputPurification",
+        "strip": f"{_D}.serving.strip:Strip",
     },
 )
 

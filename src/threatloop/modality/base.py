@@ -121,6 +121,25 @@ class Modality(Generic[SchemaT]):
         """What a random search changes at a time in encoded records of this space."""
         raise NotAssessable(f"a random search needs records that can be changed in parts; {self.kind} records cannot")
 
+    def squeezed(
+        self, x: npt.NDArray[Any], schema: SchemaT, levels: int, reference: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """The records with only so much detail as ``levels`` values a cell can hold.
+
+        Args:
+            x: records.
+            schema: of the records.
+            levels: values of a number cell, ≥ 2.
+            reference: records that say what is usual.
+        """
+        raise NotAssessable(f"{self.kind} records have no detail to squeeze out")
+
+    def superimposed(
+        self, x: npt.NDArray[Any], other: npt.NDArray[Any], schema: SchemaT, share: float, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
+        """Each record mixed with the other one at its place; ``share`` in (0, 1) is the first's, relative to both."""
+        raise NotAssessable(f"{self.kind} records cannot be mixed with each other")
+
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""
         raise NotAssessable(f"no invisible watermark is implemented for {self.kind} records")

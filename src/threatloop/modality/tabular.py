@@ -105,6 +105,31 @@ class Tabular(Labelled[TabularSchema]):
             mixed[:, i] = (1 - ratio) * x[:, i] + ratio * rng.uniform(*_bounds(column))
         return self.project(mixed, schema)
 
+    def squeezed(
+        self, x: npt.NDArray[Any], schema: TabularSchema, levels: int, reference: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """Number cells at the nearest of the reference's ``levels`` quantiles; unseen categories its commonest."""
+        rows = np.array(x, dtype=np.float32)
+        for i, column in enumerate(schema.columns):
+            if column.kind == "categorical":
+                counts = np.bincount(reference[:, i].astype(np.int64), minlength=len(column.categories) + 1)
+                rows[rows[:, i] == len(column.categories), i] = counts.argmax()
+                continue
+            grid = np.unique(np.quantile(reference[:, i].astype(np.float64), np.linspace(0.01, 0.99, levels)))
+            rows[:, i] = grid[np.searchsorted((grid[1:] + grid[:-1]) / 2, rows[:, i])]
+        return self.project(rows, schema)
+
+    def superimposed(
+        self,
+        x: npt.NDArray[Any],
+        other: npt.NDArray[Any],
+        schema: TabularSchema,  # noqa: ARG002
+        share: float,
+        rng: np.random.Generator,
+    ) -> npt.NDArray[Any]:
+        """Every cell is either record's: a random ``share`` of the columns is the first's, the same for all records."""
+        return np.asarray(np.where(rng.random(x.shape[1:]) < share, x, other))
+
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: TabularSchema) -> Floats:
         """Number columns moved, whole numbers by whole steps no larger than asked for; categories as they were."""
         rows = np.array(x, dtype=np.float32)
