@@ -76,11 +76,13 @@ def same_by_construction(pairing: Pairing, choice: Choice) -> int:
     """Seeds in which A cannot have mattered, if that is all of them, else 0.
 
     The figure is the same to the last digit, and either the graded artefact is the very same, or the attack read the
-    very same model past whatever A put in front of it.
+    very same model past whatever A put in front of it. A figure that hardly varies over seeds shows nothing: at its
+    bound it would be the same under many a defence that does act.
     """
     pairs = both(pairing.arms.get(choice.arm, {}), pairing.off)
     same = [a.value == b.value and _untouched(pairing, a, b) for a, b in pairs.values()]
-    return len(same) if same and all(same) else 0
+    varied = 2 * len({a.value for a, _ in pairs.values()}) >= len(pairs)
+    return len(same) if same and all(same) and varied else 0
 
 
 def _untouched(pairing: Pairing, on: Measurement, off: Measurement) -> bool:
