@@ -81,9 +81,11 @@ def lines(found: Spent) -> list[str]:
     speed = f"cells per CPU-hour {rate}" if isinstance(rate, Undefined) else f"{rate:.0f} cells per CPU-hour"
     share = found.resolved
     resolved = "" if isinstance(share, Undefined) else f"; {100 * share:.0f} % of {found.cells} assessed cells resolved"
+    cpu = found.cpu_seconds
+    processor = str(cpu) if isinstance(cpu, Undefined) else f"{cpu:.0f} CPU seconds"
     cached = f", {found.cached} found in the store" if found.cached else ""
     return [
         f"spent: {found.executed} tasks executed{cached}; {found.models_trained} models trained for "
-        f"{found.models_requested} asked for; {found.cpu_seconds:.0f} CPU seconds in {found.seconds:.0f} s",
+        f"{found.models_requested} asked for; {processor} in {found.seconds:.0f} s",
         f"seeds: {found.screened} screening and {found.fresh} fresh ones, summed over cells; {speed}{resolved}",
     ]

@@ -192,6 +192,7 @@ class RunRecord(BaseModel):
         study: how seeds were spent in two stages; None where all seeds make one stage.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
         worker_seconds: by operation, of the tasks that were executed.
+        cpu_seconds: processor time of the run and its workers; None where they ran elsewhere.
         environment: versions, processor, cores, device, dtype.
     """
 
@@ -217,6 +218,7 @@ class RunRecord(BaseModel):
     metrics: dict[str, MetricNote]
     tasks: dict[str, int]
     worker_seconds: dict[str, float] = {}
+    cpu_seconds: float | None = None
     environment: dict[str, Any]
     errors: tuple[Notice, ...] = ()
     not_assessed: tuple[Notice, ...] = ()

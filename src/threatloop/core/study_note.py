@@ -40,7 +40,7 @@ class StageCost(_Note):
     """What one stage spent in the run that wrote this folder; what was in the store already cost it nothing.
 
     Attributes:
-        cpu_seconds: of the workers, over all executed tasks.
+        cpu_seconds: processor time of the run and its workers; None where they ran elsewhere.
         seconds: by the clock.
     """
 
@@ -49,7 +49,7 @@ class StageCost(_Note):
     failed: int
     models_trained: int
     models_requested: int
-    cpu_seconds: float
+    cpu_seconds: float | None
     seconds: float
 
 

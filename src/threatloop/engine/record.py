@@ -40,6 +40,7 @@ def record_of(
     seconds: float,
     victims: tuple[VictimNote, ...],
     study: StudyNote | None = None,
+    cpu_seconds: float | None = None,
 ) -> RunRecord:
     audit = plan.audit
     device = next(iter(plan.facts.values())).target.spec.device
@@ -81,6 +82,7 @@ def record_of(
             "models_requested": plan.trainings()[1],
         },
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
+        cpu_seconds=cpu_seconds,
         environment=environment(device),
         errors=tuple(errors),
         not_assessed=(*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)),
@@ -190,6 +192,12 @@ def _means(victims: Sequence[VictimNote], target: str) -> dict[str, dict[str, An
         if known := [value for value in of_target if value is not None]:
             found[metric] = {"mean": float(np.mean(known)), "seeds": len(known)}
     return found
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of the workers that have ended, so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def peak_memory_mib(workers: int) -> float:

@@ -18,7 +18,7 @@ from threatloop.engine.collect import collect
 from threatloop.engine.estimate import Estimator
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import Plan, make_plan
-from threatloop.engine.record import identity, record_of, victims_of
+from threatloop.engine.record import identity, processor_seconds, record_of, victims_of
 from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
@@ -81,7 +81,7 @@ def run_audit(
         InputError: bad data, an unusable place for the run folder.
         StoreError: the store is full or cannot be written.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, clock, used = datetime.now(UTC), time.perf_counter(), processor_seconds()
     _check_writable(options.out)
     check_reach(options.backend, any(target.spec.endpoint for target in audit.targets.values()))
     store = Store(options.store)
@@ -107,7 +107,8 @@ def run_audit(
         else:
             raise StoreError(f"store {options.store} damages what is written to it; choose another place")
     seconds = time.perf_counter() - clock
-    record = record_of(plan, options.command, backend.workers, collected, total, started, seconds, victims, study)
+    cpu = None if options.backend.startswith("ray") else round(processor_seconds() - used, 2)
+    record = record_of(plan, options.command, backend.workers, collected, total, started, seconds, victims, study, cpu)
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
     write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)

@@ -71,7 +71,7 @@ class MatrixView:
 
 def matrix_view(record: RunRecord, matrix: Matrix) -> MatrixView:
     """Arrange the matrix; without grids where the run compares nothing."""
-    grids = []
+    grids: list[Grid] = []
     for target in record.targets:
         for family in FAMILIES:
             if cells := matrix.of(target, family):

@@ -27,7 +27,7 @@ class Spent:
     cells: int
     executed: int
     cached: int
-    cpu_seconds: float
+    cpu_seconds: float | Undefined
     seconds: float
     models_trained: int
     models_requested: int
@@ -47,7 +47,7 @@ def cost_of(record: RunRecord) -> StageCost:
         failed=tasks.get("failed", 0),
         models_trained=tasks.get("models_trained", 0),
         models_requested=tasks.get("models_requested", 0),
-        cpu_seconds=round(sum(record.worker_seconds.values()), 2),
+        cpu_seconds=record.cpu_seconds,
         seconds=record.seconds,
     )
 
@@ -57,12 +57,13 @@ def spent(record: RunRecord, cells: tuple[Interaction, ...]) -> Spent:
     second, first = cost_of(record), record.study.screening if record.study else None
     stages = [second] if first is None else [first, second]
     assessed = [one for one in cells if one.verdict != "not assessed"]
-    processor = sum(one.cpu_seconds for one in stages)
-    before = stages[0].cached
-    rate: float | Undefined = 3600 * len(assessed) / processor if processor else Undefined("nothing was executed")
+    times = [one.cpu_seconds for one in stages if one.cpu_seconds is not None]
+    processor: float | Undefined = sum(times)
+    if len(times) < len(stages):
+        processor = Undefined("the workers ran elsewhere")
     # The second stage always finds the first in the store; what the first found was computed by an earlier call.
-    if before > stages[0].executed:
-        rate = Undefined("most of the screening lay in the store already")
+    before = stages[0].cached
+    rate = _rate(len(assessed), processor, before > stages[0].executed)
     return Spent(
         cells=len(assessed),
         executed=sum(one.executed for one in stages),
@@ -77,3 +78,9 @@ def spent(record: RunRecord, cells: tuple[Interaction, ...]) -> Spent:
         resolved=resolved_share(cells),
         words=tally(cells),
     )
+
+
+def _rate(cells: int, processor: float | Undefined, mostly_cached: bool) -> float | Undefined:
+    if mostly_cached:
+        return Undefined("most of the screening lay in the store already")
+    return processor if isinstance(processor, Undefined) else 3600 * cells / processor
