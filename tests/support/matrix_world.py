@@ -76,7 +76,7 @@ class World:
             seeds=seeds,
             command="",
             spec={"scenarios": written},
-            targets={"digits": {"classes": 10}},
+            targets={"digits": {"classes": 10, "architecture": {"name": "mlp"}}},
             scenarios={name: {"attacks": found, "laps": 1} for name, found in steps.items()},
             attacks=attacks,
             conditions={name: [{"name": name}] for name in conditions},
