@@ -157,7 +157,9 @@ def study(
     """
     from threatloop.engine.run import Options
 
-    options = Options(store, Path(out), backend, workers, f"threatloop.study() in {Path(sys.argv[0]).name or 'Python'}")
+    options = Options(
+        store, Path(out), backend, workers, f"threatloop.api.study() in {Path(sys.argv[0]).name or 'Python'}"
+    )
     checked = load_spec(spec, study=INTERACTIONS if spec is None else None, seeds=seeds, allow_code=allow_code)
     return execute_study(checked, options, Hooks(), exhaust=exhaust, show_records=show_records)
 

@@ -11,7 +11,7 @@ from matrix_world import MARGIN, METRIC, Truth, World, normal, one_stage, single
 from threatloop.analysis.arm_choice import choose
 from threatloop.analysis.interaction_plan import plan_cells
 from threatloop.analysis.interactions import interactions
-from threatloop.analysis.matrix import AT_LIMIT, NO_ADAPTIVE, Interaction, resolved_share, tally
+from threatloop.analysis.matrix import AT_LIMIT, NO_ADAPTIVE, WEAKER, Interaction, resolved_share, tally
 from threatloop.analysis.pairings import pairings
 from threatloop.core.measurement import Measurement, Notice
 from threatloop.core.study_note import ATTACK_FAMILY, StudyNote
@@ -80,7 +80,7 @@ def test_nothing_weakens_where_no_adaptive_form_is_known() -> None:
     assert found["d"].verdict == "unresolved"
     assert found["d"].why.startswith(NO_ADAPTIVE)
     assert (found["up"].verdict, found["flat"].verdict) == ("amplifies", "no effect")
-    assert tally([*found.values()])[NO_ADAPTIVE] == 1
+    assert tally([*found.values()])[WEAKER] == 1
 
 
 def test_only_fresh_seeds_are_tested_and_only_where_it_is_worth_them() -> None:

@@ -53,6 +53,8 @@ def differences(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dic
 def left_out_differences(pairing: Pairing, seeds: Collection[int]) -> dict[int, float]:
     """The same where all seeds make one stage: in each seed the arm that is the worst in the others."""
     able = _able(pairing, seeds)
+    if len(able) < 2 or len(seeds) < 2:
+        return differences(pairing, choose(pairing, seeds), seeds)
     found: dict[int, float] = {}
     for seed in seeds:
         means = [

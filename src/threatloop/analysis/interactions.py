@@ -115,13 +115,23 @@ def _is_of(planned: PlannedCell, pairing: Pairing) -> bool:
 
 def _family(drafts: Sequence[_Draft], streams: Streams, unusable: set[tuple[str, str]]) -> list[Interaction]:
     assessed = [one for one in drafts if not one.pairing.reason and one.values]
-    effects = _judged(assessed, streams, aimed=False)
+    # What cannot differ is not tested, and takes no part in the family's correction.
+    certain = {one.pairing.label: _certain(one) for one in assessed if one.same >= MIN_SEEDS}
+    effects = _judged([one for one in assessed if one.same < MIN_SEEDS], streams, aimed=False) | certain
     with_control = [one for one in assessed if one.pairing.control and one.aimed]
     aimed = _judged(with_control, streams.child("aimed"), aimed=True)
     return [
         _interaction(one, effects.get(one.pairing.label), aimed.get(one.pairing.label), streams, unusable)
         for one in drafts
     ]
+
+
+def _certain(draft: _Draft) -> Effect:
+    """The difference of a cell that cannot differ: nothing, in every seed."""
+    none = Undefined("A cannot matter here, which needs no test")
+    return Effect(
+        draft.pairing.label, draft.same, 0.0, none, none, none, none, none, draft.pairing.frame[0], "no effect", ""
+    )
 
 
 def _judged(drafts: Sequence[_Draft], streams: Streams, *, aimed: bool) -> dict[str, Effect]:
@@ -184,8 +194,8 @@ def _verdict(draft: _Draft, effect: Effect | None) -> tuple[CellVerdict, str]:
     if effect is None:
         return "not assessed", pairing.reason or "no seed has B's figure both with A and without"
     if draft.same >= MIN_SEEDS:
-        what = "attacks the very same model" if pairing.reads_inside else "leaves the very same artefact"
-        return "no effect", f"by construction: B {what}, and its figure is the same in all {draft.same} seeds"
+        what = "attacks the very same model" if pairing.reads_inside else "comes to the very same outcome"
+        return "no effect", f"by construction: B {what}, with the same figure in all {draft.same} seeds"
     if not draft.begun and effect.verdict == "unresolved":
         return "unresolved", "screened only so far"
     if effect.verdict == "weakens" and pairing.family == DEFENCE_FAMILY and not pairing.adaptive:

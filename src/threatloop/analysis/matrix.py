@@ -16,6 +16,7 @@ from threatloop.numerics.undefined import Undefined
 
 FAMILIES: Final = (DEFENCE_FAMILY, ATTACK_FAMILY)
 NO_ADAPTIVE: Final = "no adaptive form known"
+WEAKER: Final = f"weaker with {NO_ADAPTIVE}"
 AT_LIMIT: Final = "unresolved within ±δ"
 """A cell that had the most seeds that it may have, and whose 90 % interval is no wider than ±δ."""
 CellVerdict = Literal["amplifies", "weakens", "no effect", "unresolved", "too few seeds", "not assessed"]
@@ -108,7 +109,7 @@ class Matrix:
 def tally(cells: Sequence[Interaction]) -> dict[str, int]:
     """How many cells came to what: every cell is counted under exactly one of these words, except *by construction*."""
     words = Counter(_word(one) for one in cells)
-    order = (*RESOLVED, NO_ADAPTIVE, AT_LIMIT, "unresolved", "too few seeds", "not assessed")
+    order = (*RESOLVED, WEAKER, AT_LIMIT, "unresolved", "too few seeds", "not assessed")
     found = {word: words[word] for word in order}
     return found | {"by construction": sum(one.by_construction for one in cells)}
 
@@ -123,5 +124,5 @@ def resolved_share(cells: Sequence[Interaction]) -> float | Undefined:
 
 def _word(cell: Interaction) -> str:
     if cell.verdict == "unresolved" and cell.why.startswith(NO_ADAPTIVE):
-        return NO_ADAPTIVE
+        return WEAKER
     return AT_LIMIT if cell.at_limit else cell.verdict
