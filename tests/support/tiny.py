@@ -61,6 +61,7 @@ SMALL = {
     "copies": 2,
     "rounds": 1,
     "pairs": 100,
+    "retrain": 1,
 }
 
 
