@@ -230,3 +230,17 @@ def test_false_verdicts_are_rare_and_planted_effects_are_found(procedure: str) -
     assert false <= 0.06 * given
     assert missed <= 2
     assert shown_null > 0.4 * FAMILIES * 8
+
+
+def test_a_failed_self_check_opens_the_cells_of_its_condition_and_scenario() -> None:
+    made = world({("d", "a"): single(5), ("e", "a"): single(5)})
+    rows = made.rows(range(12))
+    failed = Notice(target="digits", scenario="a", what="attack_a: loss falls under d", why="1 → 2", passed=False)
+    record = made.record(12).model_copy(update={"self_checks": (failed,)})
+    found = {cell.row: cell for cell in interactions(record, rows).cells}
+    assert (found["d"].resolved, found["e"].resolved) == (False, True)
+    assert found["d"].suspect == ("attack_a: loss falls under d: 1 → 2",)
+    assert tally([*found.values()])["attack suspect"] == 1
+    everywhere = failed.model_copy(update={"what": "attack_a: loss falls"})
+    record = made.record(12).model_copy(update={"self_checks": (everywhere,)})
+    assert not any(cell.resolved for cell in interactions(record, rows).cells)

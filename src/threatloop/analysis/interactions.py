@@ -23,6 +23,7 @@ from threatloop.analysis.arm_choice import (
 )
 from threatloop.analysis.effects import MIN_SEEDS, Contrast, Effect, judge_family
 from threatloop.analysis.estimates import estimate
+from threatloop.analysis.findings import failed_checks
 from threatloop.analysis.matrix import FAMILIES, NO_ADAPTIVE, CellVerdict, Interaction, Matrix
 from threatloop.analysis.pairings import Pairing, both, pairings
 from threatloop.analysis.side_effects import side_effects
@@ -49,7 +50,7 @@ def interactions(record: RunRecord, rows: Iterable[Measurement]) -> Matrix:
     for target in record.targets:
         for family in FAMILIES:
             found = [one for one in drafts if (one.pairing.target, one.pairing.family) == (target, family)]
-            cells += _family(found, streams.child(target, family), unusable)
+            cells += _family(record, found, streams.child(target, family), unusable)
     return Matrix(tuple(cells), aside, record.study is not None)
 
 
@@ -113,7 +114,9 @@ def _is_of(planned: PlannedCell, pairing: Pairing) -> bool:
     )
 
 
-def _family(drafts: Sequence[_Draft], streams: Streams, unusable: set[tuple[str, str]]) -> list[Interaction]:
+def _family(
+    record: RunRecord, drafts: Sequence[_Draft], streams: Streams, unusable: set[tuple[str, str]]
+) -> list[Interaction]:
     assessed = [one for one in drafts if not one.pairing.reason and one.values]
     # What cannot differ is not tested, and takes no part in the family's correction.
     certain = {one.pairing.label: _certain(one) for one in assessed if one.same >= MIN_SEEDS}
@@ -121,9 +124,28 @@ def _family(drafts: Sequence[_Draft], streams: Streams, unusable: set[tuple[str,
     with_control = [one for one in assessed if one.pairing.control and one.aimed]
     aimed = _judged(with_control, streams.child("aimed"), aimed=True)
     return [
-        _interaction(one, effects.get(one.pairing.label), aimed.get(one.pairing.label), streams, unusable)
+        _interaction(
+            one,
+            effects.get(one.pairing.label),
+            aimed.get(one.pairing.label),
+            streams,
+            unusable,
+            _suspect(record, one.pairing),
+        )
         for one in drafts
     ]
+
+
+def _suspect(record: RunRecord, pairing: Pairing) -> tuple[str, ...]:
+    """The failed self-checks of B, with A and without."""
+    scenarios = dict.fromkeys((pairing.scenario, pairing.column))
+    found = [
+        why
+        for scenario in scenarios
+        for condition in dict.fromkeys(("", pairing.condition))
+        for why in failed_checks(record, pairing.target, scenario, pairing.attack, condition)
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _certain(draft: _Draft) -> Effect:
@@ -147,7 +169,12 @@ def _judged(drafts: Sequence[_Draft], streams: Streams, *, aimed: bool) -> dict[
 
 
 def _interaction(
-    draft: _Draft, effect: Effect | None, aimed: Effect | None, streams: Streams, unusable: set[tuple[str, str]]
+    draft: _Draft,
+    effect: Effect | None,
+    aimed: Effect | None,
+    streams: Streams,
+    unusable: set[tuple[str, str]],
+    suspect: tuple[str, ...],
 ) -> Interaction:
     pairing, choice, values = draft.pairing, draft.choice, draft.values
     (delta, bounds), unit, label = pairing.frame, pairing.note.unit, pairing.label
@@ -186,6 +213,7 @@ def _interaction(
         planned=draft.planned,
         tested=len(values) if draft.planned or draft.cell is None else 0,
         usable=(pairing.target, pairing.condition) not in unusable,
+        suspect=suspect,
     )
 
 

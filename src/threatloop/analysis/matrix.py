@@ -16,6 +16,7 @@ from threatloop.numerics.undefined import Undefined
 
 FAMILIES: Final = (DEFENCE_FAMILY, ATTACK_FAMILY)
 NO_ADAPTIVE: Final = "no adaptive form known"
+SUSPECT: Final = "attack suspect"
 WEAKER: Final = f"weaker with {NO_ADAPTIVE}"
 AT_LIMIT: Final = "unresolved within ±δ"
 """A cell that had the most seeds that it may have, and whose 90 % interval is no wider than ±δ."""
@@ -46,6 +47,7 @@ class Interaction:
         screened, planned, tested: seeds of the screening that have the difference, fresh ones planned, fresh ones that
             have it. In a run of one stage all seeds are tested and none is screened or planned.
         usable: False where the defence costs the model its use; such a cell is never a win.
+        suspect: the failed self-checks of B, with A or without; such a cell counts as open.
     """
 
     family: str
@@ -76,10 +78,11 @@ class Interaction:
     planned: int
     tested: int
     usable: bool = True
+    suspect: tuple[str, ...] = ()
 
     @property
     def resolved(self) -> bool:
-        return self.verdict in RESOLVED
+        return self.verdict in RESOLVED and not self.suspect
 
     @property
     def at_limit(self) -> bool:
@@ -109,7 +112,7 @@ class Matrix:
 def tally(cells: Sequence[Interaction]) -> dict[str, int]:
     """How many cells came to what: every cell is counted under exactly one of these words, except *by construction*."""
     words = Counter(_word(one) for one in cells)
-    order = (*RESOLVED, WEAKER, AT_LIMIT, "unresolved", "too few seeds", "not assessed")
+    order = (*RESOLVED, WEAKER, SUSPECT, AT_LIMIT, "unresolved", "too few seeds", "not assessed")
     found = {word: words[word] for word in order}
     return found | {"by construction": sum(one.by_construction for one in cells)}
 
@@ -123,6 +126,8 @@ def resolved_share(cells: Sequence[Interaction]) -> float | Undefined:
 
 
 def _word(cell: Interaction) -> str:
+    if cell.suspect and cell.verdict in RESOLVED:
+        return SUSPECT
     if cell.verdict == "unresolved" and cell.why.startswith(NO_ADAPTIVE):
         return WEAKER
     return AT_LIMIT if cell.at_limit else cell.verdict

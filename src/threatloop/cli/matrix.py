@@ -22,7 +22,7 @@ ROW: Final = 24
 CELL: Final = 7
 """Characters of a column: a mark and a signed difference."""
 PER_TABLE: Final = 9
-_STYLES: Final = {"gain": "red", "none": "green", "null": "", "open": "dim", "missing": "dim"}
+_STYLES: Final = {"gain": "red", "none": "green", "null": "", "open": "dim", "suspect": "magenta", "missing": "dim"}
 
 
 def print_matrix(out: Console, record: RunRecord, matrix: Matrix) -> None:

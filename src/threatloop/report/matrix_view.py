@@ -15,7 +15,14 @@ from threatloop.report import numbers
 from threatloop.report.matrix_words import legend, mark, sign
 from threatloop.report.words import Words
 
-FILLS: Final = {"gain": "full", "none": "full", "null": "pale", "open": "hatched", "missing": "empty"}
+FILLS: Final = {
+    "gain": "full",
+    "none": "full",
+    "null": "pale",
+    "open": "hatched",
+    "suspect": "hatched",
+    "missing": "empty",
+}
 """How certain a cell is: shown, shown to be none, open, not assessed."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from threatloop.analysis.matrix import NO_ADAPTIVE, Interaction
+from threatloop.analysis.matrix import NO_ADAPTIVE, RESOLVED, SUSPECT, Interaction
 from threatloop.numerics.undefined import Undefined
 from threatloop.report.words import Words
 
@@ -20,6 +20,8 @@ _WORDS: Final = {
 
 def mark(cell: Interaction) -> Words:
     """The verdict of a cell; what weakens by ruining the model is no win."""
+    if cell.suspect and cell.verdict in RESOLVED:
+        return Words("⚠", f"{SUSPECT}: would be {cell.verdict!r}", "suspect")
     if not cell.usable and cell.verdict == "weakens":
         return Words("✗", "weakens, but the model is not usable", "open")
     if cell.verdict == "unresolved" and cell.why.startswith(NO_ADAPTIVE):
@@ -32,6 +34,7 @@ def legend(two_stage: bool) -> str:
     seeds = "tested once on fresh seeds" if two_stage else "all seeds tested in one stage"
     return (
         "▲ A amplifies B, ▼ weakens it, ≈ shown to have no effect within ±δ, ? open, ✗ weakens but ruins the model, "
+        "⚠ a self-check of the attack failed, "
         f"– not assessed; difference of harm with A on minus off, positive helps the attacker; {seeds}"
     )
 
