@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from threatloop.core.study_note import StudyNote
+
 RUN_FOLDER_VERSION = 1
 
 ATTACK = "attack"
@@ -187,6 +189,7 @@ class RunRecord(BaseModel):
         scenarios: per scenario: the attacks' names in order and the laps.
         conditions: the sets of defences that were tried: name → defences with their parameters.
         victims: of every target, condition and seed.
+        study: how seeds were spent in two stages; None where all seeds make one stage.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
         worker_seconds: by operation, of the tasks that were executed.
         environment: versions, processor, cores, device, dtype.
@@ -210,6 +213,7 @@ class RunRecord(BaseModel):
     attacks: dict[str, dict[str, Any]]
     conditions: dict[str, list[dict[str, Any]]] = {}
     victims: tuple[VictimNote, ...] = ()
+    study: StudyNote | None = None
     metrics: dict[str, MetricNote]
     tasks: dict[str, int]
     worker_seconds: dict[str, float] = {}

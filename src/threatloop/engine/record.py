@@ -14,6 +14,7 @@ from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
 from threatloop.core.endpoint import Endpoint
 from threatloop.core.measurement import MetricNote, Notice, RunRecord, VictimNote
+from threatloop.core.study_note import StudyNote
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
 from threatloop.engine.plan import Plan
@@ -38,6 +39,7 @@ def record_of(
     started: datetime,
     seconds: float,
     victims: tuple[VictimNote, ...],
+    study: StudyNote | None = None,
 ) -> RunRecord:
     audit = plan.audit
     device = next(iter(plan.facts.values())).target.spec.device
@@ -66,6 +68,7 @@ def record_of(
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
         conditions={one.name: one.written() for one in audit.conditions if one.name},
         victims=victims,
+        study=study,
         metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
         tasks={
             "planned": tally.planned,

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from threatloop.core.errors import CorruptArtefact, InputError, StoreError
 from threatloop.core.measurement import RunRecord
+from threatloop.core.study_note import StudyNote
 from threatloop.engine.backends import check_reach, open_backend
 from threatloop.engine.collect import collect
 from threatloop.engine.estimate import Estimator
@@ -60,7 +61,13 @@ class Finished:
     tally: Tally
 
 
-def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[[Plan, int], None]) -> Finished:
+def run_audit(
+    audit: Audit,
+    options: Options,
+    watch: Watcher,
+    planned: Callable[[Plan, int], None],
+    study: StudyNote | None = None,
+) -> Finished:
     """Run everything that is not in the store yet and write the run folder.
 
     Args:
@@ -68,6 +75,7 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
         options: where and with what.
         watch: called after every task.
         planned: called once with the plan and the number of tasks to run.
+        study: how the seeds are spent, where in two stages; becomes part of ``run.json``.
 
     Raises:
         InputError: bad data, an unusable place for the run folder.
@@ -98,9 +106,8 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
                 store.delete(error.key)
         else:
             raise StoreError(f"store {options.store} damages what is written to it; choose another place")
-    record = record_of(
-        plan, options.command, backend.workers, collected, total, started, time.perf_counter() - clock, victims
-    )
+    seconds = time.perf_counter() - clock
+    record = record_of(plan, options.command, backend.workers, collected, total, started, seconds, victims, study)
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
     write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)

@@ -36,6 +36,9 @@ def as_json(
         "thresholds": [_plain(result) for result in fail_on],
         "findings": [_plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
         **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
+        "interactions": [_plain(cell) for cell in summary.matrix.cells],
+        "side_effects": [_plain(one) for one in summary.matrix.side_effects],
+        "study": record.study.model_dump() if record.study else None,
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
         **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
