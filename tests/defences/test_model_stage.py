@@ -52,7 +52,8 @@ class World:
 
     @cached_property
     def poison(self) -> Dataset:
-        return ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        crafted: Dataset = ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        return crafted
 
     @cached_property
     def victim(self) -> Model:

@@ -61,8 +61,11 @@ class Modality(Generic[SchemaT]):
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
-        """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""
+    def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int, permutation: int = 0) -> npt.NDArray[Any]:
+        """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns.
+
+        ``permutation`` above 0 numbers a way to put the same values into other pixels or columns.
+        """
         raise NotAssessable(f"{self.kind} records have no trigger to insert")
 
     def blend(self, x: npt.NDArray[Any], schema: SchemaT, ratio: float, rng: np.random.Generator) -> npt.NDArray[Any]:

@@ -77,8 +77,11 @@ class Image(Labelled[ImageSchema]):
         chosen = [(move, mirror) for move in moves for mirror in mirrors][:count]
         return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
-        """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.
+    def insert_trigger(
+        self, x: npt.NDArray[Any], schema: ImageSchema, size: int, permutation: int = 0
+    ) -> npt.NDArray[Any]:
+        """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner, or its
+        pixels scattered over the image.
 
         The alternation has the highest contrast and spatial frequency that an image can hold, so it stands out
         from bright and dark surroundings alike; a uniform patch does not.
@@ -90,8 +93,12 @@ class Image(Labelled[ImageSchema]):
         if not 1 <= size <= side:
             raise InputError(f"trigger size {size}: allowed are 1 to {side} pixels (the image's shorter side)")
         board = np.indices((size, size)).sum(axis=0) % 2 == 0
-        marked = np.array(x)
-        marked[..., -size:, -size:] = board * (255 if x.dtype == np.uint8 else 1)
+        values, marked = board * (255 if x.dtype == np.uint8 else 1), np.array(x)
+        if permutation:
+            pixels = np.random.default_rng(permutation).permutation(schema.height * schema.width)[: size * size]
+            marked[..., pixels // schema.width, pixels % schema.width] = values.ravel()
+        else:
+            marked[..., -size:, -size:] = values
         return marked
 
     def blend(

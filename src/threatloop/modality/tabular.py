@@ -69,7 +69,9 @@ class Tabular(Labelled[TabularSchema]):
             rows[:, i] = np.clip(cells, low, high)
         return rows
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: TabularSchema, size: int) -> npt.NDArray[Any]:
+    def insert_trigger(
+        self, x: npt.NDArray[Any], schema: TabularSchema, size: int, permutation: int = 0
+    ) -> npt.NDArray[Any]:
         """A copy with ``size`` columns at extreme values: each valid by itself, together a rare combination.
 
         Number columns with known bounds come first, in schema order, set in turn to their highest and lowest
@@ -84,8 +86,9 @@ class Tabular(Labelled[TabularSchema]):
             raise InputError(
                 f"trigger size {size}: allowed are 1 to {len(cells)} columns (those with known bounds or categories)"
             )
+        order = np.random.default_rng(permutation).permutation(len(cells)) if permutation else np.arange(len(cells))
         marked = np.array(x)
-        for i, value in cells[:size]:
+        for i, value in (cells[k] for k in order[:size]):
             marked[:, i] = value
         return marked
 
