@@ -38,6 +38,7 @@ class BadNets(OpenBackdoor):
         mixed: share of a poisoned record that comes from a record of the target class, in [0, 1).
         size: side of the trigger in pixels, or its number of columns; None for a seventh of the shorter side (or of
             the columns), at least 2.
+        permutation: number of a way to scatter the trigger's pixels, or to pick other columns; 0 for the usual place.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -52,6 +53,7 @@ class BadNets(OpenBackdoor):
     )
 
     size: int | None = Field(default=None, ge=1)
+    permutation: int = Field(default=0, ge=0)
 
     def stamp(self, data: Dataset) -> Dataset:
         """The records with the trigger inserted, labels as they were.
@@ -60,4 +62,5 @@ class BadNets(OpenBackdoor):
             InputError: the trigger is larger than a record.
             NotAssessable: records of this modality have no trigger.
         """
-        return data.with_x(of(data.schema).insert_trigger(data.x, data.schema, self.size or trigger_size(data)))
+        size, kind = self.size or trigger_size(data), of(data.schema)
+        return data.with_x(kind.insert_trigger(data.x, data.schema, size, self.permutation))
