@@ -14,6 +14,7 @@ from threatloop.analysis.estimates import judged
 from threatloop.analysis.findings import Figure, figures
 from threatloop.analysis.index import REFUSED, Index
 from threatloop.analysis.laps import LoopGain, loop_gains
+from threatloop.analysis.score import Score, scores
 from threatloop.analysis.sweeps import Sweep, sweeps
 from threatloop.core.measurement import ATTACK, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
@@ -35,6 +36,7 @@ class Summary:
         loops: loop gains against every control.
         sweeps: headline figures against a budget that the spec varies.
         notes: title, unit, worst case and margin of every metric that has rows.
+        scores: of every target, per direction and overall.
     """
 
     figures: tuple[Figure, ...]
@@ -44,6 +46,7 @@ class Summary:
     loops: tuple[LoopGain, ...]
     sweeps: tuple[Sweep, ...]
     notes: Mapping[str, MetricNote]
+    scores: tuple[Score, ...]
 
     def gate(self, target: str, scenario: str, arm: str = ATTACK, lap: int = 1) -> Gate | None:
         """The gate of one arm, or None where its data met none."""
@@ -66,19 +69,22 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         record: its ``run.json``; the run seed makes the bootstrap draws reproducible.
         rows: its measurements, in any order.
     """
-    index = Index(record, sorted(rows, key=_order))
+    ordered = sorted(rows, key=_order)
+    index = Index(record, ordered)
     streams = Streams(record.run_seed, ("analysis",))
     found = figures(index, streams)
     headline = judged([f for f in found if f.headline], streams.numpy("headline family"))
     secondary = judged([f for f in found if not f.headline], streams.numpy("secondary family"))
+    gifts = judged(enablements(index, streams), streams.numpy("enablement family"))
     return Summary(
         figures=tuple(sorted(headline + secondary, key=_place)),
         arms=arm_values(index, streams),
         gates=gates(index, streams),
-        enablements=judged(enablements(index, streams), streams.numpy("enablement family")),
+        enablements=gifts,
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
         sweeps=sweeps(index, streams),
         notes=index.notes,
+        scores=scores(record, ordered, gifts),
     )
 
 

@@ -20,6 +20,7 @@ from threatloop.report import numbers
 from threatloop.report.words import Sentence, against_baseline
 
 REPORT_VERSION: Final = 1
+_OF_SUMMARY: Final = ("scores", "arms", "gates", "enablements", "loops", "sweeps")
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -35,7 +36,10 @@ def as_json(
         "opening": [f"{sentence.lead}: {sentence.text}" for sentence in opening],
         "thresholds": [_plain(result) for result in fail_on],
         "findings": [_plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
-        **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
+        **{
+            name: _plain(getattr(summary, name))
+            for name in ("scores", "arms", "gates", "enablements", "loops", "sweeps")
+        },
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
         **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
