@@ -126,12 +126,16 @@ def test_worked_attack(tmp_path: Path, table: Dataset) -> None:
 
 
 def test_worked_defence(tmp_path: Path, table: Dataset) -> None:
-    gate = example(tmp_path, "class ClassBalanceGate").ClassBalanceGate()
-    assert gate.inspect(table.take(slice(0, 150)), table, (), STREAMS).accepted
-    skewed = table.with_y(np.where(table.y == 0, 1, table.y))
-    decision = gate.inspect(skewed, table, (), STREAMS)
-    assert not decision.accepted
-    assert decision.p_value < 0.01
+    from threatloop.algorithms.training import RecipeTraining
+
+    loss_filter = example(tmp_path, "class LossFilter").LossFilter(share=0.3)
+    flipped, trusted = np.arange(300) % 5 == 0, np.arange(300) < 150
+    poisoned = table.with_y(np.where(flipped & ~trusted, (table.y + 1) % 3, table.y))
+    training = RecipeTraining(Architecture(name="mlp"), Recipe(epochs=8))
+    kept = loss_filter.keep(poisoned, trusted, training, STREAMS)
+    assert kept[trusted].all()
+    assert (~kept).sum() == 45
+    assert not kept[flipped & ~trusted].any()
 
 
 def test_worked_metric(tmp_path: Path, table: Dataset) -> None:

@@ -25,9 +25,11 @@ def test_an_audit_sweeps_the_radius_and_checks_the_whole_range(tmp_path: Path) -
     assert checks["pgd: gradients not mostly zero"]
 
 
-def test_a_clone_serves_as_well_as_its_gradients_go(tmp_path: Path) -> None:
+def test_a_clone_serves_as_well_as_its_gradients_go_and_so_does_a_surrogate(tmp_path: Path) -> None:
     target = {**tiny.DIGITS, "recipe": {"epochs": 15, "batch_size": 64}, "access": ["labels"]}
     attack = {"name": "transfer", "answers": "hard", "queries": 300, "steps": 30, "epsilon": 0.15, "records": 60}
     finished = tiny.run(tiny.spec({"digits": target}, {"transfer": {"attack": attack}}), tmp_path)
     rows = {row["arm"]: row for row in tiny.table(finished.out) if row["metric"] == "evasion"}
-    assert rows["attack"]["value"] > rows["baseline"]["value"] + 0.3
+    # The victim errs on a few records as they are; most of the rest is fooled, with the victim's answers or without.
+    assert rows["attack"]["value"] > 0.4
+    assert 0.3 < rows["baseline"]["value"] < rows["attack"]["value"] + 0.1

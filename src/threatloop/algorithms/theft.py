@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
-from threatloop.algorithms.distil import Distillation, Targets
-from threatloop.core.assets import Architecture, Dataset
+from threatloop.algorithms.distil import Distillation
+from threatloop.algorithms.labelling import AsksVictim, OwnLabels
+from threatloop.core.assets import Architecture
 from threatloop.core.bench import Bench
 from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
 
-BATCH = 512
-"""Records per request."""
 
-
-class _Theft(Distillation):
+class _Theft(AsksVictim):
     """A clone that learns from the victim's answers."""
 
-    def label(self, service: Service, asked: Dataset, bench: Bench) -> Targets:  # noqa: ARG002
-        """The victim's answers, batch by batch."""
-        parts = [asked.take(slice(first, first + BATCH)) for first in range(0, len(asked), BATCH)]
-        return np.concatenate([self.targets(service, part) for part in parts])
+
+class _Imitation(OwnLabels):
+    """The same with the attacker's own labels."""
 
 
 def steal(
@@ -35,12 +30,29 @@ def steal(
     Raises:
         NotAssessable: no query is left.
     """
+    return _made(_Theft, bench, queries, answers, steps, architecture)
+
+
+def imitate(
+    bench: Bench, queries: int, answers: Literal["soft", "hard"], steps: int, architecture: Architecture | None = None
+) -> Service:
+    """As `steal`, with the attacker's own labels in place of answers: the victim is not asked."""
+    return _made(_Imitation, bench, queries, answers, steps, architecture)
+
+
+def _made(
+    kind: type[Distillation],
+    bench: Bench,
+    queries: int,
+    answers: Literal["soft", "hard"],
+    steps: int,
+    architecture: Architecture | None,
+) -> Service:
     victim = bench.service()
     left = victim.ledger.left
     affordable = queries if left is None else min(queries, left)
     if affordable < 1:
         raise NotAssessable("the query budget leaves nothing to ask")
-    theft = _Theft(queries=affordable, answers=answers, steps=steps, architecture=architecture)
-    clone = theft.steal(victim, bench)
-    bench.progress.best = None  # a clone is no adversarial example
-    return clone
+    made = kind(queries=affordable, answers=answers, steps=steps, architecture=architecture).steal(victim, bench)
+    bench.progress.best = None  # a model is no adversarial example
+    return made

@@ -117,6 +117,7 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "apgd_t": f"{_A}.data_to_data.apgd_t:TargetedAutoPGD",
         "carlini_wagner": f"{_A}.data_to_data.carlini_wagner:CarliniWagner",
         "transfer": f"{_A}.data_to_data.transfer:Transfer",
+        "surrogate_transfer": f"{_A}.data_to_data.surrogate_transfer:SurrogateTransfer",
         "badnets": f"{_A}.data_to_model.badnets:BadNets",
         "label_flip": f"{_A}.data_to_model.label_flip:LabelFlip",
         "honest_contribution": f"{_A}.data_to_model.honest:HonestContribution",

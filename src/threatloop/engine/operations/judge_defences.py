@@ -23,7 +23,8 @@ def of_defences(
     case: Case, front: Front, training: Training | None, alarms: Mapping[str, int], queries: int
 ) -> Iterator[Reading]:
     """Readings ``monitor.NAME.flagged`` and ``.queries``, ``inspection.NAME.flagged`` and ``.score``,
-    ``ownership.NAME.claimed`` and ``.p``; shares are 0 or 1, one decision a seed.
+    ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim; shares are 0
+    or 1, one decision a seed.
 
     In a baseline's arm they are the false alarms and false claims.
     """
@@ -51,14 +52,19 @@ def _inspected(inspection: Inspection, model: Model, front: Front, training: Tra
     yield Reading(f"{name}.score", found.score, 1)
 
 
-def _claimed(proof: Verification, model: Model, case: Case, front: Front, training: Training) -> Iterator[Reading]:
+def _claimed(proof: Verification, clone: Model, case: Case, front: Front, training: Training) -> Iterator[Reading]:
+    """The claim on the clone, and on the victim itself as it is served: a mark may be lost in either."""
     name = f"ownership.{DEFENCES.name_of(type(proof))}"
-    suspect = responder_of(model, case.device, allow_code=case.allow_code)
-    try:
-        outside, streams = case.get("test", Dataset), case.streams.of_seed().child(PROOF)
-        found = proof.claim(suspect.log_probs, front.held, outside, training, streams)
-    except NotAssessable as reason:
-        yield Reading(f"{name}.claimed", None, 0, undefined=str(reason))
-        return
-    yield Reading(f"{name}.claimed", float(found.p_value <= SIGNIFICANT), 1)
-    yield Reading(f"{name}.p", found.p_value, 1)
+    outside, streams = case.get("test", Dataset), case.streams.of_seed().child(PROOF)
+    for whose, model in (("", clone), ("victim_", case.truths.get("victim"))):
+        if not isinstance(model, Model):
+            continue
+        bare = responder_of(model, case.device, allow_code=case.allow_code)
+        suspect = case.behind_defences(model, bare)
+        try:
+            found = proof.claim(suspect.log_probs, front.held, outside, training, streams)
+        except NotAssessable as reason:
+            yield Reading(f"{name}.{whose}claimed", None, 0, undefined=str(reason))
+            continue
+        yield Reading(f"{name}.{whose}claimed", float(found.p_value <= SIGNIFICANT), 1)
+        yield Reading(f"{name}.{whose}p", found.p_value, 1)
