@@ -6,6 +6,7 @@ two means: the larger of two noisy values in each seed would be biased upwards.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ def _exposure(
     note = record.metrics.get(place.metric)
     if note is None or note.worst is None:
         return None
+    rows = [row for row in rows if _finite(row.value) and _finite(row.baseline)]
     accepted = {row.seed for row in rows if row.gate == ACCEPTED}
     refused = any(row.gate == REFUSED for row in rows) and len(accepted) < FEWEST_ACCEPTED
     side = REFUSED if refused else ACCEPTED
@@ -117,3 +119,7 @@ def _exposure(
         return None
     suspect = bool(failed_checks(record, target, place.scenario, place.attack))
     return Exposure(target, condition, place, rows[0].steps, arms, refused, suspect)
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
