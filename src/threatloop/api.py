@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from threatloop.core.errors import InputError
 
 if TYPE_CHECKING:
+    from threatloop.analysis.compare import Comparison
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
     from threatloop.core.measurement import RunRecord
@@ -130,6 +131,23 @@ def execute(
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
     report = build(folder, None, show_records=show_records, fail_on=thresholds, summary=summary)
     return Result(summary, folder.record, report, thresholds)
+
+
+def compare(before: str | Path, after: str | Path) -> Comparison:
+    """What got better or worse between two runs, beyond noise.
+
+    Args:
+        before, after: run folders. Models, defences and conditions may differ; data, attacks and version must not.
+
+    Raises:
+        InputError: a run folder cannot be read.
+        Problems: the runs cannot be compared, with everything that stands against it.
+    """
+    from threatloop.analysis.compare import compare as compared
+    from threatloop.runs.folder import read_run_folder
+
+    a, b = (read_run_folder(Path(folder)) for folder in (before, after))
+    return compared((a.record, a.rows), (b.record, b.rows))
 
 
 def load_spec(

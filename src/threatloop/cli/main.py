@@ -148,6 +148,24 @@ def report(
     raise typer.Exit(command.run(run, out, show_records))
 
 
+@app.command(epilog="Example: threatloop compare baseline-run threatloop-run --fail-on-worse")
+def compare(
+    before: Annotated[Path, typer.Argument(help="run folder of the earlier state")],
+    after: Annotated[Path, typer.Argument(help="run folder of the later state")],
+    fail_on_worse: Annotated[
+        bool, typer.Option("--fail-on-worse", help="exit with 3 when something got worse")
+    ] = False,
+    allow_unresolved: Annotated[
+        bool, typer.Option("--allow-unresolved", help="figures that are lost, or too few seeds, do not count as worse")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What got better or worse beyond noise between two runs, of other models or defences on the same data."""
+    from threatloop.cli import compare as command
+
+    raise typer.Exit(command.run(before, after, fail_on_worse, allow_unresolved, json))
+
+
 @app.command(epilog="Example: threatloop schema > spec.schema.json")
 def schema() -> None:
     """The JSON Schema of a spec, for editors."""

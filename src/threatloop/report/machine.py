@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from threatloop.analysis.compare import Comparison
 from threatloop.analysis.estimates import Paired
 from threatloop.analysis.findings import Figure
 from threatloop.analysis.summary import Summary
@@ -44,6 +45,11 @@ def as_json(
         **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
     return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+
+
+def comparison_json(found: Comparison) -> str:
+    """Two runs compared, as one JSON object; numbers that do not exist as in ``report.json``."""
+    return json.dumps(_plain(found), indent=1, ensure_ascii=False, allow_nan=False, default=str)
 
 
 def as_junit(record: RunRecord, summary: Summary, fail_on: Sequence[ThresholdResult]) -> str:
