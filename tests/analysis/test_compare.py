@@ -84,11 +84,9 @@ def test_false_alarms_are_rare_within_a_family() -> None:
 
 def test_a_metric_whose_worst_case_lies_below_reads_the_other_way() -> None:
     changed, rows = _run(BEFORE, draw=1)
-    victims = [
-        v.model_copy(update={"test_accuracy": v.test_accuracy - 0.1}) for v in changed.victims if v.test_accuracy
-    ]
-    spread = [v.model_copy(update={"test_accuracy": v.test_accuracy + 0.01 * (v.seed % 2)}) for v in victims]
-    found = compare(_run(BEFORE), (changed.model_copy(update={"victims": tuple(spread)}), rows))
+    drops = [0.8 + s / 500 + 0.01 * (s % 2) for s in range(12)]
+    victims = [VictimNote(target="digits", condition="", seed=s, test_accuracy=drops[s]) for s in range(12)]
+    found = compare(_run(BEFORE), (changed.model_copy(update={"victims": tuple(victims)}), rows))
     (accuracy,) = [change for change in found.changes if change.family == "victim"]
     assert accuracy.reading == "worse"
     assert not isinstance(accuracy.effect, Undefined)
@@ -149,8 +147,8 @@ def test_what_makes_no_sense_is_refused_with_the_difference(changes: dict[str, A
 
 
 def test_defences_and_models_may_differ() -> None:
-    changed = {"spec": _spec(defences=["rounding"], recipe={"epochs": 3})}
-    found = compare(_run(BEFORE), _run(BEFORE, draw=1, **changed))
+    spec = _spec(defences=["rounding"], recipe={"epochs": 3})
+    found = compare(_run(BEFORE), _run(BEFORE, draw=1, spec=spec))
     assert len(found.changes) == 5
 
 

@@ -15,7 +15,7 @@ from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, write_run_fold
 
 
 def _write(path: Path, risk: float, **changes: Any) -> Path:
-    rows = [row("infer", seed, at_risk(risk + seed / 200)) for seed in range(12)]
+    rows = [row("infer", seed, at_risk(risk * (1 + (seed * 5 % 7) / 20))) for seed in range(12)]
     rows += [row("evade", seed, at_risk(0.3 + (seed * 7 % 5) / 300 * risk)) for seed in range(12)]
     write_run_folder(path, record(12, **changes), rows, CURVES_SCHEMA.empty_table(), RECORDS_SCHEMA.empty_table())
     return path
