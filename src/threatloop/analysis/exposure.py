@@ -45,6 +45,7 @@ class Exposure:
     Attributes:
         steps: of the scenario; above 1 in a chain.
         arms: risk by seed in every arm: ``attack``, and ``adaptive`` with its further forms.
+        baseline: mean over the seeds.
         refused: the ingest gate stopped the attack, so this is the honest victim.
         suspect: a self-check of the attack failed: the risk is a lower bound.
     """
@@ -54,6 +55,7 @@ class Exposure:
     place: Place
     steps: int
     arms: Mapping[str, Mapping[int, float]] = field(repr=False)
+    baseline: float
     refused: bool = False
     suspect: bool = False
 
@@ -107,7 +109,9 @@ def _exposure(
     refused = any(row.gate == REFUSED for row in rows) and len(accepted) < FEWEST_ACCEPTED
     side = REFUSED if refused else ACCEPTED
     usual = [row.baseline for row in rows if row.baseline is not None]
-    higher = not usual or note.worst >= float(np.mean(usual))
+    if not usual:
+        return None
+    higher = note.worst >= float(np.mean(usual))
     arms: dict[str, dict[int, float]] = {}
     for row in rows:
         if row.gate not in ("", side) or row.value is None or row.baseline is None:
@@ -118,7 +122,7 @@ def _exposure(
     if not arms:
         return None
     suspect = bool(failed_checks(record, target, place.scenario, place.attack))
-    return Exposure(target, condition, place, rows[0].steps, arms, refused, suspect)
+    return Exposure(target, condition, place, rows[0].steps, arms, float(np.mean(usual)), refused, suspect)
 
 
 def _finite(value: float | None) -> bool:

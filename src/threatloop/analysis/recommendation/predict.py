@@ -1,0 +1,175 @@
+"""Predictions of whole sets: risk per attack and direction, accuracy, cost, each with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from threatloop.analysis.recommendation.model import (
+    KAPPAS,
+    Column,
+    Overlap,
+    Spectra,
+    fit,
+    heredity,
+)
+from threatloop.analysis.recommendation.responses import Means, Responses, Seeds
+from threatloop.analysis.recommendation.sets import Members, Universe
+from threatloop.numerics.arrays import Floats
+
+DRAWS: Final = 400
+LEVEL: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Of m sets, or (draws, m) of them.
+
+    Attributes:
+        risk: (..., m, attacks). accuracy, log_cost: (..., m); NaN where nothing is known.
+    """
+
+    risk: Floats
+    accuracy: Floats
+    log_cost: Floats
+
+
+class Predictor:
+    """The fitted effects of every attack, of accuracy and of cost on one target.
+
+    Args:
+        found: the run's defences.
+        measured: the responses.
+        rows: the measured sets to fit on; default: all.
+        seeds: the seeds to fit on; default: all.
+        kappas: see `fit`.
+    """
+
+    def __init__(
+        self,
+        found: Universe,
+        measured: Responses,
+        rows: npt.NDArray[np.int64] | None = None,
+        seeds: Seeds | None = None,
+        kappas: Sequence[float] = KAPPAS,
+    ) -> None:
+        self.universe, self.measured = found, measured
+        self.rows = np.arange(len(measured.sets)) if rows is None else rows
+        self.seeds = np.arange(measured.seeds) if seeds is None else seeds
+        self.incidence = found.incidence(measured.sets)
+        self.means = measured.means(self.seeds)
+        columns = _columns(self.means)
+        kept = np.full(len(measured.sets), False)
+        kept[self.rows] = True
+        self.heredity = heredity(self.incidence, [np.where(kept, one, np.nan) for one in columns])
+        spectra = Spectra(Overlap.of(self.incidence, self.incidence, self.heredity))
+        self.columns = [
+            fit(one, spectra, self.rows, kappas, ("plain",) if i == len(columns) - 1 else ("plain", "logit"))
+            if np.isfinite(one[self.rows]).any()
+            else None
+            for i, one in enumerate(columns)
+        ]
+
+    def predict(self, sets: Sequence[Members]) -> Predicted:
+        """What the effects say of these sets, measured or not."""
+        overlap = self._overlap(sets)
+        found = [
+            np.full(len(sets), np.nan)
+            if column is None
+            else column.back(column.weights(overlap) @ column.standardised(values))
+            for column, values in zip(self.columns, _columns(self.means), strict=True)
+        ]
+        return _predicted(found, len(self.measured.places))
+
+    def estimate(self, sets: Sequence[Members]) -> Predicted:
+        """The same; of measured sets the weighted mean of what was measured and what the other sets say of them.
+
+        The weight of the measurement is the share of what the effects miss that is no noise of the seeds: the best of
+        many noisy figures is too good to be true.
+        """
+        guessed = _columns(self.predict(sets))
+        for i, (column, values) in enumerate(zip(self.columns, _columns(self.means), strict=True)):
+            if column is None:
+                continue
+            y = column.standardised(values)
+            left_out = column.left_out(y)
+            weight = self._trust(column, i, y - left_out)
+            blended = column.back(left_out + weight * (y - left_out))
+            for place, at in self._measured(column, sets):
+                # No defence is what all others are compared with: as it was measured.
+                guessed[i][place] = blended[at] if sets[place] else values[0]
+        return _predicted(guessed, len(self.measured.places))
+
+    def draws(self, sets: Sequence[Members], rng: np.random.Generator) -> Predicted:
+        """What a re-audit with as many seeds might give: seeds are resampled, what the effects miss is added.
+
+        Deviations are stretched so that their normal quantiles become those of Student's t at this number of seeds.
+        """
+        k = len(self.seeds)
+        stretch = float(stdtrit(k - 1, (1 + LEVEL) / 2)) / 1.96 * np.sqrt(k / (k - 1)) if k > 1 else 1.0
+        resampled = [_columns(self.measured.means(rng.choice(self.seeds, k))) for _ in range(DRAWS)]
+        centre = _columns(self.estimate(sets))
+        found = [
+            np.full((DRAWS, len(sets)), np.nan)
+            if column is None
+            else self._drawn(column, i, centre[i], np.stack([one[i] for one in resampled]), sets, stretch, rng)
+            for i, column in enumerate(self.columns)
+        ]
+        return _predicted(found, len(self.measured.places))
+
+    def _drawn(
+        self,
+        column: Column,
+        i: int,
+        centre: Floats,
+        resampled: Floats,
+        sets: Sequence[Members],
+        stretch: float,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """(draws, m) of one column."""
+        overlap, x = self._overlap(sets), self.universe.incidence(sets)
+        base = column.standardised(_columns(self.means)[i])
+        drawn = column.standardised(resampled)
+        shift = (np.where(np.isfinite(drawn), drawn, base) - base) * stretch
+        moved = shift @ column.weights(overlap).T
+        noise = column.errors(overlap, Overlap.of(x, x, self.heredity))
+        for place, at in self._measured(column, sets):
+            moved[:, place], noise[place] = shift[:, at], 0.0
+        spread = np.sqrt(np.maximum(noise**2 - moved.var(0), 0.0))
+        return column.back(column.raw(centre) + moved + spread * rng.normal(size=moved.shape))
+
+    def _measured(self, column: Column, sets: Sequence[Members]) -> list[tuple[int, int]]:
+        """Places of the sets that the column was fitted on, among these and among its own."""
+        at = {self.measured.sets[row]: i for i, row in enumerate(column.rows)}
+        return [(place, at[members]) for place, members in enumerate(sets) if members in at]
+
+    def _trust(self, column: Column, i: int, missed: Floats) -> float:
+        """Share of the squared leave-one-out error that is not the noise of the seeds."""
+        if len(self.seeds) < 2:
+            return 1.0
+        halves = [_columns(self.measured.means(self.seeds[part::2]))[i] for part in (0, 1)]
+        a, b = (column.standardised(one) for one in halves)
+        known = np.isfinite(a) & np.isfinite(b)
+        # The mean of two halves has a quarter of the variance of their difference. What all sets share is no noise.
+        noise = float(np.var(a[known] - b[known])) / 4 if known.any() else 0.0
+        total = float(np.mean(missed**2))
+        return min(max((total - noise) / total, 0.0), 1.0) if total > 0 else 1.0
+
+    def _overlap(self, sets: Sequence[Members]) -> Overlap:
+        return Overlap.of(self.universe.incidence(sets), self.incidence, self.heredity)
+
+
+def _columns(found: Means | Predicted) -> list[Floats]:
+    """The responses one by one: attacks, accuracy, log cost."""
+    return [*found.risk.T.copy(), found.accuracy.copy(), found.log_cost.copy()]
+
+
+def _predicted(columns: Sequence[Floats], attacks: int) -> Predicted:
+    risk = np.stack(columns[:attacks], axis=-1)
+    return Predicted(risk, columns[attacks], columns[attacks + 1])
