@@ -174,10 +174,10 @@ def fit(
     best: tuple[float, Scale, float, float] | None = None
     for kappa in kappas:
         for scale in scales:
-            for noise in NOISES:
-                error = _error(values[used], scale, noise, *spectra.of(kappa, used))
-                if best is None or error < best[0] * (_BETTER if kappa > best[2] else 1.0):
-                    best = error, scale, kappa, noise
+            errors = _errors(values[used], scale, *spectra.of(kappa, used))
+            error, noise = float(errors.min()), NOISES[int(errors.argmin())]
+            if best is None or error < best[0] * (_BETTER if kappa > best[2] else 1.0):
+                best = error, scale, kappa, noise
     assert best is not None
     _, scale, kappa, noise = best
     scaled, centre, spread = _standardised(values[used], scale)
@@ -189,12 +189,14 @@ def fit(
     return Column(scale, kappa, noise, used, centre, spread, inverse, missed, float(np.mean(1 / diagonal)))
 
 
-def _error(values: Floats, scale: Scale, noise: float, sizes: Floats, axes: Floats) -> float:
-    """Mean squared leave-one-out error in the values' own units."""
+def _errors(values: Floats, scale: Scale, sizes: Floats, axes: Floats) -> Floats:
+    """Mean squared leave-one-out error in the values' own units, at every noise."""
     scaled, centre, spread = _standardised(values, scale)
-    shrink = 1 / (sizes + noise)
-    missed = (axes @ (shrink * (axes.T @ scaled))) / (axes**2 @ shrink)
-    return float(np.mean((from_scale((scaled - missed) * spread + centre, scale) - values) ** 2))
+    shrink = 1 / (sizes[:, None] + np.array(NOISES))
+    missed = (axes @ (shrink * (axes.T @ scaled)[:, None])) / (axes**2 @ shrink)
+    guessed = from_scale((scaled[:, None] - missed) * spread + centre, scale)
+    found: Floats = ((guessed - values[:, None]) ** 2).mean(0)
+    return found
 
 
 def _standardised(values: Floats, scale: Scale) -> tuple[Floats, float, float]:

@@ -49,7 +49,8 @@ def judged(found: Predicted, known: Bools, measured: Responses) -> Outlook:
         found: of the sets, and of no defence in the last place.
         known: (m, attacks), see `resolved`.
     """
-    risk, plain = found.risk[..., :-1, :], found.risk[..., -1:, :]
+    clipped = np.clip(found.risk, 0.0, 1.0)
+    risk, plain = clipped[..., :-1, :], clipped[..., -1:, :]
     # A reduction that no adaptive attacker has tried is not credited.
     counted = np.where(known, risk, np.fmax(risk, plain))
     shape = (*counted.shape[:-1], len(measured.directions))

@@ -105,17 +105,17 @@ class Predictor:
                 guessed[i][place] = blended[at] if sets[place] else values[0]
         return _predicted(guessed, len(self.measured.places))
 
-    def draws(self, sets: Sequence[Members], rng: np.random.Generator) -> Predicted:
+    def draws(self, sets: Sequence[Members], rng: np.random.Generator, times: int = DRAWS) -> Predicted:
         """What a re-audit with as many seeds might give: seeds are resampled, what the effects miss is added.
 
         Deviations are stretched so that their normal quantiles become those of Student's t at this number of seeds.
         """
         k = len(self.seeds)
         stretch = float(stdtrit(k - 1, (1 + LEVEL) / 2)) / 1.96 * np.sqrt(k / (k - 1)) if k > 1 else 1.0
-        resampled = [_columns(self.measured.means(rng.choice(self.seeds, k))) for _ in range(DRAWS)]
+        resampled = [_columns(self.measured.means(rng.choice(self.seeds, k))) for _ in range(times)]
         centre = _columns(self.estimate(sets))
         found = [
-            np.full((DRAWS, len(sets)), np.nan)
+            np.full((times, len(sets)), np.nan)
             if column is None
             else self._drawn(column, i, centre[i], np.stack([one[i] for one in resampled]), sets, stretch, rng)
             for i, column in enumerate(self.columns)

@@ -1,9 +1,9 @@
 """How far the predictions can be trusted: held-out combinations, and held-out pairs of defences.
 
-A combination *works* as in Def\\Con (Duddu, Zhang, Asokan 2024, arXiv 2411.09776) if no constituent loses its own effect
-and the model keeps its use: wherever a defence alone lowers an attack's risk by at least the margin, the combination's
-risk lies at most the margin above that of the defence alone; and its accuracy is within .05 of its least accurate
-constituent's.
+A combination *works* as in Def\\Con (Duddu, Zhang, Asokan 2024, arXiv 2411.09776) if no constituent loses its own
+effect and the model keeps its use: wherever a defence alone lowers an attack's risk by at least the margin, the
+combination's risk lies at most the margin above that of the defence alone; and its accuracy is within .05 of its least
+accurate constituent's.
 
 Half of the seeds are fitted, the other half say what is true, and the other way round: were both taken from the same
 seeds, noise in the single defences would decide both sides and look like skill.
@@ -29,7 +29,8 @@ from threatloop.numerics.arrays import Floats
 from threatloop.numerics.undefined import Undefined
 
 FOLDS: Final = 5
-MOST_PAIRS: Final = 12
+MOST_PAIRS: Final = 8
+_DRAWS: Final = 200
 FEWEST: Final = 4
 """Combinations below which nothing is validated."""
 
@@ -217,7 +218,7 @@ def _intervals(
     predictor = Predictor(found, measured, rest)
     sets = [*(measured.sets[row] for row in asked), frozenset[int]()]
     everything = np.ones((len(asked), len(measured.places)), np.bool_)
-    drawn = judged(predictor.draws(sets, rng), everything, measured).risk
+    drawn = judged(predictor.draws(sets, rng, _DRAWS), everything, measured).risk
     means = measured.means()
     true = np.stack(
         [
