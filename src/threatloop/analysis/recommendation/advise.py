@@ -31,6 +31,7 @@ from threatloop.numerics.arrays import Floats
 from threatloop.numerics.figures import Interval
 from threatloop.numerics.undefined import Undefined
 
+_BROKEN: Final = 1e6
 MOST_SHOWN: Final = 24
 """Sets of the front that get intervals and are listed."""
 
@@ -112,8 +113,10 @@ class Wishes:
     """What the user asks of a set.
 
     Attributes:
-        min_accuracy: floor, in [0, 1]. max_cost: seconds of training relative to no defence, at least 1.
-        most: defences in a set; default: one more than the largest measured set has.
+        min_accuracy: floor, in [0, 1].
+        max_cost: seconds of training relative to no defence, at least 1.
+        most: defences in a set; default: as many as the largest measured set has, at least two. Of larger ones the
+            run has nothing to say.
     """
 
     min_accuracy: float | None = None
@@ -152,11 +155,12 @@ def advise(
     base = outlook(predictor, [frozenset()])
     undefended = float(base.accuracy[0])
     kept = limits(measured, undefended, wishes.min_accuracy, wishes.max_cost)
-    most = min(wishes.most or found.largest + 1, len(found.elements))
+    most = min(wishes.most or max(found.largest, 2), len(found.elements))
 
-    def score(members: Members) -> tuple[Floats, float]:
+    def score(members: Members) -> Floats:
         one = outlook(predictor, [members])
-        return objectives(one, [len(members)])[0], 0.0 if usable(one, kept)[0] else 1.0
+        found: Floats = objectives(one, [len(members)])[0] + (0.0 if usable(one, kept)[0] else _BROKEN)
+        return found
 
     sets = candidates(found, measured.sets, most, score, streams.integer("search", 31))
     everything = outlook(predictor, sets)

@@ -41,8 +41,11 @@ def limits(measured: Responses, undefended: float, min_accuracy: float | None, m
 
 
 def usable(found: Outlook, kept: Limits) -> Bools:
-    """(m,): accuracy and cost stay within the limits; an unknown figure does not."""
-    good = found.accuracy >= kept.floor
+    """(m,): accuracy and cost stay within the limits; an unknown figure does not.
+
+    What was not measured must keep the floor with its uncertainty.
+    """
+    good = found.careful >= kept.floor
     if kept.max_cost is not None:
         good &= found.cost <= kept.max_cost * (1 + 1e-9)
     allowed: Bools = good
@@ -51,7 +54,7 @@ def usable(found: Outlook, kept: Limits) -> Bools:
 
 def refuse(sets: Sequence[str], found: Outlook, kept: Limits) -> InputError:
     """The error where no set is within the limits; it names the nearest."""
-    missing = np.maximum(kept.floor - found.accuracy, 0.0)
+    missing = np.maximum(kept.floor - found.careful, 0.0)
     wanted = f"accuracy of at least {kept.floor:.3f}"
     if kept.max_cost is not None:
         if np.isnan(found.cost).all():

@@ -25,12 +25,14 @@ class Outlook:
         unresolved: the same shape: no attacker who knows the defences was measured with the goal that is worst there,
             so that the risk is that without defences at least.
         accuracy: (..., m). cost: (..., m), seconds of training relative to no defence; NaN where unknown.
+        careful: (m,), accuracy, of sets that were not measured the lower end of its 90 % interval.
     """
 
     risk: Floats
     unresolved: Bools
     accuracy: Floats
     cost: Floats
+    careful: Floats
 
 
 def outlook(predictor: Predictor, sets: Sequence[Members], draws: np.random.Generator | None = None) -> Outlook:
@@ -39,15 +41,17 @@ def outlook(predictor: Predictor, sets: Sequence[Members], draws: np.random.Gene
     # The target as it is comes last, for what is not resolved.
     asked = [*sets, frozenset[int]()]
     found = predictor.estimate(asked) if draws is None else predictor.draws(asked, draws)
-    return judged(found, resolved(measured, sets), measured)
+    careful = predictor.careful_accuracy(sets) if draws is None else np.full(len(sets), np.nan)
+    return judged(found, resolved(measured, sets), measured, careful)
 
 
-def judged(found: Predicted, known: Bools, measured: Responses) -> Outlook:
+def judged(found: Predicted, known: Bools, measured: Responses, careful: Floats) -> Outlook:
     """From attacks to directions.
 
     Args:
         found: of the sets, and of no defence in the last place.
         known: (m, attacks), see `resolved`.
+        careful: see `Outlook`.
     """
     clipped = np.clip(found.risk, 0.0, 1.0)
     risk, plain = clipped[..., :-1, :], clipped[..., -1:, :]
@@ -63,9 +67,8 @@ def judged(found: Predicted, known: Bools, measured: Responses) -> Outlook:
         open_ones = np.broadcast_to(~known[:, columns], filled.shape)
         unresolved[..., d] = np.take_along_axis(open_ones, top[..., None], -1)[..., 0]
     accuracy = np.clip(found.accuracy[..., :-1], 0.0, 1.0)
-    return Outlook(
-        np.where(worst < 0, np.nan, np.clip(worst, 0, 1)), unresolved, accuracy, np.exp(found.log_cost[..., :-1])
-    )
+    cost = np.exp(found.log_cost[..., :-1])
+    return Outlook(np.where(worst < 0, np.nan, worst), unresolved, accuracy, cost, careful)
 
 
 def resolved(measured: Responses, sets: Sequence[Members]) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ from threatloop.numerics.arrays import Floats
 
 DRAWS: Final = 400
 LEVEL: Final = 0.95
+_ONE_SIDED: Final = 1.645
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,28 @@ class Predicted:
     risk: Floats
     accuracy: Floats
     log_cost: Floats
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One response: its effects, and what they and the measurements say together of the measured sets.
+
+    Attributes:
+        values: (all measured sets,), as measured.
+        loads: (n,), weights of the kernel with the sets that it was fitted on.
+        blended: value of every such set: the weighted mean of what was measured and what the other sets say of it.
+        at: places of these sets.
+    """
+
+    column: Column
+    values: Floats
+    loads: Floats
+    blended: Floats
+    at: Mapping[Members, int]
+
+    def known(self, sets: Sequence[Members]) -> list[tuple[int, int]]:
+        """Places of the sets that it was fitted on, among these and among its own."""
+        return [(place, self.at[members]) for place, members in enumerate(sets) if members in self.at]
 
 
 class Predictor:
@@ -62,27 +85,21 @@ class Predictor:
         self.rows = np.arange(len(measured.sets)) if rows is None else rows
         self.seeds = np.arange(measured.seeds) if seeds is None else seeds
         self.incidence = found.incidence(measured.sets)
-        self.means = measured.means(self.seeds)
-        columns = _columns(self.means)
+        columns = _columns(measured.means(self.seeds))
         kept = np.full(len(measured.sets), False)
         kept[self.rows] = True
         self.heredity = heredity(self.incidence, [np.where(kept, one, np.nan) for one in columns])
         spectra = Spectra(Overlap.of(self.incidence, self.incidence, self.heredity))
-        self.columns = [
-            fit(one, spectra, self.rows, kappas, ("plain",) if i == len(columns) - 1 else ("plain", "logit"))
-            if np.isfinite(one[self.rows]).any()
-            else None
-            for i, one in enumerate(columns)
-        ]
+        self.fitted = [self._fit(i, values, spectra, kappas, i == len(columns) - 1) for i, values in enumerate(columns)]
 
     def predict(self, sets: Sequence[Members]) -> Predicted:
         """What the effects say of these sets, measured or not."""
         overlap = self._overlap(sets)
         found = [
             np.full(len(sets), np.nan)
-            if column is None
-            else column.back(column.weights(overlap) @ column.standardised(values))
-            for column, values in zip(self.columns, _columns(self.means), strict=True)
+            if one is None
+            else one.column.back(overlap.kernel(one.column.kappa)[:, one.column.rows] @ one.loads)
+            for one in self.fitted
         ]
         return _predicted(found, len(self.measured.places))
 
@@ -93,17 +110,22 @@ class Predictor:
         many noisy figures is too good to be true.
         """
         guessed = _columns(self.predict(sets))
-        for i, (column, values) in enumerate(zip(self.columns, _columns(self.means), strict=True)):
-            if column is None:
-                continue
-            y = column.standardised(values)
-            left_out = column.left_out(y)
-            weight = self._trust(column, i, y - left_out)
-            blended = column.back(left_out + weight * (y - left_out))
-            for place, at in self._measured(column, sets):
-                # No defence is what all others are compared with: as it was measured.
-                guessed[i][place] = blended[at] if sets[place] else values[0]
+        for values, one in zip(guessed, self.fitted, strict=True):
+            if one is not None:
+                for place, at in one.known(sets):
+                    values[place] = one.blended[at]
         return _predicted(guessed, len(self.measured.places))
+
+    def careful_accuracy(self, sets: Sequence[Members]) -> Floats:
+        """(m,): accuracy; of sets that were not measured the lower end of its 90 % interval."""
+        one = self.fitted[-2]
+        if one is None:
+            return np.full(len(sets), np.nan)
+        x = self.universe.incidence(sets)
+        errors = one.column.errors(self._overlap(sets), Overlap.of(x, x, self.heredity))
+        for place, _ in one.known(sets):
+            errors[place] = 0.0
+        return one.column.back(one.column.raw(self.estimate(sets).accuracy) - _ONE_SIDED * errors)
 
     def draws(self, sets: Sequence[Members], rng: np.random.Generator, times: int = DRAWS) -> Predicted:
         """What a re-audit with as many seeds might give: seeds are resampled, what the effects miss is added.
@@ -116,16 +138,15 @@ class Predictor:
         centre = _columns(self.estimate(sets))
         found = [
             np.full((times, len(sets)), np.nan)
-            if column is None
-            else self._drawn(column, i, centre[i], np.stack([one[i] for one in resampled]), sets, stretch, rng)
-            for i, column in enumerate(self.columns)
+            if one is None
+            else self._drawn(one, centre[i], np.stack([values[i] for values in resampled]), sets, stretch, rng)
+            for i, one in enumerate(self.fitted)
         ]
         return _predicted(found, len(self.measured.places))
 
     def _drawn(
         self,
-        column: Column,
-        i: int,
+        one: Fitted,
         centre: Floats,
         resampled: Floats,
         sets: Sequence[Members],
@@ -133,21 +154,27 @@ class Predictor:
         rng: np.random.Generator,
     ) -> Floats:
         """(draws, m) of one column."""
-        overlap, x = self._overlap(sets), self.universe.incidence(sets)
-        base = column.standardised(_columns(self.means)[i])
-        drawn = column.standardised(resampled)
+        overlap, x, column = self._overlap(sets), self.universe.incidence(sets), one.column
+        base, drawn = column.standardised(one.values), column.standardised(resampled)
         shift = (np.where(np.isfinite(drawn), drawn, base) - base) * stretch
         moved = shift @ column.weights(overlap).T
         noise = column.errors(overlap, Overlap.of(x, x, self.heredity))
-        for place, at in self._measured(column, sets):
+        for place, at in one.known(sets):
             moved[:, place], noise[place] = shift[:, at], 0.0
         spread = np.sqrt(np.maximum(noise**2 - moved.var(0), 0.0))
         return column.back(column.raw(centre) + moved + spread * rng.normal(size=moved.shape))
 
-    def _measured(self, column: Column, sets: Sequence[Members]) -> list[tuple[int, int]]:
-        """Places of the sets that the column was fitted on, among these and among its own."""
-        at = {self.measured.sets[row]: i for i, row in enumerate(column.rows)}
-        return [(place, at[members]) for place, members in enumerate(sets) if members in at]
+    def _fit(self, i: int, values: Floats, spectra: Spectra, kappas: Sequence[float], unbounded: bool) -> Fitted | None:
+        if not np.isfinite(values[self.rows]).any():
+            return None
+        column = fit(values, spectra, self.rows, kappas, ("plain",) if unbounded else ("plain", "logit"))
+        y = column.standardised(values)
+        left_out = column.left_out(y)
+        blended = column.back(left_out + self._trust(column, i, y - left_out) * (y - left_out))
+        sets = [self.measured.sets[row] for row in column.rows]
+        # No defence is what all others are compared with: as it was measured.
+        blended = np.array([b if one else values[0] for b, one in zip(blended, sets, strict=True)])
+        return Fitted(column, values, column.inverse @ y, blended, {one: at for at, one in enumerate(sets)})
 
     def _trust(self, column: Column, i: int, missed: Floats) -> float:
         """Share of the squared leave-one-out error that is not the noise of the seeds."""

@@ -10,10 +10,11 @@ import numpy as np
 from threatloop.analysis.recommendation.sets import EXHAUSTIVE, Members, Universe
 from threatloop.numerics.arrays import Floats
 
-TRIALS: Final = 1500
+TRIALS: Final = 1200
 POPULATION: Final = 60
-Score = Callable[[Members], tuple[Floats, float]]
-"""Of one set: its objectives, and by how much it breaks the limits (at most 0 where it does not)."""
+_EMPTY: Final = -1
+Score = Callable[[Members], Floats]
+"""The objectives of one set; of one that breaks the limits far above those of all others."""
 
 
 def candidates(found: Universe, measured: Sequence[Members], most: int, score: Score, seed: int) -> list[Members]:
@@ -35,34 +36,31 @@ def _evolved(found: Universe, known: Sequence[Members], most: int, score: Score,
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.NSGAIISampler(
-        population_size=POPULATION, seed=seed, constraints_func=lambda trial: trial.user_attrs["broken"]
-    )
+    sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
     rng = np.random.default_rng(seed)
-    objectives = len(score(frozenset())[0])
+    objectives = len(score(frozenset()))
     study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
-    names = [f"d{i}" for i in range(len(found.elements))]
+    slots, choices = [f"slot{i}" for i in range(most)], [_EMPTY, *range(len(found.elements))]
     for members in known:
-        study.enqueue_trial({name: i in members for i, name in enumerate(names)})
-    seen: dict[Members, tuple[Floats, float]] = {}
+        filled = [*sorted(members), *[_EMPTY] * most][:most]
+        study.enqueue_trial(dict(zip(slots, filled, strict=True)))
+    seen: dict[Members, Floats] = {}
 
     def objective(trial: optuna.Trial) -> tuple[float, ...]:
-        asked = [i for i, name in enumerate(names) if trial.suggest_categorical(name, [False, True])]
-        members = _mended(found, asked, most, rng)
+        asked = {trial.suggest_categorical(slot, choices) for slot in slots} - {_EMPTY}
+        members = _mended(found, sorted(asked), rng)
         if members not in seen:
             seen[members] = score(members)
-        values, broken = seen[members]
-        trial.set_user_attr("broken", (broken,))
-        return tuple(float(value) for value in values)
+        return tuple(float(value) for value in seen[members])
 
     study.optimize(objective, n_trials=TRIALS + len(known))
     return list(seen)
 
 
-def _mended(found: Universe, asked: Sequence[int], most: int, rng: np.random.Generator) -> Members:
+def _mended(found: Universe, asked: Sequence[int], rng: np.random.Generator) -> Members:
     """Part of what was asked that can stand together."""
     kept: list[int] = []
     for i in rng.permutation(np.array(asked, np.int64)):
-        if len(kept) < most and found.admissible(frozenset((*kept, int(i)))):
+        if found.admissible(frozenset((*kept, int(i)))):
             kept.append(int(i))
     return frozenset(kept)

@@ -218,7 +218,7 @@ def _intervals(
     predictor = Predictor(found, measured, rest)
     sets = [*(measured.sets[row] for row in asked), frozenset[int]()]
     everything = np.ones((len(asked), len(measured.places)), np.bool_)
-    drawn = judged(predictor.draws(sets, rng, _DRAWS), everything, measured).risk
+    drawn = judged(predictor.draws(sets, rng, _DRAWS), everything, measured, np.full(len(asked), np.nan)).risk
     means = measured.means()
     true = np.stack(
         [
