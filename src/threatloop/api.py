@@ -12,6 +12,7 @@ from threatloop.core.errors import InputError
 
 if TYPE_CHECKING:
     from threatloop.analysis.compare import Comparison
+    from threatloop.analysis.recommendation.advise import Advice
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
     from threatloop.core.measurement import RunRecord
@@ -148,6 +149,58 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
 
     a, b = (read_run_folder(Path(folder)) for folder in (before, after))
     return compared((a.record, a.rows), (b.record, b.rows))
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to turn on together.
+
+    Attributes:
+        advice: the front, the recommended set with intervals, and how far predictions can be trusted.
+        yaml: the recommended set as a spec that is ready to run, on fresh seeds.
+    """
+
+    advice: Advice
+    yaml: str
+
+
+def recommend(
+    run: str | Path,
+    *,
+    target: str | None = None,
+    min_accuracy: float | None = None,
+    max_train_cost: float | None = None,
+    max_size: int | None = None,
+) -> Recommendation:
+    """Which set of defences to turn on, from a run that measured some.
+
+    Args:
+        run: a run folder whose spec has `defences`.
+        target: of the run; may be left out where there is one.
+        min_accuracy: test accuracy that a set must keep, in [0, 1].
+        max_train_cost: most training time, relative to no defence, at least 1.
+        max_size: defences in a set; default: as many as the largest measured set has.
+
+    Raises:
+        InputError: the run folder cannot be read or has nothing to choose from, or no set is within the limits; then
+            the nearest is named.
+    """
+    from threatloop.analysis.recommendation.advise import Wishes, advise
+    from threatloop.analysis.recommendation.spec import as_yaml
+    from threatloop.core.catalogue import exclusions
+    from threatloop.runs.folder import read_run_folder
+
+    wishes = Wishes(min_accuracy, max_train_cost, max_size)
+    folder = read_run_folder(Path(run))
+    names = list(folder.record.targets)
+    if target is None and len(names) != 1:
+        raise InputError(f"{run}: has the targets {', '.join(names)}; name one with --target")
+    if target is not None and target not in names:
+        raise InputError(f"target {target!r}: not in {run}; allowed: {', '.join(names)}")
+    chosen = target or names[0]
+    defences = {str(one["name"]) for found in folder.record.conditions.values() for one in found}
+    advice = advise(folder.record, folder.rows, chosen, exclusions(defences), wishes)
+    return Recommendation(advice, as_yaml(folder.record, advice))
 
 
 def load_spec(

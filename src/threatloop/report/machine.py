@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from threatloop.analysis.compare import Comparison
 from threatloop.analysis.estimates import Paired
 from threatloop.analysis.findings import Figure
+from threatloop.analysis.recommendation.advise import Advice
 from threatloop.analysis.summary import Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import Notice, RunRecord
@@ -52,6 +53,11 @@ def comparison_json(found: Comparison) -> str:
     return json.dumps(_plain(found), indent=1, ensure_ascii=False, allow_nan=False, default=str)
 
 
+def advice_json(found: Advice) -> str:
+    """A recommendation as one JSON object."""
+    return json.dumps(_plain(found), indent=1, ensure_ascii=False, allow_nan=False, default=str)
+
+
 def as_junit(record: RunRecord, summary: Summary, fail_on: Sequence[ThresholdResult]) -> str:
     """JUnit XML: one case per target, scenario and headline figure, and one per threshold.
 
@@ -74,7 +80,7 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"not_computed": f"the value is {value}"}

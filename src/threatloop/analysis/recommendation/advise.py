@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from threatloop.numerics.figures import Interval
 from threatloop.numerics.undefined import Undefined
 
 _BROKEN: Final = 1e6
+_MOST_DRAWN: Final = 400
 MOST_SHOWN: Final = 24
 """Sets of the front that get intervals and are listed."""
 
@@ -50,7 +51,7 @@ class Option:
 
     Attributes:
         label: its defences.
-        names: catalogue names.
+        spec: the same as a spec names them.
         measured: it was measured, not only predicted.
         risk: by direction.
         unresolved: directions in which no attacker who knows the defences was measured; the risk there is that without
@@ -61,9 +62,8 @@ class Option:
         usable: accuracy and cost are within the limits.
     """
 
-    members: Members
     label: str
-    names: tuple[str, ...]
+    spec: tuple[str | dict[str, Any], ...]
     measured: bool
     risk: Mapping[str, Figure]
     unresolved: tuple[str, ...]
@@ -89,6 +89,8 @@ class Advice:
         validations: on held-out combinations, and on held-out pairs.
         suspect: attacks whose self-check failed: their risks are lower bounds.
         missing: directions without an attack.
+        better: in how many of the draws the chosen set has less regret than no defence; 1.0 is all of them.
+        cloud: accuracy and mean risk of the sets that were looked at, thinned.
     """
 
     target: str
@@ -106,6 +108,8 @@ class Advice:
     validations: tuple[Validation, ...]
     suspect: tuple[str, ...]
     missing: tuple[str, ...]
+    better: float | Undefined
+    cloud: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,8 @@ def advise(
         validate(found, measured, streams.child("validation")),
         tuple(sorted(measured.suspect)),
         tuple(d for d in ("D→D", "D→M", "M→M", "M→D") if d not in measured.directions),
+        _better(predictor, sets[chosen], undefended, streams),
+        _cloud(everything),
     )
 
 
@@ -201,9 +207,8 @@ def _options(
     allowed, directions, seeds = usable(middle, kept), predictor.measured.directions, predictor.measured.seeds
     return tuple(
         Option(
-            members,
             found.label(members),
-            tuple(found.elements[j].name for j in sorted(members)),
+            tuple(found.elements[j].spec for j in sorted(members)),
             members in predictor.measured.sets,
             {d: _figure(middle.risk[i, k], drawn.risk[:, i, k], seeds) for k, d in enumerate(directions)},
             tuple(d for k, d in enumerate(directions) if middle.unresolved[i, k]),
@@ -215,6 +220,23 @@ def _options(
         )
         for i, members in enumerate(sets)
     )
+
+
+def _better(predictor: Predictor, members: Members, undefended: float, streams: Streams) -> float | Undefined:
+    """Share of the draws in which this set has less regret than no defence."""
+    if not members:
+        return Undefined("no defence is recommended")
+    if predictor.measured.seeds < 2:
+        return Undefined("one seed has no spread")
+    drawn = outlook(predictor, [members, frozenset()], streams.numpy("draws"))
+    regrets = regret(drawn, predictor.measured, undefended)
+    return float((regrets[:, 0] < regrets[:, 1]).mean())
+
+
+def _cloud(found: Outlook) -> tuple[tuple[float, float], ...]:
+    known = np.isfinite(found.risk).any(-1) & np.isfinite(found.accuracy)
+    points = np.stack([found.accuracy[known], np.nanmean(found.risk[known], axis=-1)], axis=1)
+    return tuple((float(a), float(b)) for a, b in points[:: max(1, len(points) // _MOST_DRAWN)])
 
 
 def _combined(found: Outlook, i: int) -> float | Undefined:
