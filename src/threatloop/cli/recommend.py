@@ -56,7 +56,7 @@ def run(request: Request) -> int:
     _tell(found.advice)
     if request.out is not None:
         console().print(f"spec: {escape(str(request.out))}")
-    else:
+    elif found.advice.chosen.spec:
         console().print("[bold]the recommended spec, on fresh seeds[/] (--out saves it):")
         print(found.yaml, end="")
     return 0
@@ -116,7 +116,7 @@ def _tell(advice: Advice) -> None:
             f"{words.OPEN} unresolved: no attacker who knows the defences was measured; the risk without them is kept"
         )
     out.print(Text.assemble(("recommended: ", "bold"), words.headline(advice)))
-    for line in words.details(advice):
+    for line in words.details(advice) if advice.chosen.spec else ():
         out.print(Padding(Text(line), (0, 0, 0, 2)))
     out.print(Text(words.scope(advice)))
     for found in advice.validations:

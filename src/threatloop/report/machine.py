@@ -27,7 +27,11 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def as_json(
-    record: RunRecord, summary: Summary, opening: Sequence[Sentence], fail_on: Sequence[ThresholdResult]
+    record: RunRecord,
+    summary: Summary,
+    opening: Sequence[Sentence],
+    fail_on: Sequence[ThresholdResult],
+    advice: Mapping[str, Advice | Undefined],
 ) -> str:
     """The text of ``report.json``; what is not computed is ``{"not_computed": reason}``, never a number."""
     report = {
@@ -42,6 +46,7 @@ def as_json(
             name: _plain(getattr(summary, name))
             for name in ("scores", "arms", "gates", "enablements", "loops", "sweeps")
         },
+        "recommendation": _plain(advice),
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
         **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }

@@ -16,6 +16,7 @@ from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
+from threatloop.report.advice_view import AdvicePanel
 from threatloop.report.folds import Fold, direction_of, folds
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.notices import Grouped, Reason, by_reason, grouped
@@ -122,6 +123,7 @@ class Page:
     checks: tuple[Grouped, ...]
     thresholds: tuple[ThresholdResult, ...]
     spec: str
+    advice: tuple[AdvicePanel, ...] = ()
 
     def note(self, metric: str) -> MetricNote:
         """Title, unit, worst case and margin of a metric."""

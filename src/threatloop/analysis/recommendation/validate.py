@@ -87,7 +87,9 @@ def validate(found: Universe, measured: Responses, streams: Streams) -> tuple[Va
     """Both validations: by held-out combinations, and by held-out pairs."""
     rows = gradable(measured)
     if len(rows) < FEWEST:
-        why = f"{len(rows)} measured combinations whose single defences were measured too; at least {FEWEST} are needed"
+        why = (
+            f"of {FEWEST} combinations that this needs, with their defences also measured alone, there are {len(rows)}"
+        )
         return tuple(_nothing(name, why) for name in ("combinations", "pairs"))
     order = streams.numpy("folds").permutation(rows)
     folds = [np.sort(order[i :: min(FOLDS, len(rows))]) for i in range(min(FOLDS, len(rows)))]
