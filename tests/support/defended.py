@@ -63,7 +63,16 @@ def record(
             "targets": {"digits": target},
             "scenarios": {name: {"attack": name} for name in DIRECTIONS},
         },
-        "targets": {"digits": {"source": "digits", "records": 1797, "classes": 10, "class_counts": [180] * 10}},
+        "targets": {
+            "digits": {
+                "source": "digits",
+                "records": 1797,
+                "classes": 10,
+                "class_counts": [180] * 10,
+                "architecture": {"name": "mlp"},
+                "public": True,
+            }
+        },
         "scenarios": {name: {"attacks": [name], "laps": 1} for name in DIRECTIONS},
         "attacks": {
             name: {"title": name.title(), "direction": direction, "metrics": [f"{name}.success"]}

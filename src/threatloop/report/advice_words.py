@@ -70,7 +70,8 @@ def trust(found: Validation) -> str:
     covered = "–" if isinstance(found.covered, Undefined) else f"{found.covered:.0%}"
     return (
         f"held-out {found.held_out} ({found.combinations} sets{share}): balanced accuracy {_skill(found.model)}, "
-        f"main effects only {_skill(found.main_only)}, majority class {_skill(found.majority)}; "
+        f"main effects only {_skill(found.main_only)}, majority class {_skill(found.majority)}, "
+        f"measured on other seeds {_skill(found.measured)}; "
         f"intervals of risk {width} wide on average, {covered} of what was measured inside"
     )
 

@@ -58,6 +58,8 @@ class Validation:
         predictions: of which the skills are made; two of each combination, one per half of the seeds.
         works: share of them that work, as measured.
         model, main_only, majority: with pairwise effects, without, and the commoner answer always.
+        measured: the combinations themselves, measured on the seeds that the predictions are fitted on: no prediction
+            can be expected to do better, since what is true is measured too.
         width: mean width of the 95 % intervals of risk per direction.
         covered: share of the measured risks within them.
     """
@@ -69,6 +71,7 @@ class Validation:
     model: Skill
     main_only: Skill
     majority: Skill
+    measured: Skill
     width: float | Undefined
     covered: float | Undefined
 
@@ -78,6 +81,7 @@ class _Tally:
     truth: list[bool] = field(default_factory=list)
     model: list[bool] = field(default_factory=list)
     main_only: list[bool] = field(default_factory=list)
+    measured: list[bool] = field(default_factory=list)
     widths: list[float] = field(default_factory=list)
     covered: list[float] = field(default_factory=list)
     combinations: set[int] = field(default_factory=set)
@@ -180,6 +184,7 @@ def _validated(
         balanced(truth, tally.model),
         balanced(truth, tally.main_only),
         balanced(truth, [common] * len(truth)),
+        balanced(truth, tally.measured),
         _mean(tally.widths),
         _mean(tally.covered),
     )
@@ -203,6 +208,7 @@ def _predict(
     sets = [measured.sets[row] for row in asked]
     true, known = measured.means(judging), measured.means(fitted)
     tally.truth += works(true.risk[asked], true.accuracy[asked], sets, measured, true).tolist()
+    tally.measured += works(known.risk[asked], known.accuracy[asked], sets, measured, known).tolist()
     for kappas, said in ((KAPPAS, tally.model), (MAIN_ONLY, tally.main_only)):
         guess = Predictor(found, measured, rest, fitted, kappas).predict(sets)
         said += works(guess.risk, guess.accuracy, sets, measured, known).tolist()
@@ -244,4 +250,4 @@ def _mean(values: Sequence[float]) -> float | Undefined:
 def _nothing(name: str, why: str) -> Validation:
     none = Undefined(why)
     skill = Skill(none, none)
-    return Validation(name, 0, 0, none, skill, skill, skill, none, none)
+    return Validation(name, 0, 0, none, skill, skill, skill, skill, none, none)
