@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -137,9 +138,10 @@ def _plot(advice: Advice, listed: list[Option]) -> ParetoPlot | None:
         return None
     floor = advice.limits.floor
     left, right = min(min(p[0] for p in known), floor), max(max(p[0] for p in known), floor)
-    pad = (right - left) * 0.04 or 0.01
-    x = line_axis(max(left - pad, 0.0), min(right + pad, 1.0), 0)
-    y = line_axis(0.0, max(max(p[1] for p in known) * 1.05, 0.05), 1)
+    left = math.floor(10 * left) / 10
+    steps = max(math.ceil(10 * (right - left) - 1e-9), 1)
+    x = line_axis(left, left + steps / 10, 0)
+    y = line_axis(0.0, max(math.ceil(5 * max(p[1] for p in known) - 1e-9), 1) / 5, 1)
     dots = [_dot(point, 0, "cloud", "", x, y) for point in advice.cloud]
     for i, (option, point) in enumerate(zip(listed, points, strict=True), 1):
         if np.isfinite(point).all():

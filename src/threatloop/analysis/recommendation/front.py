@@ -104,9 +104,12 @@ def pareto(costs: Floats) -> Bools:
 
 
 def choice(found: Outlook, sizes: Sequence[int], regrets: Floats, among: Sequence[int]) -> int:
-    """The set with the least regret; within a step of it, the one with the fewest defences, then the cheapest."""
+    """The set with the least regret; the one with the fewest defences, then the cheapest, of those that come near.
+
+    Near is a step for each term of the regret: a further defence must be worth that much.
+    """
     least = min(regrets[i] for i in among)
-    near = [i for i in among if regrets[i] <= least + RISK_STEP]
+    near = [i for i in among if regrets[i] <= least + RISK_STEP * (found.risk.shape[1] + 1)]
 
     def rank(i: int) -> tuple[int, float, float]:
         cost = found.cost[i]

@@ -129,8 +129,7 @@ def heredity(incidence: Floats, values: Sequence[Floats]) -> Floats:
     for column in values:
         rows = np.flatnonzero(np.isfinite(column))
         x, y = incidence[rows], column[rows]
-        spread = float(y.std())
-        if len(rows) < 3 or spread < 1e-9:
+        if len(rows) < 3 or (spread := float(y.std())) < 1e-9:
             continue
         x = x - x.mean(0)
         effects = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean())) / spread
