@@ -1,6 +1,6 @@
 """Every comparison with public implementations, one after the other, each in an environment that its peers accept.
 
-    python benchmarks/parity.py DATA_FOLDER ENVIRONMENTS [--only evasion,blackbox,backdoor,theft,membership] [--quick]
+    python benchmarks/parity.py DATA_FOLDER ENVIRONMENTS [--only evasion,blackbox,backdoor,...] [--quick]
 
 DATA_FOLDER holds `pneumoniamnist.npz` and `cifar10_jpeg.zip`. Environments are made below ENVIRONMENTS where they are
 not there yet: `art` (adversarial-robustness-toolbox), `attacks` (torchattacks, foolbox and ART) and `amulet`, all with
@@ -25,13 +25,13 @@ NEEDS: dict[str, list[tuple[str, ...]]] = {
     "art": [(*OURS, "adversarial-robustness-toolbox", "packaging")],
     # torchattacks asks for torchvision, which would replace torch by another build; it runs without.
     "attacks": [
-        (*OURS, "adversarial-robustness-toolbox", "packaging", "eagerpy", "gitpython", "requests"),
+        (*OURS, "adversarial-robustness-toolbox", "packaging", "eagerpy", "gitpython", "multiprocess", "requests"),
         ("--no-deps", "torchattacks", "foolbox"),
     ],
     # Amulet pins old numpy and scipy, of which it uses nothing that newer ones lack.
     "amulet": [OURS, ("--no-deps", "amuletml")],
 }
-KINDS = ("evasion", "blackbox", "backdoor", "theft", "membership")
+KINDS = ("evasion", "blackbox", "backdoor", "targeted", "theft", "membership")
 
 
 def interpreter(folder: Path, name: str) -> str:
@@ -52,6 +52,7 @@ def commands(kind: str, data: Path, folder: Path, quick: bool) -> list[list[str]
         "evasion": ["--quick", "--records", "64"],
         "blackbox": ["--records", "20"],
         "backdoor": ["--seeds", "2"],
+        "targeted": ["--seeds", "2", "--targets", "1"],
         "theft": ["--seeds", "2", "--queries", "500"],
         "membership": ["--epochs", "10"],
     }
@@ -63,7 +64,7 @@ def commands(kind: str, data: Path, folder: Path, quick: bool) -> list[list[str]
         return [[interpreter(folder, "attacks"), script, str(data), *more]]
     if kind == "backdoor":
         return [[interpreter(folder, "art"), script, str(data / "pneumoniamnist.npz"), *more]]
-    if kind == "theft":
+    if kind in {"targeted", "theft"}:
         return [[interpreter(folder, "art"), script, str(data), *more]]
     alone = [sys.executable, script, "--shadows", "64", "--epochs", "20", "--hidden", "64", "64"]
     return [[sys.executable, script, "--peer", interpreter(folder, "amulet"), *more], alone]

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import evasion_victims
 import numpy as np
-import parity_evasion
 import torch
 from blackbox_peers import PEERS, Counted, Floats, Setting
 from torch import nn
@@ -65,8 +65,8 @@ def victim(name: str, folder: Path) -> tuple[Model, Dataset]:
 def hardened(name: str, kind: str, folder: Path, cache: Path) -> tuple[Model, Dataset]:
     """A victim of `parity_evasion.py`, and records that it did not see in random order."""
     cache.mkdir(parents=True, exist_ok=True)
-    train, test = parity_evasion.READERS[name](folder)
-    model = parity_evasion.victim(name, kind, train, cache)
+    train, test = evasion_victims.READERS[name](folder)
+    model = evasion_victims.victim(name, kind, train, cache)
     held = test.take(np.random.default_rng(1).permutation(len(test)))
     return model, held.with_x(np.asarray(held.x, np.float32) / 255)
 
@@ -129,7 +129,7 @@ def main() -> None:
         model, held = victim(name, given.folder) if kind == "recipe" else hardened(name, kind, given.folder, cache)
         net = load(model)
         for attack, norm in itertools.product(given.attacks.split(","), given.norms.split(",")):
-            usual = RADII[name][norm] if kind == "recipe" else parity_evasion.EPSILON[name, kind, norm]
+            usual = RADII[name][norm] if kind == "recipe" else evasion_victims.EPSILON[name, kind, norm]
             radius = given.epsilon or usual
             setting = Setting(model, held.take(slice(0, given.records)), norm, radius, given.queries)
             compare(f"{name} {kind} {attack} {norm} {radius:.3g}", attack, setting, net, given.peers.split(","))

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from threatloop.core.errors import InputError
 
 if TYPE_CHECKING:
+    from threatloop.analysis.claims import Tested
     from threatloop.analysis.compare import Comparison
+    from threatloop.analysis.ledger import Claim
     from threatloop.analysis.recommendation.advise import Advice
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 DEFAULT_STORE = ".threatloop/store"
 DEFAULT_OUT = "threatloop-run"
 DEFAULT_STUDY = "embedded"
+INTERACTIONS = "interactions"
+DEFENDED = "defended"
+CLAIMS = "claims"
 
 SpecLike = str | Path | Mapping[str, Any] | None
 
@@ -61,16 +66,19 @@ class Hooks:
     Attributes:
         planned: called once with the plan and the number of tasks to run.
         advance: called after every task with tasks done, tasks to do and the label of the last one.
+        stage: called with a line about each stage of a study.
     """
 
     planned: Callable[[Plan, int], None] = field(default=lambda _plan, _to_do: None)
     advance: Callable[[int, int, str], None] = field(default=lambda _done, _total, _label: None)
+    stage: Callable[[str], None] = field(default=lambda _line: None)
 
 
 def audit(
     spec: SpecLike = None,
     *,
     study: str | None = None,
+    defences: bool = False,
     seeds: int | None = None,
     out: str | Path = DEFAULT_OUT,
     store: str = DEFAULT_STORE,
@@ -86,6 +94,8 @@ def audit(
     Args:
         spec: path of a spec (YAML or JSON), its content as a mapping, or None for the embedded data sets.
         study: a shipped study instead of a spec: ``embedded`` (the default) or ``catalogue``, which runs every attack.
+        defences: repeat everything under the usual defences, one at a time, and say how each changes each attack;
+            without a spec, on the embedded data sets with few attacks.
         seeds: independent seeds instead of the spec's, ≥ 1; verdicts need at least 12.
         out: the run folder to write; an older run folder there is replaced, anything else is refused.
         store: artefact store: a directory or an fsspec URL. A second run recomputes nothing that is in it.
@@ -103,7 +113,7 @@ def audit(
     from threatloop.engine.run import Options
 
     options = Options(store, Path(out), backend, workers, f"threatloop.audit() in {Path(sys.argv[0]).name or 'Python'}")
-    checked = load_spec(spec, study=study, seeds=seeds, allow_code=allow_code)
+    checked = load_spec(spec, study=study, seeds=seeds, allow_code=allow_code, defences=defences)
     return execute(
         checked, options, Hooks(), fail_on=fail_on, allow_unresolved=allow_unresolved, show_records=show_records
     )
@@ -119,15 +129,101 @@ def execute(
     show_records: bool = False,
 ) -> Result:
     """Run a checked spec and report it; see `audit`, which the command line shares through this."""
-    from threatloop.analysis.summary import summarise
-    from threatloop.analysis.thresholds import check_thresholds
     from threatloop.engine.run import run_audit
-    from threatloop.report.build import build
-    from threatloop.runs.folder import read_run_folder
 
     check_syntax(fail_on, checked)
     finished = run_audit(checked, options, hooks.advance, hooks.planned)
-    folder = read_run_folder(finished.out)
+    return _reported(finished.out, fail_on, allow_unresolved, show_records)
+
+
+def study(
+    spec: SpecLike = None,
+    *,
+    seeds: int | None = None,
+    out: str | Path = DEFAULT_OUT,
+    store: str = DEFAULT_STORE,
+    backend: str = "processes",
+    workers: int | None = None,
+    exhaust: bool = False,
+    show_records: bool = False,
+    allow_code: bool = False,
+) -> Result:
+    """Measure how attacks and defences change each other, seeds spent in two stages; see ``Result.summary.matrix``.
+
+    Args:
+        spec: path of a spec, its content as a mapping, or None for the shipped study ``interactions``.
+        seeds: screening seeds instead of the spec's, ≥ 12.
+        exhaust: give the most fresh seeds to cells that would probably stay open with them too.
+        out, store, backend, workers, show_records, allow_code: as for `audit`.
+
+    Raises:
+        InputError, Problems: as for `audit`; fewer than 12 seeds, nothing in the spec that could interact.
+        StoreError: the store is full, cannot be written or was written by a newer version.
+    """
+    from threatloop.engine.run import Options
+
+    options = Options(
+        store, Path(out), backend, workers, f"threatloop.api.study() in {Path(sys.argv[0]).name or 'Python'}"
+    )
+    checked = load_spec(spec, study=INTERACTIONS if spec is None else None, seeds=seeds, allow_code=allow_code)
+    return execute_study(checked, options, Hooks(), exhaust=exhaust, show_records=show_records)
+
+
+def execute_study(
+    checked: Audit, options: Options, hooks: Hooks, *, exhaust: bool = False, show_records: bool = False
+) -> Result:
+    """Run a checked spec as a study and report it; see `study`, which the command line shares through this."""
+    from threatloop.study.run import Watchers, run_study
+
+    watchers = Watchers(hooks.stage, hooks.planned, hooks.advance)
+    finished = run_study(checked, options, watchers, exhaust=exhaust)
+    return _reported(finished.out, (), False, show_records)
+
+
+def claims(
+    only: Sequence[str] = (),
+    *,
+    out: str | Path = DEFAULT_OUT,
+    store: str = DEFAULT_STORE,
+    backend: str = "processes",
+    workers: int | None = None,
+) -> tuple[Tested, ...]:
+    """Test published claims of how attacks and defences change each other.
+
+    Args:
+        only: ids of claims, as ``threatloop claims --list`` shows them; all of them where none is given.
+        out, store, backend, workers: as for `audit`.
+
+    Raises:
+        InputError: there is no such claim; otherwise as for `audit`.
+    """
+    from threatloop.analysis.ledger import chosen
+    from threatloop.engine.run import Options
+
+    options = Options(
+        store, Path(out), backend, workers, f"threatloop.claims() in {Path(sys.argv[0]).name or 'Python'}"
+    )
+    return execute_claims(load_spec(study=CLAIMS), chosen(only), options, Hooks())
+
+
+def execute_claims(checked: Audit, chosen: Sequence[Claim], options: Options, hooks: Hooks) -> tuple[Tested, ...]:
+    """Test claims on the study that they read; see `claims`, which the command line shares through this."""
+    from threatloop.report.build import build
+    from threatloop.study.claims import run_claims
+    from threatloop.study.run import Watchers
+
+    tested = run_claims(checked, chosen, options, Watchers(hooks.stage, hooks.planned, hooks.advance))
+    build(options.out)
+    return tested
+
+
+def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, show_records: bool) -> Result:
+    from threatloop.analysis.summary import summarise
+    from threatloop.analysis.thresholds import check_thresholds
+    from threatloop.report.build import build
+    from threatloop.runs.folder import read_run_folder
+
+    folder = read_run_folder(out)
     summary = summarise(folder.record, folder.rows)
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
     report = build(folder, None, show_records=show_records, fail_on=thresholds, summary=summary)
@@ -204,9 +300,14 @@ def recommend(
 
 
 def load_spec(
-    spec: SpecLike = None, *, study: str | None = None, seeds: int | None = None, allow_code: bool = False
+    spec: SpecLike = None,
+    *,
+    study: str | None = None,
+    seeds: int | None = None,
+    allow_code: bool = False,
+    defences: bool = False,
 ) -> Audit:
-    """The checked spec, or a shipped study where there is none; ``seeds`` replaces its own.
+    """The checked spec, or a shipped study; ``seeds`` replaces its own, ``defences`` adds the usual ones.
 
     Raises:
         InputError, Problems: everything wrong with it.
@@ -214,12 +315,14 @@ def load_spec(
     from threatloop.scenario.build import build, parse_spec, read_spec
     from threatloop.scenario.spec import MAX_SEEDS
     from threatloop.scenario.studies import study as shipped
+    from threatloop.scenario.usual_defences import with_usual_defences
 
     if spec is not None and study is not None:
         raise InputError(f"both a spec and the study {study!r} were given; leave one out")
     if spec is None:
-        where = f"study {study or DEFAULT_STUDY}"
-        base, found = Path.cwd(), parse_spec(shipped(study or DEFAULT_STUDY), where)
+        name = study or (DEFENDED if defences else DEFAULT_STUDY)
+        where, base = f"study {name}", Path.cwd()
+        found = parse_spec(shipped(name), where)
     elif isinstance(spec, Mapping):
         where, base, found = "spec", Path.cwd(), parse_spec(spec, "spec", allow_code=allow_code)
     else:
@@ -228,7 +331,8 @@ def load_spec(
         if not 1 <= seeds <= MAX_SEEDS:
             raise InputError(f"seeds {seeds}: needs at least 1 and at most {MAX_SEEDS}; verdicts need 12")
         found = found.model_copy(update={"seeds": seeds})
-    return build(found, base, allow_code=allow_code, where=where)
+    checked = build(found, base, allow_code=allow_code, where=where)
+    return with_usual_defences(checked) if defences else checked
 
 
 def check_syntax(expressions: Sequence[str], checked: Audit) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from stealing_world import world
 
+from threatloop.algorithms.gradient_matching import pull
 from threatloop.attacks.data_to_model.blended import Blended
 from threatloop.attacks.data_to_model.clean_label import CleanLabelBackdoor
 from threatloop.attacks.data_to_model.feature_noise import FeatureNoise
@@ -16,7 +18,7 @@ from threatloop.attacks.data_to_model.gradient_matching import GradientMatching
 from threatloop.attacks.data_to_model.mislabelled_noise import MislabelledNoise
 from threatloop.attacks.data_to_model.truth_serum import TruthSerum
 from threatloop.attacks.data_to_model.wanet import WaNet
-from threatloop.core.assets import Dataset, Model
+from threatloop.core.assets import Dataset, Model, concatenate
 from threatloop.core.bench import Bench
 from threatloop.core.metric import Case
 from threatloop.core.schema import Column, TabularSchema
@@ -24,6 +26,7 @@ from threatloop.core.seeds import Streams
 from threatloop.metrics.backdoor import AttackSuccess
 from threatloop.metrics.clean_accuracy import AccuracyLoss
 from threatloop.metrics.targeted import TargetedSuccess
+from threatloop.modality import of
 from threatloop.modality.warping import resampled, smooth_field
 
 STREAMS = Streams(5, ("poison",))
@@ -178,6 +181,33 @@ def test_matched_gradients_move_some_targets_and_an_honest_victim_none() -> None
     model, _ = victim(attack)
     assert graded(TargetedSuccess(), attack, world().victim, targets=targets) == 0
     assert graded(TargetedSuccess(), attack, model, targets=targets) >= 0.25
+
+
+def test_the_records_that_pull_hardest_are_poisoned() -> None:
+    here = world()
+    network = here.training.module(here.victim)
+    of_class = here.members.take(here.members.y == 3)
+    wrong = here.test.take(here.test.y != 3).take(slice(0, 5))
+    data = concatenate([of_class, wrong.with_y(np.full(5, 3))])
+    found = pull([network, network], data)
+    x = torch.from_numpy(of(data.schema).encode(data.x, data.schema))
+    slow = []
+    for k in range(len(data)):
+        logits = network(x[k : k + 1]).detach().requires_grad_()
+        torch.nn.functional.cross_entropy(logits, torch.tensor([3])).backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        slow.append(float(logits.grad.norm()))
+    assert found == pytest.approx(slow, abs=1e-5)
+    assert found[-5:].min() > np.quantile(found[:-5], 0.9)
+
+
+def test_only_as_many_records_as_the_rate_allows_are_moved() -> None:
+    data = world().members
+    crafted = GradientMatching(rate=0.1, steps=2, surrogates=1, retrain=0).run(data, bench(1)).result
+    intended = (int(world().test.y[0]) + 1) % data.n_classes
+    moved = (crafted.x != data.x).any(axis=(1, 2, 3))
+    assert set(data.y[moved]) == {intended}
+    assert moved.sum() == round(0.1 * np.count_nonzero(data.y == intended))
 
 
 def test_matching_starts_again_from_what_it_has_when_surrogates_are_retrained() -> None:

@@ -16,7 +16,7 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional
 
-from threatloop.algorithms.surrogates import device_of, encoded, limits
+from threatloop.algorithms.surrogates import BATCH, device_of, encoded, limits
 from threatloop.core.assets import Dataset
 from threatloop.modality.space import Space
 
@@ -75,6 +75,23 @@ class _Goal:
         slopes = _slopes(self.network, self.weights, x, y, graph=True)
         product = torch.stack([(a * b).sum() for a, b in zip(slopes, self.direction, strict=True)]).sum()
         return 1 - product / (_length(slopes) * self.length + TINY)
+
+
+def pull(networks: Sequence[Any], data: Dataset) -> Floats:
+    """How hard each record pulls at the networks: the norm of its loss gradient at their logits, mean; float32 (n,).
+
+    It bounds the gradient of the weights, by which Souri et al. 2022 (arXiv 2106.08970, section 3) choose poisons:
+    records that a trained network has long settled cannot push it anywhere.
+    """
+    device, found = device_of(networks[0]), []
+    for start in range(0, len(data), BATCH):
+        some = data.take(slice(start, start + BATCH))
+        truth = functional.one_hot(torch.from_numpy(np.array(some.y)), data.n_classes).to(device)
+        with torch.no_grad():
+            x = encoded(some, device)
+            errors = torch.stack([network(x).softmax(1) - truth for network in networks])
+        found.append(errors.norm(dim=2).mean(dim=0).cpu().numpy())
+    return np.concatenate(found).astype(np.float32)
 
 
 def match(

@@ -87,8 +87,8 @@ def figures(index: Index, streams: Streams) -> tuple[Figure, ...]:
     )
 
 
-def failed_checks(record: RunRecord, target: str, scenario: str, attack: str) -> tuple[str, ...]:
-    """The failed self-checks that cast doubt on this attack here.
+def failed_checks(record: RunRecord, target: str, scenario: str, attack: str, condition: str = "") -> tuple[str, ...]:
+    """The failed self-checks that cast doubt on this attack here, under this condition alone.
 
     A check without target or scenario concerns all of them; one that names an attack of the run concerns that one.
     The seeds of one check make one line.
@@ -96,6 +96,7 @@ def failed_checks(record: RunRecord, target: str, scenario: str, attack: str) ->
     failed: dict[str, list[str]] = {}
     for check in record.self_checks:
         here = check.target in ("", target) and check.scenario in ("", scenario)
+        here = here and condition == next((c for c in record.conditions if check.what.endswith(f" under {c}")), "")
         if check.passed is False and here and attack in (named_attacks(record, check) or {attack}):
             failed.setdefault(check.what, []).append(check.why)
     return tuple(f"{what}: {whys[0]}{_more(whys)}" for what, whys in failed.items())

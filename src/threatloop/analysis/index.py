@@ -34,6 +34,9 @@ class Cell:
 class Index:
     """Rows of the targets as they are, by cell, in the order in which cells first appear.
 
+    Of a study that spent seeds in two stages only the screening seeds count here: how many fresh ones there are depends
+    on what the screening showed, and they belong to the interaction matrix.
+
     Args:
         record: of the same run; supplies metrics and attacks, which the analysis knows by name only.
         rows: of the run.
@@ -43,7 +46,7 @@ class Index:
         self.record = record
         self.cells: dict[Cell, list[Measurement]] = defaultdict(list)
         for row in rows:
-            if row.condition:
+            if row.condition or (record.study is not None and row.seed >= record.study.screening_seeds):
                 continue
             self.cells[Cell(row.target, row.scenario, row.lap, row.step, row.metric, row.arm)].append(row)
         self._first: dict[str, str] = {}

@@ -1,7 +1,8 @@
 """The summary of a run: pure, from ``run.json`` and the measurement rows to frozen figures with verdicts.
 
-Families, declared here and so before any run: headline figures, secondary figures, enablements, loop gains. q-values
-are computed within each; effects and equivalences separately.
+Families, declared here and so before any run: headline figures, secondary figures, enablements, loop gains, and those
+of the interaction matrix (`threatloop.analysis.interactions`). q-values are computed within each; effects and
+equivalences separately.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from threatloop.analysis.chains import ArmValue, Enablement, Gate, arm_values, enablements, gates
+from threatloop.analysis.claims import Tested, claims_of
 from threatloop.analysis.estimates import judged
 from threatloop.analysis.findings import Figure, figures
 from threatloop.analysis.index import REFUSED, Index
+from threatloop.analysis.interactions import interactions
 from threatloop.analysis.laps import LoopGain, loop_gains
+from threatloop.analysis.matrix import Matrix
 from threatloop.analysis.score import Score, scores
 from threatloop.analysis.sweeps import Sweep, sweeps
 from threatloop.core.measurement import ATTACK, Measurement, MetricNote, RunRecord
@@ -35,6 +39,8 @@ class Summary:
         enablements: of every step for every later step.
         loops: loop gains against every control.
         sweeps: headline figures against a budget that the spec varies.
+        matrix: how attacks and defences change each other.
+        claims: what the tests of the claims ledger show, where the run is theirs.
         notes: title, unit, worst case and margin of every metric that has rows.
         scores: of every target, per direction and overall.
     """
@@ -45,6 +51,8 @@ class Summary:
     enablements: tuple[Enablement, ...]
     loops: tuple[LoopGain, ...]
     sweeps: tuple[Sweep, ...]
+    matrix: Matrix
+    claims: tuple[Tested, ...]
     notes: Mapping[str, MetricNote]
     scores: tuple[Score, ...]
 
@@ -69,8 +77,8 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         record: its ``run.json``; the run seed makes the bootstrap draws reproducible.
         rows: its measurements, in any order.
     """
-    ordered = sorted(rows, key=_order)
-    index = Index(record, ordered)
+    rows = sorted(rows, key=_order)
+    index = Index(record, rows)
     streams = Streams(record.run_seed, ("analysis",))
     found = figures(index, streams)
     headline = judged([f for f in found if f.headline], streams.numpy("headline family"))
@@ -83,8 +91,10 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         enablements=gifts,
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
         sweeps=sweeps(index, streams),
+        matrix=interactions(record, rows),
+        claims=claims_of(record, rows),
         notes=index.notes,
-        scores=scores(record, ordered, gifts),
+        scores=scores(record, rows, gifts),
     )
 
 

@@ -39,6 +39,7 @@ class Request:
     show_records: bool
     allow_code: bool
     json: bool
+    defences: bool = False
 
 
 def run(request: Request) -> int:
@@ -46,7 +47,13 @@ def run(request: Request) -> int:
     from threatloop.api import Hooks, execute, load_spec
     from threatloop.engine.run import Options
 
-    checked = load_spec(request.spec, study=request.study, seeds=request.seeds, allow_code=request.allow_code)
+    checked = load_spec(
+        request.spec,
+        study=request.study,
+        seeds=request.seeds,
+        allow_code=request.allow_code,
+        defences=request.defences,
+    )
     options = Options(request.store, request.out, request.backend, request.workers, command_line())
     with Progress(quiet=request.json) as progress:
         result = execute(
@@ -78,11 +85,13 @@ def command_line() -> str:
 
 def _tell(result: Result) -> None:
     out, record = console(), result.record
+    from threatloop.cli.matrix import print_matrix
     from threatloop.cli.results import results_table, score_lines
 
     out.print(results_table(record, result.summary))
     for line in score_lines(result.summary):
         out.print(line)
+    print_matrix(out, record, result.summary.matrix)
     titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
     tell(out, "errors", record.errors, titles)
     tell(out, "not assessed", record.not_assessed, titles)

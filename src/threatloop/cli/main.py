@@ -44,7 +44,10 @@ SpecPath = Annotated[
 ]
 Study = Annotated[
     str | None,
-    typer.Option("--study", help="a shipped study instead of a spec: embedded (default), or catalogue (every attack)"),
+    typer.Option(
+        "--study",
+        help="a shipped study instead of a spec: embedded (default), catalogue (all attacks), interactions, defended",
+    ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="independent seeds, instead of the spec's")]
 StoreOption = Annotated[
@@ -65,6 +68,12 @@ DEFAULT_OUT = Path("threatloop-run")
 def audit(
     spec: SpecPath = None,
     study: Study = None,
+    defences: Annotated[
+        bool,
+        typer.Option(
+            "--defences", help="try the usual defences too, one at a time, and print how each changes each attack"
+        ),
+    ] = False,
     seeds: Seeds = None,
     backend: BackendOption = "processes",
     workers: Workers = None,
@@ -100,9 +109,55 @@ def audit(
                 show_records,
                 allow_code,
                 json,
+                defences,
             )
         )
     )
+
+
+@app.command(epilog="Examples: threatloop study   |   threatloop study spec.yaml --out interactions")
+def study(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(
+            help="a spec with `defences` or chains of two; without one, the shipped study", show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="screening seeds, instead of the spec's; at least 12")
+    ] = None,
+    exhaust: Annotated[
+        bool, typer.Option("--exhaust", help="30 fresh seeds also for cells that would probably stay open with them")
+    ] = False,
+    backend: BackendOption = "processes",
+    workers: Workers = None,
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path, typer.Option("--out", help="run folder to write")] = DEFAULT_OUT,
+    allow_code: AllowCode = False,
+    json: Json = False,
+) -> None:
+    """Measure how attacks and defences change each other: 12 seeds screen, fresh ones are tested once."""
+    from threatloop.cli import study as command
+
+    raise typer.Exit(command.run(command.Request(spec, seeds, exhaust, backend, workers, store, out, allow_code, json)))
+
+
+@app.command(epilog="Examples: threatloop claims --list   |   threatloop claims --only truth-serum-membership")
+def claims(
+    only: Annotated[list[str] | None, typer.Option("--only", help="id of a claim; may be repeated")] = None,
+    show: Annotated[bool, typer.Option("--list", help="print the ledger and run nothing")] = False,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="screening seeds; at least 12")] = None,
+    backend: BackendOption = "processes",
+    workers: Workers = None,
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path, typer.Option("--out", help="run folder to write")] = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Test published claims of how attacks and defences change each other, and print the verdict beside each."""
+    from threatloop.cli import claims as command
+
+    chosen = tuple(only or ())
+    raise typer.Exit(command.run(command.Request(chosen, show, seeds, backend, workers, store, out, json)))
 
 
 @app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")

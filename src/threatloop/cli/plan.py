@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json as json_module
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -13,6 +15,11 @@ from threatloop.cli.console import console
 from threatloop.cli.notices import tell
 from threatloop.core.catalogue import ATTACKS
 from threatloop.report.numbers import count
+
+if TYPE_CHECKING:
+    from threatloop.engine.estimate import Estimate
+    from threatloop.engine.plan import Plan
+    from threatloop.engine.task import Task
 
 
 def run(
@@ -39,30 +46,34 @@ def run(
     plan = make_plan(audit, Workspace(store), estimator)
     missing = needed(plan.tasks, plan.wanted(), store)
     estimate = estimator.estimate(missing.values(), plan.facts)
+    show = _print_json if json else _print_table
+    show(plan, missing, estimate)
+    return 0
+
+
+def _print_json(plan: Plan, missing: Mapping[str, Task], estimate: Estimate) -> None:
     trained, asked = plan.trainings()
+    found = {
+        "tasks": len(plan.tasks),
+        "to_run": len(missing),
+        "operations": dict(Counter(task.operation for task in plan.tasks.values())),
+        "models_trained": trained,
+        "models_requested": asked,
+        "seconds": estimate.wall,
+        "cpu_seconds": estimate.seconds,
+        "memory_bytes": estimate.memory * estimate.workers,
+        "workers": estimate.workers,
+        "not_assessed": [notice.model_dump() for notice in plan.not_assessed],
+    }
+    print(json_module.dumps(found, ensure_ascii=False))
+
+
+def _print_table(plan: Plan, missing: Mapping[str, Task], estimate: Estimate) -> None:
     counts = Counter(task.operation for task in plan.tasks.values())
     to_run = Counter(task.operation for task in missing.values())
-    if json:
-        print(
-            json_module.dumps(
-                {
-                    "tasks": len(plan.tasks),
-                    "to_run": len(missing),
-                    "operations": dict(counts),
-                    "models_trained": trained,
-                    "models_requested": asked,
-                    "seconds": estimate.wall,
-                    "cpu_seconds": estimate.seconds,
-                    "memory_bytes": estimate.memory * estimate.workers,
-                    "workers": estimate.workers,
-                    "not_assessed": [notice.model_dump() for notice in plan.not_assessed],
-                },
-                ensure_ascii=False,
-            )
-        )
-        return 0
-    out = console()
-    table = Table(title=f"{audit.spec.name}: {count(audit.spec.seeds, 'seed')}", title_justify="left")
+    trained, asked = plan.trainings()
+    out, spec = console(), plan.audit.spec
+    table = Table(title=f"{spec.name}: {count(spec.seeds, 'seed')}", title_justify="left")
     for column in ("operation", "tasks", "in the store", "to run"):
         table.add_column(column, justify="left" if column == "operation" else "right")
     for operation, found in sorted(counts.items()):
@@ -73,4 +84,3 @@ def run(
     tell(out, "not assessed", plan.not_assessed, {name: ATTACKS.load(name).info.title for name in ATTACKS.names()})
     gib = estimate.memory * estimate.workers / 2**30
     out.print(f"estimated: {estimate.wall:.0f} s on {estimate.workers} workers, at most {gib:.1f} GiB")
-    return 0

@@ -42,8 +42,15 @@ class Progress:
     def planned(self, plan: Plan, to_do: int) -> None:
         """The plan is known: so many tasks, of which so many must run."""
         if self._task is not None:
-            self._bar.update(self._task, description="running", total=to_do)
+            # Anew in every stage of a study, or the time left would count the tasks of the stage before.
+            self._bar.reset(self._task, description="running", total=to_do)
         self._bar.console.print(f"{len(plan.tasks)} tasks planned, {to_do} to run")
+
+    def stage(self, line: str) -> None:
+        """A stage of a study begins."""
+        self._bar.console.print(line)
+        if self._task is not None:
+            self._bar.reset(self._task, description="planning", total=None)
 
     def advance(self, done: int, total: int, label: str) -> None:
         """A task ended."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from threatloop.core.study_note import StudyNote
+
 RUN_FOLDER_VERSION = 1
 
 ATTACK = "attack"
@@ -187,8 +189,10 @@ class RunRecord(BaseModel):
         scenarios: per scenario: the attacks' names in order and the laps.
         conditions: the sets of defences that were tried: name → defences with their parameters.
         victims: of every target, condition and seed.
+        study: how seeds were spent in two stages; None where all seeds make one stage.
         tasks: counts: ``planned``, ``executed``, ``cached``, ``failed``, ``retried``.
         worker_seconds: by operation, of the tasks that were executed.
+        cpu_seconds: processor time of the run and its workers; None where they ran elsewhere.
         environment: versions, processor, cores, device, dtype.
     """
 
@@ -210,9 +214,11 @@ class RunRecord(BaseModel):
     attacks: dict[str, dict[str, Any]]
     conditions: dict[str, list[dict[str, Any]]] = {}
     victims: tuple[VictimNote, ...] = ()
+    study: StudyNote | None = None
     metrics: dict[str, MetricNote]
     tasks: dict[str, int]
     worker_seconds: dict[str, float] = {}
+    cpu_seconds: float | None = None
     environment: dict[str, Any]
     errors: tuple[Notice, ...] = ()
     not_assessed: tuple[Notice, ...] = ()

@@ -241,4 +241,5 @@ def _lost(target: str, figure: Figure, plan: Plan, failed: Mapping[str, str]) ->
 
 
 def _what(figure: Figure) -> str:
-    return f"{figure.attack} (step {figure.step}, {figure.arm})"
+    under = f" under {figure.condition}" if figure.condition else ""
+    return f"{figure.attack} (step {figure.step}, {figure.arm}){under}"

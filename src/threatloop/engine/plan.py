@@ -14,7 +14,7 @@ from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.facts import TargetFacts, facts_of
 from threatloop.engine.figures import Figure
-from threatloop.engine.plan_checks import check, inapplicable, unsupported
+from threatloop.engine.plan_checks import check, inapplicable, unsupported, without_unfit
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref, Task
 from threatloop.engine.task_book import models_in
@@ -71,6 +71,9 @@ def make_plan(audit: Audit, workspace: Workspace, estimator: Estimator | None = 
     plan = Plan(audit, {})
     plan.facts = {name: _facts(target, plan, workspace) for name, target in audit.targets.items()}
     plan.tasks.update({facts.load.key: facts.load for facts in plan.facts.values()})
+    if audit.optional:
+        audit, plan.not_assessed = without_unfit(audit, plan.facts)
+        plan.audit = audit
     check(audit, plan.facts)
     cost = Estimate()
     for condition in audit.conditions:

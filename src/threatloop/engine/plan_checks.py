@@ -12,6 +12,7 @@ from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
+from threatloop.core.measurement import Notice
 from threatloop.core.protection import IngestGate
 from threatloop.engine.facts import TargetFacts
 from threatloop.numerics.roc import MIN_FALSE_POSITIVES
@@ -39,6 +40,16 @@ def check(audit: Audit, facts: Mapping[str, TargetFacts]) -> None:
                 problems += [*_parameters(scenario, facts[name]), *_access(scenario, facts[name])]
     if problems:
         raise Problems("spec", problems)
+
+
+def without_unfit(audit: Audit, facts: Mapping[str, TargetFacts]) -> tuple[Audit, list[Notice]]:
+    """The audit without the optional conditions that fit none of its targets, and a line about each."""
+    notices = []
+    for condition in audit.conditions:
+        reasons = [inapplicable(condition, target) for target in facts.values()]
+        if condition.name in audit.optional and all(reasons):
+            notices.append(Notice(what=f"defence {condition.name}", why=reasons[0]))
+    return audit.without({notice.what.removeprefix("defence ") for notice in notices}), notices
 
 
 def unsupported(scenario: Scenario, facts: TargetFacts) -> str:

@@ -14,6 +14,7 @@ from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
 from threatloop.core.endpoint import Endpoint
 from threatloop.core.measurement import MetricNote, Notice, RunRecord, VictimNote
+from threatloop.core.study_note import StudyNote
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
 from threatloop.engine.plan import Plan
@@ -38,6 +39,8 @@ def record_of(
     started: datetime,
     seconds: float,
     victims: tuple[VictimNote, ...],
+    study: StudyNote | None = None,
+    cpu_seconds: float | None = None,
 ) -> RunRecord:
     audit = plan.audit
     device = next(iter(plan.facts.values())).target.spec.device
@@ -66,6 +69,7 @@ def record_of(
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
         conditions={one.name: one.written() for one in audit.conditions if one.name},
         victims=victims,
+        study=study,
         metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
         tasks={
             "planned": tally.planned,
@@ -78,6 +82,7 @@ def record_of(
             "models_requested": plan.trainings()[1],
         },
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
+        cpu_seconds=cpu_seconds,
         environment=environment(device),
         errors=tuple(errors),
         not_assessed=(*plan.not_assessed, *_grouped(collected.not_assessed, audit.spec.seeds)),
@@ -187,6 +192,12 @@ def _means(victims: Sequence[VictimNote], target: str) -> dict[str, dict[str, An
         if known := [value for value in of_target if value is not None]:
             found[metric] = {"mean": float(np.mean(known)), "seeds": len(known)}
     return found
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of the workers that have ended, so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def peak_memory_mib(workers: int) -> float:

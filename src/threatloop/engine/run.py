@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from threatloop.core.errors import CorruptArtefact, InputError, StoreError
 from threatloop.core.measurement import RunRecord
+from threatloop.core.study_note import StudyNote
 from threatloop.engine.backends import check_reach, open_backend
 from threatloop.engine.collect import collect
 from threatloop.engine.estimate import Estimator
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import Plan, make_plan
-from threatloop.engine.record import identity, record_of, victims_of
+from threatloop.engine.record import identity, processor_seconds, record_of, victims_of
 from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
@@ -60,7 +61,13 @@ class Finished:
     tally: Tally
 
 
-def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[[Plan, int], None]) -> Finished:
+def run_audit(
+    audit: Audit,
+    options: Options,
+    watch: Watcher,
+    planned: Callable[[Plan, int], None],
+    study: StudyNote | None = None,
+) -> Finished:
     """Run everything that is not in the store yet and write the run folder.
 
     Args:
@@ -68,12 +75,13 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
         options: where and with what.
         watch: called after every task.
         planned: called once with the plan and the number of tasks to run.
+        study: how the seeds are spent, where in two stages; becomes part of ``run.json``.
 
     Raises:
         InputError: bad data, an unusable place for the run folder.
         StoreError: the store is full or cannot be written.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, clock, used = datetime.now(UTC), time.perf_counter(), processor_seconds()
     _check_writable(options.out)
     check_reach(options.backend, any(target.spec.endpoint for target in audit.targets.values()))
     store = Store(options.store)
@@ -98,9 +106,9 @@ def run_audit(audit: Audit, options: Options, watch: Watcher, planned: Callable[
                 store.delete(error.key)
         else:
             raise StoreError(f"store {options.store} damages what is written to it; choose another place")
-    record = record_of(
-        plan, options.command, backend.workers, collected, total, started, time.perf_counter() - clock, victims
-    )
+    seconds = time.perf_counter() - clock
+    cpu = None if options.backend.startswith("ray") else round(processor_seconds() - used, 2)
+    record = record_of(plan, options.command, backend.workers, collected, total, started, seconds, victims, study, cpu)
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
     write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)

@@ -98,7 +98,7 @@ def more_access_is_no_weaker(scenarios: Sequence[Scenario], rows: Sequence[Measu
     single = [s for s in scenarios if len(s.steps) == 1 and hasattr(s.steps[0], "norm")]
     values: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        if row.arm == ATTACK and row.value is not None:
+        if row.arm == ATTACK and not row.condition and row.value is not None:
             values.setdefault((row.scenario, row.target), {}).setdefault(row.seed, row.value)
     found = []
     whites = [s for s in single if Capability.GRADIENTS in s.steps[0].required() and s.steps[0].unbounded() is not None]
@@ -133,5 +133,6 @@ def _worse(values: Mapping[tuple[str, str], Mapping[int, float]], white: str, bl
 
 
 def _check(target: str, figure: Figure, what: str, why: str, passed: bool | None) -> Notice:
-    name = f"{figure.attack}: {what}"
+    # What fails behind a defence says nothing of the attack on the target as it is.
+    name = f"{figure.attack}: {what}" + (f" under {figure.condition}" if figure.condition else "")
     return Notice(target=target, scenario=figure.scenario, seed=figure.seed, what=name, why=why, passed=passed)

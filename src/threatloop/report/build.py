@@ -18,6 +18,7 @@ from threatloop.core.errors import InputError
 from threatloop.report import numbers, plots
 from threatloop.report.advice_view import advise_all, panels
 from threatloop.report.machine import as_json, as_junit
+from threatloop.report.matrix_view import matrix_view, probability_of
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
 from threatloop.runs.folder import RunFolder, read_run_folder
@@ -82,7 +83,10 @@ def render(view: Page) -> str:
         "count": numbers.count,
     }
     tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
-    return environment.get_template("report.html.j2").render(page=view, record=view.record, **tools)
+    matrix = matrix_view(view.record, view.summary.matrix)
+    return environment.get_template("report.html.j2").render(
+        page=view, record=view.record, matrix=matrix, of_effect=probability_of, claims=view.summary.claims, **tools
+    )
 
 
 def _unbroken(show: Callable[..., str]) -> Callable[..., str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Audit:
         allow_code: the user allowed names of code in the spec.
         conditions: sets of defences, in the spec's order; the first is the empty one.
         chosen: seeds of the cells that are run; None for all cells with all seeds of the spec.
+        optional: conditions that nobody asked for by name; those that fit no target are left out.
     """
 
     spec: Spec
@@ -56,12 +57,22 @@ class Audit:
     allow_code: bool = False
     conditions: tuple[Condition, ...] = (Condition(),)
     chosen: Mapping[Cell, tuple[int, ...]] | None = None
+    optional: frozenset[str] = frozenset()
+
+    def without(self, names: Collection[str]) -> Audit:
+        """The same without these conditions, in the spec too."""
+        spec = self.spec.model_copy(update={"defences": _others(self.spec.defences, names)})
+        return replace(self, spec=spec, conditions=tuple(one for one in self.conditions if one.name not in names))
 
     def seeds_of(self, target: str, scenario: str, condition: str) -> Sequence[int]:
         """The seeds with which a scenario is run on a target under a condition."""
         if self.chosen is None:
             return range(self.spec.seeds)
         return self.chosen.get((target, scenario, condition), ())
+
+
+def _others(defences: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: one for name, one in defences.items() if name not in names}
 
 
 def read_spec(path: Path, *, allow_code: bool = False) -> Spec:

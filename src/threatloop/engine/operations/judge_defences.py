@@ -23,8 +23,8 @@ def of_defences(
     case: Case, front: Front, training: Training | None, alarms: Mapping[str, int], queries: int
 ) -> Iterator[Reading]:
     """Readings ``monitor.NAME.flagged`` and ``.queries``, ``inspection.NAME.flagged`` and ``.score``,
-    ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim; shares are 0
-    or 1, one decision a seed.
+    ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim; shares are
+    0 or 1, one decision a seed.
 
     In a baseline's arm they are the false alarms and false claims.
     """

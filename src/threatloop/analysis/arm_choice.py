@@ -1,0 +1,113 @@
+"""Which arm of a defended attack, and which answers of the gate, a cell is about.
+
+Risk is the larger of the unchanged and the adaptive attacker. The larger of several noisy means is too large, so the
+arm is chosen by seeds that are not tested: by the screening seeds of a study; where all seeds make one stage, for every
+seed by the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from threatloop.analysis.pairings import BySeed, Pairing, both
+from threatloop.core.measurement import ATTACK, Measurement
+
+Gates = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a cell compares.
+
+    Attributes:
+        arm: of the attack with A on.
+        gates: the gate's answers with A on and off; seeds with others are left out.
+    """
+
+    arm: str
+    gates: Gates = ("", "")
+
+
+def choose(pairing: Pairing, seeds: Collection[int]) -> Choice:
+    """The arm with the largest mean harm on these seeds, and the commonest answers of the gate."""
+    able = _able(pairing, seeds)
+    if not able:
+        return Choice(ATTACK)
+    return max(able, key=lambda one: (np.mean(list(able[one].values())), one.arm == ATTACK))
+
+
+def other_arms(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[str, list[float]]:
+    """Harm of A in these seeds in every arm that was not chosen."""
+    return {one.arm: [*values.values()] for one, values in _able(pairing, seeds).items() if one.arm != choice.arm}
+
+
+def differences(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
+    """Harm of A on minus off in these seeds, in the chosen arm."""
+    return _within(pairing, choice.arm, choice.gates, seeds)
+
+
+def left_out_differences(pairing: Pairing, seeds: Collection[int]) -> dict[int, float]:
+    """The same where all seeds make one stage: in each seed the arm that is the worst in the others."""
+    able = _able(pairing, seeds)
+    if len(able) < 2 or len(seeds) < 2:
+        return differences(pairing, choose(pairing, seeds), seeds)
+    found: dict[int, float] = {}
+    for seed in seeds:
+        means = [
+            (np.mean(rest), values[seed])
+            for values in able.values()
+            if seed in values and (rest := [value for other, value in values.items() if other != seed])
+        ]
+        if means:
+            found[seed] = max(means)[1]
+    return found
+
+
+def aimed_differences(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
+    """Harm of A minus that of its matched control: the part that is aimed at B."""
+    on = pairing.arms.get(choice.arm, {})
+    gates = _side(on, pairing.control, seeds)
+    return _only(pairing.harms(on, pairing.control, gates), seeds)
+
+
+def same_by_construction(pairing: Pairing, choice: Choice) -> int:
+    """Seeds in which A cannot have mattered, if that is all of them, else 0.
+
+    The figure is the same to the last digit, and either the graded artefact is the very same, or the attack read the
+    very same model past whatever A put in front of it. A figure that hardly varies over seeds shows nothing: at its
+    bound it would be the same under many a defence that does act.
+    """
+    pairs = both(pairing.arms.get(choice.arm, {}), pairing.off)
+    same = [a.value == b.value and _untouched(pairing, a, b) for a, b in pairs.values()]
+    varied = 2 * len({a.value for a, _ in pairs.values()}) >= len(pairs)
+    return len(same) if same and all(same) and varied else 0
+
+
+def _untouched(pairing: Pairing, on: Measurement, off: Measurement) -> bool:
+    same_model = bool(on.model) and on.model == off.model
+    return (bool(on.outcome) and on.outcome == off.outcome) or (pairing.reads_inside and same_model)
+
+
+def _able(pairing: Pairing, seeds: Collection[int]) -> dict[Choice, dict[int, float]]:
+    """Harm by arm and seed. An arm that most seeds could not compute has nothing to say beside the others."""
+    choices = [Choice(arm, _side(rows, pairing.off, seeds)) for arm, rows in pairing.arms.items()]
+    found = {one: _within(pairing, one.arm, one.gates, seeds) for one in choices}
+    most = max(map(len, found.values()), default=0)
+    return {one: values for one, values in found.items() if values and 2 * len(values) > most}
+
+
+def _within(pairing: Pairing, arm: str, gates: Gates, seeds: Collection[int]) -> dict[int, float]:
+    return _only(pairing.harms(pairing.arms.get(arm, {}), pairing.off, gates), seeds)
+
+
+def _only(values: Mapping[int, float], seeds: Collection[int]) -> dict[int, float]:
+    return {seed: value for seed, value in values.items() if seed in seeds}
+
+
+def _side(on: BySeed, off: BySeed, seeds: Collection[int]) -> Gates:
+    answers = Counter((a.gate, b.gate) for seed, (a, b) in both(on, off).items() if seed in seeds)
+    return min(answers, key=lambda pair: (-answers[pair], pair), default=("", ""))

@@ -1,0 +1,85 @@
+"""The interaction matrix for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from threatloop.analysis.matrix import FAMILIES, Interaction, Matrix, resolved_share, tally
+from threatloop.core.measurement import RunRecord
+from threatloop.numerics.undefined import Undefined
+from threatloop.report import numbers
+from threatloop.report.matrix_words import legend, mark
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ROW: Final = 24
+CELL: Final = 7
+"""Characters of a column: a mark and a signed difference."""
+PER_TABLE: Final = 9
+_STYLES: Final = {"gain": "red", "none": "green", "null": "", "open": "dim", "suspect": "magenta", "missing": "dim"}
+
+
+def print_matrix(out: Console, record: RunRecord, matrix: Matrix) -> None:
+    """One table per target and family, wide ones in parts; nothing where the run has no such cell."""
+    for target in record.targets:
+        for family in FAMILIES:
+            cells = matrix.of(target, family)
+            columns = list(dict.fromkeys(cell.column for cell in cells))
+            for start in range(0, len(columns), PER_TABLE):
+                shown = columns[start : start + PER_TABLE]
+                out.print(_table(f"{family} on {target}", cells, shown, start))
+                names = "  ".join(f"{i}: {name}" for i, name in enumerate(shown, start + 1))
+                out.print(escape(names), style="dim")
+            if cells:
+                out.print(escape(sentence(cells)))
+    if matrix.cells:
+        out.print(escape(legend(matrix.two_stage)), style="dim")
+
+
+def sentence(cells: Sequence[Interaction]) -> str:
+    """How many cells came to what."""
+    words = tally(cells)
+    built = words.pop("by construction")
+    told = ", ".join(f"{n} {word}" for word, n in words.items() if n)
+    share = resolved_share(cells)
+    resolved = "" if isinstance(share, Undefined) else f"; resolved {100 * share:.0f} % of those assessed"
+    return f"{numbers.count(len(cells), 'cell')}: {told}{resolved}" + (f" ({built} by construction)" if built else "")
+
+
+def _table(title: str, cells: Sequence[Interaction], columns: Sequence[str], start: int) -> Table:
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("A ↓  B →", width=ROW, overflow="fold")
+    for i in range(len(columns)):
+        table.add_column(str(start + i + 1), width=CELL, justify="right")
+    by_place = {(cell.row, cell.column): cell for cell in cells}
+    for row in dict.fromkeys(cell.row for cell in cells):
+        found = [by_place.get((row, column)) for column in columns]
+        if any(found):
+            table.add_row(escape(row), *map(_cell, found))
+    return table
+
+
+def _cell(cell: Interaction | None) -> str:
+    if cell is None:
+        return ""
+    words = mark(cell)
+    if isinstance(cell.effect, Undefined) or isinstance(cell.effect.mean, Undefined):
+        text = words.mark
+    else:
+        text = f"{words.mark} {_short(cell.effect.mean)}"
+    style = _STYLES[words.style]
+    return f"[{style}]{text}[/]" if style else text
+
+
+def _short(value: float) -> str:
+    """``+.04``: what fits into a column."""
+    if abs(value) >= 10:
+        return f"{value:+.0f}"
+    text = numbers.number(value, 2, signed=True)
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text

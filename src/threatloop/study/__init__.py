@@ -1,0 +1,1 @@
+"""Studies of interactions: seeds spent in two stages, and what they cost."""
