@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from threatloop.analysis.claims import Tested
     from threatloop.analysis.compare import Comparison
     from threatloop.analysis.ledger import Claim
-    from threatloop.analysis.recommendation.advise import Advice
+    from threatloop.analysis.recommendation.advice import Advice
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
     from threatloop.core.measurement import RunRecord
@@ -281,7 +281,8 @@ def recommend(
         InputError: the run folder cannot be read or has nothing to choose from, or no set is within the limits; then
             the nearest is named.
     """
-    from threatloop.analysis.recommendation.advise import Wishes, advise
+    from threatloop.analysis.recommendation.advice import Wishes
+    from threatloop.analysis.recommendation.advise import advise
     from threatloop.analysis.recommendation.spec import as_yaml
     from threatloop.core.catalogue import exclusions
     from threatloop.runs.folder import read_run_folder

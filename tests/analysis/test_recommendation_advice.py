@@ -7,11 +7,13 @@ import pytest
 
 from defended import DIRECTIONS, at_risk, row
 from planted import Planted, design, drawn
-from threatloop.analysis.recommendation.advise import Advice, Wishes, advise
+from threatloop.analysis.recommendation.advice import Advice, Wishes
+from threatloop.analysis.recommendation.advise import advise
 from threatloop.analysis.recommendation.responses import Means, responses
 from threatloop.analysis.recommendation.sets import universe
+from threatloop.analysis.recommendation.skill import balanced
 from threatloop.analysis.recommendation.spec import rerun
-from threatloop.analysis.recommendation.validate import balanced, validate, works
+from threatloop.analysis.recommendation.validate import validate, works
 from threatloop.core.errors import InputError
 from threatloop.core.seeds import Streams
 from threatloop.numerics.undefined import Undefined

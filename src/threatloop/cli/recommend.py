@@ -18,7 +18,7 @@ from threatloop.core.errors import InputError
 from threatloop.report import advice_words as words
 
 if TYPE_CHECKING:
-    from threatloop.analysis.recommendation.advise import Advice, Option
+    from threatloop.analysis.recommendation.advice import Advice, Option
 
 DIRECTIONS = ("D→D", "D→M", "M→M", "M→D")
 

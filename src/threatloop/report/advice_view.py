@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threatloop.analysis.recommendation.advise import Advice, Option, advise
+from threatloop.analysis.recommendation.advice import Advice, Option
+from threatloop.analysis.recommendation.advise import advise
 from threatloop.analysis.recommendation.spec import as_yaml
 from threatloop.core.catalogue import exclusions
 from threatloop.core.errors import InputError

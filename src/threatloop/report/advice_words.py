@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from threatloop.analysis.recommendation.advise import Advice, Figure, Option
-from threatloop.analysis.recommendation.validate import Skill, Validation
+from threatloop.analysis.recommendation.advice import Advice, Figure, Option
+from threatloop.analysis.recommendation.skill import Skill
+from threatloop.analysis.recommendation.validate import Validation
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from threatloop.analysis.compare import Comparison
 from threatloop.analysis.estimates import Paired
 from threatloop.analysis.findings import Figure
-from threatloop.analysis.recommendation.advise import Advice
+from threatloop.analysis.recommendation.advice import Advice
 from threatloop.analysis.summary import Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import Notice, RunRecord

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from threatloop.analysis.recommendation.advice import Advice, Figure, Option, Wishes
 from threatloop.analysis.recommendation.front import (
     Limits,
     choice,
@@ -23,8 +23,8 @@ from threatloop.analysis.recommendation.predict import LEVEL, Predictor
 from threatloop.analysis.recommendation.responses import responses
 from threatloop.analysis.recommendation.search import candidates
 from threatloop.analysis.recommendation.sets import EXHAUSTIVE, Members, Universe, universe
-from threatloop.analysis.recommendation.validate import Validation, validate
-from threatloop.core.errors import InputError
+from threatloop.analysis.recommendation.validate import validate
+from threatloop.analysis.score import ALL
 from threatloop.core.measurement import Measurement, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.arrays import Floats
@@ -37,111 +37,12 @@ MOST_SHOWN: Final = 24
 """Sets of the front that get intervals and are listed."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A prediction with what a re-audit with as many seeds would probably measure."""
-
-    value: float | Undefined
-    interval: Interval | Undefined
-
-
-@dataclass(frozen=True)
-class Option:
-    """One set of defences.
-
-    Attributes:
-        label: its defences.
-        spec: the same as a spec names them.
-        measured: it was measured, not only predicted.
-        risk: by direction.
-        unresolved: directions in which no attacker who knows the defences was measured; the risk there is that without
-            defences at least.
-        score: 1 − Π(1 − risk).
-        accuracy: on test records. cost: seconds of training relative to no defence.
-        regret: what the choice rests on: risks added up, and the share of the accuracy that is lost.
-        usable: accuracy and cost are within the limits.
-    """
-
-    label: str
-    spec: tuple[str | dict[str, Any], ...]
-    measured: bool
-    risk: Mapping[str, Figure]
-    unresolved: tuple[str, ...]
-    score: float | Undefined
-    accuracy: Figure
-    cost: Figure
-    regret: float
-    usable: bool
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What to turn on together on one target.
-
-    Attributes:
-        measured, looked_at: how many sets.
-        exhaustive: all admissible sets up to ``most`` defences were looked at.
-        limits: what a set must keep.
-        undefended: the target as it is.
-        chosen: the recommended set; may be no defence.
-        front: no set is better in one respect without being worse in another; the least regret first.
-        size: of the whole front, of which ``front`` lists the first.
-        validations: on held-out combinations, and on held-out pairs.
-        suspect: attacks whose self-check failed: their risks are lower bounds.
-        missing: directions without an attack.
-        better: in how many of the draws the chosen set has less regret than no defence; 1.0 is all of them.
-        cloud: accuracy and mean risk of the sets that were looked at, thinned.
-    """
-
-    target: str
-    seeds: int
-    defences: tuple[str, ...]
-    measured: int
-    looked_at: int
-    exhaustive: bool
-    most: int
-    limits: Limits
-    undefended: Option
-    chosen: Option
-    front: tuple[Option, ...]
-    size: int
-    validations: tuple[Validation, ...]
-    suspect: tuple[str, ...]
-    missing: tuple[str, ...]
-    better: float | Undefined
-    cloud: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asks of a set.
-
-    Attributes:
-        min_accuracy: floor, in [0, 1].
-        max_cost: seconds of training relative to no defence, at least 1.
-        most: defences in a set; default: as many as the largest measured set has, at least two. Of larger ones the
-            run has nothing to say.
-    """
-
-    min_accuracy: float | None = None
-    max_cost: float | None = None
-    most: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 1:
-            raise InputError(f"min-accuracy {self.min_accuracy:g}: needs a share from 0 to 1, such as 0.9")
-        if self.max_cost is not None and not self.max_cost >= 1:
-            raise InputError(f"max-train-cost {self.max_cost:g}: needs at least 1, the cost of no defence; such as 3x")
-        if self.most is not None and self.most < 1:
-            raise InputError(f"max-size {self.most}: needs at least 1 defence in a set")
-
-
 def advise(
     record: RunRecord,
     rows: Iterable[Measurement],
     target: str,
     exclusions: Mapping[str, Collection[str]],
-    wishes: Wishes = Wishes(),  # frozen
+    wishes: Wishes = Wishes(),  # noqa: B008  # frozen
 ) -> Advice:
     """Which set of defences to turn on.
 
@@ -156,27 +57,13 @@ def advise(
     measured = responses(record, rows, target, found)
     streams = Streams(record.run_seed, ("recommend", target))
     predictor = Predictor(found, measured)
-    base = outlook(predictor, [frozenset()])
-    undefended = float(base.accuracy[0])
+    undefended = float(outlook(predictor, [frozenset()]).accuracy[0])
     kept = limits(measured, undefended, wishes.min_accuracy, wishes.max_cost)
     most = min(wishes.most or max(found.largest, 2), len(found.elements))
-
-    def score(members: Members) -> Floats:
-        one = outlook(predictor, [members])
-        found: Floats = objectives(one, [len(members)])[0] + (0.0 if usable(one, kept)[0] else _BROKEN)
-        return found
-
-    sets = candidates(found, measured.sets, most, score, streams.integer("search", 31))
+    sets = _looked_at(predictor, kept, most, streams)
     everything = outlook(predictor, sets)
-    allowed = np.flatnonzero(usable(everything, kept))
-    if not allowed.size:
-        raise refuse([found.label(one) for one in sets], everything, kept)
-    sizes, regrets = [len(one) for one in sets], regret(everything, measured, undefended)
-    best = allowed[pareto(objectives(everything, sizes)[allowed])]
-    chosen = choice(everything, sizes, regrets, best.tolist())
-    order = sorted(best.tolist(), key=lambda i: (i != chosen, regrets[i]))
-    shown = order[:MOST_SHOWN]
-    listed = [sets[i] for i in shown]
+    order = _ordered_front(predictor, sets, everything, kept, undefended)
+    listed = [sets[i] for i in order[:MOST_SHOWN]]
     options = _options(found, predictor, [*listed, frozenset()], kept, undefended, streams)
     return Advice(
         target,
@@ -190,13 +77,37 @@ def advise(
         options[-1],
         options[0],
         options[:-1],
-        len(best),
+        len(order),
         validate(found, measured, streams.child("validation")),
         tuple(sorted(measured.suspect)),
-        tuple(d for d in ("D→D", "D→M", "M→M", "M→D") if d not in measured.directions),
-        _better(predictor, sets[chosen], undefended, streams),
+        tuple(d for d in ALL if d not in measured.directions),
+        _better(predictor, listed[0], undefended, streams),
         _cloud(everything),
     )
+
+
+def _looked_at(predictor: Predictor, kept: Limits, most: int, streams: Streams) -> list[Members]:
+    """The sets to choose from."""
+
+    def score(members: Members) -> Floats:
+        one = outlook(predictor, [members])
+        found: Floats = objectives(one, [len(members)])[0] + (0.0 if usable(one, kept)[0] else _BROKEN)
+        return found
+
+    return candidates(predictor.universe, predictor.measured.sets, most, score, streams.integer("search", 31))
+
+
+def _ordered_front(
+    predictor: Predictor, sets: Sequence[Members], everything: Outlook, kept: Limits, undefended: float
+) -> list[int]:
+    """Places of the sets on the front: the chosen one, then by regret."""
+    allowed = np.flatnonzero(usable(everything, kept))
+    if not allowed.size:
+        raise refuse([predictor.universe.label(one) for one in sets], everything, kept)
+    sizes, regrets = [len(one) for one in sets], regret(everything, predictor.measured, undefended)
+    best = allowed[pareto(objectives(everything, sizes)[allowed])].tolist()
+    chosen = choice(everything, sizes, regrets, best)
+    return sorted(best, key=lambda i: (i != chosen, regrets[i]))
 
 
 def _options(

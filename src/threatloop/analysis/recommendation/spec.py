@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from threatloop.analysis.recommendation.advise import Advice
+from threatloop.analysis.recommendation.advice import Advice
 from threatloop.core.measurement import RunRecord
 
 CONDITION: Final = "recommended"

@@ -24,6 +24,7 @@ from threatloop.analysis.recommendation.outlook import Bools, judged
 from threatloop.analysis.recommendation.predict import LEVEL, Predictor
 from threatloop.analysis.recommendation.responses import Means, Responses, Seeds
 from threatloop.analysis.recommendation.sets import Members, Universe
+from threatloop.analysis.recommendation.skill import Skill, balanced
 from threatloop.core.seeds import Streams
 from threatloop.numerics.arrays import Floats
 from threatloop.numerics.undefined import Undefined
@@ -33,19 +34,6 @@ MOST_PAIRS: Final = 8
 _DRAWS: Final = 200
 FEWEST: Final = 4
 """Combinations below which nothing is validated."""
-
-
-@dataclass(frozen=True)
-class Skill:
-    """How often a prediction of "works" was right.
-
-    Attributes:
-        accuracy: share of right predictions.
-        balanced: mean of the shares among what works and what does not.
-    """
-
-    accuracy: float | Undefined
-    balanced: float | Undefined
 
 
 @dataclass(frozen=True)
@@ -130,19 +118,6 @@ def works(combined: Floats, accuracy: Floats, members: Sequence[Members], measur
         useful = accuracy[i] >= np.nanmin(means.accuracy[alone]) - RATE_MARGIN
         found[i] = not lost and bool(useful)
     return found
-
-
-def balanced(truth: Sequence[bool], said: Sequence[bool]) -> Skill:
-    """Accuracy and balanced accuracy."""
-    a, b = np.array(truth, np.bool_), np.array(said, np.bool_)
-    if not a.size:
-        none = Undefined("no combination was left out")
-        return Skill(none, none)
-    right = float((a == b).mean())
-    if a.all() or not a.any():
-        what = "works" if a.all() else "fails"
-        return Skill(right, Undefined(f"every held-out combination {what}"))
-    return Skill(right, float((b[a].mean() + (~b[~a]).mean()) / 2))
 
 
 def _pairs(
