@@ -171,7 +171,7 @@ def test_named_records_are_forgotten_and_others_are_not(digits: World, name: str
     members = concatenate([wrong, own.take(slice(30, None))])
     training = digits.training.with_recipe(Recipe(epochs=120, weight_decay=0.0))
     model = training.fit(members, STREAMS.child("victim"))
-    defence = DEFENCES.load(name).model_validate({"records": tuple(map(int, wrong.ids))})
+    defence = DEFENCES.load(name).model_validate({"ids": tuple(map(int, wrong.ids))})
     assert isinstance(defence, Repair)
     after = defence.repair(model, members, training, STREAMS.child("repair"))
     assert after.notes[NOTE] == 30

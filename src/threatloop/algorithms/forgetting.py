@@ -45,11 +45,11 @@ class Unlearning(Repair):
 
     Attributes:
         share: of the own records, drawn at random in each seed, in (0, 1).
-        records: ids of the records to forget (their numbers in the data as it was read), instead of a share.
+        ids: of the records to forget (their numbers in the data as it was read), instead of a share.
     """
 
     share: float = Field(default=0.05, gt=0, lt=1)
-    records: tuple[int, ...] = ()
+    ids: tuple[int, ...] = ()
 
     def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:
         return self.repair_all(model, own, np.ones(len(own), np.bool_), training, streams)
@@ -57,7 +57,7 @@ class Unlearning(Repair):
     def repair_all(
         self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
     ) -> Model:
-        gone = to_forget(data, trusted, self.share, self.records, streams)
+        gone = to_forget(data, trusted, self.share, self.ids, streams)
         if not gone.any():
             return model
         if gone.all():

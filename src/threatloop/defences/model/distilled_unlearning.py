@@ -33,7 +33,7 @@ class DistilledUnlearning(Unlearning):
 
     Attributes:
         share: of the own records, drawn at random in each seed, in (0, 1).
-        records: ids of the records to forget (their numbers in the data as it was read), instead of a share.
+        ids: of the records to forget (their numbers in the data as it was read), instead of a share.
         stranger: share of the kept records that the stranger is trained on, in (0, 1].
         epochs: passes over the kept records.
 

@@ -22,7 +22,7 @@ class RetrainingUnlearning(Unlearning):
 
     Attributes:
         share: of the own records, drawn at random in each seed, in (0, 1).
-        records: ids of the records to forget (their numbers in the data as it was read), instead of a share.
+        ids: of the records to forget (their numbers in the data as it was read), instead of a share.
 
     Raises:
         NotAssessable: nothing would be left to train on.
