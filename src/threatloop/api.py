@@ -12,7 +12,9 @@ from threatloop.core.errors import InputError
 
 if TYPE_CHECKING:
     from threatloop.analysis.claims import Tested
+    from threatloop.analysis.compare import Comparison
     from threatloop.analysis.ledger import Claim
+    from threatloop.analysis.recommendation.advice import Advice
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
     from threatloop.core.measurement import RunRecord
@@ -226,6 +228,76 @@ def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, show_re
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
     report = build(folder, None, show_records=show_records, fail_on=thresholds, summary=summary)
     return Result(summary, folder.record, report, thresholds)
+
+
+def compare(before: str | Path, after: str | Path) -> Comparison:
+    """What got better or worse between two runs, beyond noise.
+
+    Args:
+        before, after: run folders. Models, defences and conditions may differ; data, attacks and version must not.
+
+    Raises:
+        InputError: a run folder cannot be read.
+        Problems: the runs cannot be compared, with everything that stands against it.
+    """
+    from threatloop.analysis.compare import compare as compared
+    from threatloop.runs.folder import read_run_folder
+
+    a, b = (read_run_folder(Path(folder)) for folder in (before, after))
+    return compared((a.record, a.rows), (b.record, b.rows))
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to turn on together.
+
+    Attributes:
+        advice: the front, the recommended set with intervals, and how far predictions can be trusted.
+        yaml: the recommended set as a spec that is ready to run, on fresh seeds.
+    """
+
+    advice: Advice
+    yaml: str
+
+
+def recommend(
+    run: str | Path,
+    *,
+    target: str | None = None,
+    min_accuracy: float | None = None,
+    max_train_cost: float | None = None,
+    max_size: int | None = None,
+) -> Recommendation:
+    """Which set of defences to turn on, from a run that measured some.
+
+    Args:
+        run: a run folder whose spec has `defences`.
+        target: of the run; may be left out where there is one.
+        min_accuracy: test accuracy that a set must keep, in [0, 1].
+        max_train_cost: most training time, relative to no defence, at least 1.
+        max_size: defences in a set; default: as many as the largest measured set has.
+
+    Raises:
+        InputError: the run folder cannot be read or has nothing to choose from, or no set is within the limits; then
+            the nearest is named.
+    """
+    from threatloop.analysis.recommendation.advice import Wishes
+    from threatloop.analysis.recommendation.advise import advise
+    from threatloop.analysis.recommendation.spec import as_yaml
+    from threatloop.core.catalogue import exclusions
+    from threatloop.runs.folder import read_run_folder
+
+    wishes = Wishes(min_accuracy, max_train_cost, max_size)
+    folder = read_run_folder(Path(run))
+    names = list(folder.record.targets)
+    if target is None and len(names) != 1:
+        raise InputError(f"{run}: has the targets {', '.join(names)}; name one with --target")
+    if target is not None and target not in names:
+        raise InputError(f"target {target!r}: not in {run}; allowed: {', '.join(names)}")
+    chosen = target or names[0]
+    defences = {str(one["name"]) for found in folder.record.conditions.values() for one in found}
+    advice = advise(folder.record, folder.rows, chosen, exclusions(defences), wishes)
+    return Recommendation(advice, as_yaml(folder.record, advice))
 
 
 def load_spec(

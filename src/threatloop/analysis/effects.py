@@ -79,8 +79,17 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class _Tested:
-    contrast: Contrast
+class Tested:
+    """A difference with its p-values, before its family is judged.
+
+    Args:
+        seeds: independent seeds behind it; of two runs, the fewer.
+        interval: at 1 - alpha.
+    """
+
+    name: str
+    seeds: int
+    delta: float
     mean: float | Undefined
     interval: Interval | Undefined
     p: float | Undefined
@@ -106,28 +115,30 @@ def p_values(
     return effect, equivalence
 
 
-def _examine(contrast: Contrast, alpha: float, rng: np.random.Generator) -> _Tested:
+def examine(contrast: Contrast, alpha: float, rng: np.random.Generator) -> Tested:
+    """The paired tests of one contrast; below twelve seeds only mean and interval."""
     values = finite_vector(contrast.differences, f"differences of {contrast.name}")
     check_margin(contrast.delta)
     mean = float(values.mean()) if values.size else Undefined("there are no seeds")
     interval = seed_mean(values, rng, 1 - alpha, contrast.bounds)
     if values.size < MIN_SEEDS:
         few = Undefined(f"{values.size} seeds are fewer than {MIN_SEEDS}")
-        return _Tested(contrast, mean, interval, few, few)
-    return _Tested(contrast, mean, interval, *p_values(values, contrast.delta, contrast.bounds, rng))
+        return Tested(contrast.name, values.size, contrast.delta, mean, interval, few, few)
+    tested = p_values(values, contrast.delta, contrast.bounds, rng)
+    return Tested(contrast.name, values.size, contrast.delta, mean, interval, *tested)
 
 
 def _below(value: float | Undefined, alpha: float) -> bool:
     return not isinstance(value, Undefined) and value <= alpha
 
 
-def _verdict(tested: _Tested, q: float | Undefined, q_same: float | Undefined, alpha: float) -> tuple[Verdict, str]:
-    seeds, interval = len(tested.contrast.differences), tested.interval
+def _verdict(tested: Tested, q: float | Undefined, q_same: float | Undefined, alpha: float) -> tuple[Verdict, str]:
+    seeds, interval = tested.seeds, tested.interval
     if seeds < MIN_SEEDS or isinstance(tested.mean, Undefined):
         return "too few seeds", f"{seeds} of at least {MIN_SEEDS} seeds"
     # First, because a difference shown to be below a margin fixed in advance is none, however significant.
     if _below(q_same, alpha):
-        return "no effect", f"shown to lie within ±{tested.contrast.delta:g} (q {q_same:.2g})"
+        return "no effect", f"shown to lie within ±{tested.delta:g} (q {q_same:.2g})"
     if isinstance(interval, Undefined):
         return "unresolved", interval.reason
     if _below(q, alpha) and 0.0 not in interval:
@@ -161,27 +172,30 @@ def judge_family(contrasts: Sequence[Contrast], rng: np.random.Generator, alpha:
     if len(set(names)) < len(names):
         raise InputError("contrasts: names repeat; each member of a family needs its own")
     streams = rng.spawn(len(contrasts))
-    tested = [_examine(one, alpha, stream) for one, stream in zip(contrasts, streams, strict=True)]
+    return judge_tested([examine(one, alpha, stream) for one, stream in zip(contrasts, streams, strict=True)], alpha)
+
+
+def judge_tested(tested: Sequence[Tested], alpha: float = ALPHA) -> dict[str, Effect]:
+    """Verdicts for a family whose members have been tested each in its own way; see `judge_family`."""
     effects = bh_q([one.p for one in tested])
     equivalences = bh_q([one.p_equivalence for one in tested])
     return {
-        one.contrast.name: _effect(one, q, q_same, alpha)
-        for one, q, q_same in zip(tested, effects, equivalences, strict=True)
+        one.name: _effect(one, q, q_same, alpha) for one, q, q_same in zip(tested, effects, equivalences, strict=True)
     }
 
 
-def _effect(tested: _Tested, q: float | Undefined, q_same: float | Undefined, alpha: float) -> Effect:
+def _effect(tested: Tested, q: float | Undefined, q_same: float | Undefined, alpha: float) -> Effect:
     verdict, why = _verdict(tested, q, q_same, alpha)
     return Effect(
-        name=tested.contrast.name,
-        n=len(tested.contrast.differences),
+        name=tested.name,
+        n=tested.seeds,
         mean=tested.mean,
         interval=tested.interval,
         p=tested.p,
         q=q,
         p_equivalence=tested.p_equivalence,
         q_equivalence=q_same,
-        delta=tested.contrast.delta,
+        delta=tested.delta,
         verdict=verdict,
         why=why,
     )

@@ -77,7 +77,7 @@ def judged(drafts: Sequence[D], rng: np.random.Generator) -> tuple[D, ...]:
     effects = judge_family([_contrast(str(i), draft.paired) for i, draft in family], rng)
     nothing = Undefined("no seed has both values")
     return tuple(
-        _with_effect(draft, _upright(effects[str(i)], draft.paired.harm) if str(i) in effects else nothing)
+        _with_effect(draft, upright(effects[str(i)], draft.paired.harm) if str(i) in effects else nothing)
         for i, draft in enumerate(drafts)
     )
 
@@ -167,7 +167,8 @@ def _contrast(name: str, pair: Paired) -> Contrast:
     return Contrast(name, tuple(-d for d in pair.differences), pair.margin, pair.bounds)
 
 
-def _upright(effect: Effect, harm: int) -> Effect:
+def upright(effect: Effect, harm: int) -> Effect:
+    """An effect that was judged from the defender's side, turned to the metric's own orientation."""
     if harm >= 0:
         return effect
     mean = effect.mean if isinstance(effect.mean, Undefined) else -effect.mean

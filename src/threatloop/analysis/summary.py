@@ -18,6 +18,7 @@ from threatloop.analysis.index import REFUSED, Index
 from threatloop.analysis.interactions import interactions
 from threatloop.analysis.laps import LoopGain, loop_gains
 from threatloop.analysis.matrix import Matrix
+from threatloop.analysis.score import Score, scores
 from threatloop.analysis.sweeps import Sweep, sweeps
 from threatloop.core.measurement import ATTACK, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
@@ -41,6 +42,7 @@ class Summary:
         matrix: how attacks and defences change each other.
         claims: what the tests of the claims ledger show, where the run is theirs.
         notes: title, unit, worst case and margin of every metric that has rows.
+        scores: of every target, per direction and overall.
     """
 
     figures: tuple[Figure, ...]
@@ -52,6 +54,7 @@ class Summary:
     matrix: Matrix
     claims: tuple[Tested, ...]
     notes: Mapping[str, MetricNote]
+    scores: tuple[Score, ...]
 
     def gate(self, target: str, scenario: str, arm: str = ATTACK, lap: int = 1) -> Gate | None:
         """The gate of one arm, or None where its data met none."""
@@ -80,16 +83,18 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
     found = figures(index, streams)
     headline = judged([f for f in found if f.headline], streams.numpy("headline family"))
     secondary = judged([f for f in found if not f.headline], streams.numpy("secondary family"))
+    gifts = judged(enablements(index, streams), streams.numpy("enablement family"))
     return Summary(
         figures=tuple(sorted(headline + secondary, key=_place)),
         arms=arm_values(index, streams),
         gates=gates(index, streams),
-        enablements=judged(enablements(index, streams), streams.numpy("enablement family")),
+        enablements=gifts,
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
         sweeps=sweeps(index, streams),
         matrix=interactions(record, rows),
         claims=claims_of(record, rows),
         notes=index.notes,
+        scores=scores(record, rows, gifts),
     )
 
 

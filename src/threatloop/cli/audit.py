@@ -86,9 +86,11 @@ def command_line() -> str:
 def _tell(result: Result) -> None:
     out, record = console(), result.record
     from threatloop.cli.matrix import print_matrix
-    from threatloop.cli.results import results_table
+    from threatloop.cli.results import results_table, score_lines
 
     out.print(results_table(record, result.summary))
+    for line in score_lines(result.summary):
+        out.print(line)
     print_matrix(out, record, result.summary.matrix)
     titles = {name: str(about.get("title", name)) for name, about in record.attacks.items()}
     tell(out, "errors", record.errors, titles)

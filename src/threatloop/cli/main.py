@@ -203,6 +203,46 @@ def report(
     raise typer.Exit(command.run(run, out, show_records))
 
 
+@app.command(epilog="Example: threatloop compare baseline-run threatloop-run --fail-on-worse")
+def compare(
+    before: Annotated[Path, typer.Argument(help="run folder of the earlier state")],
+    after: Annotated[Path, typer.Argument(help="run folder of the later state")],
+    fail_on_worse: Annotated[
+        bool, typer.Option("--fail-on-worse", help="exit with 3 when something got worse")
+    ] = False,
+    allow_unresolved: Annotated[
+        bool, typer.Option("--allow-unresolved", help="figures that are lost, or too few seeds, do not count as worse")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What got better or worse beyond noise between two runs, of other models or defences on the same data."""
+    from threatloop.cli import compare as command
+
+    raise typer.Exit(command.run(before, after, fail_on_worse, allow_unresolved, json))
+
+
+@app.command(epilog="Example: threatloop recommend threatloop-run --min-accuracy 0.9 --max-train-cost 3x")
+def recommend(
+    run: Annotated[Path, typer.Argument(help="a run folder with sets of defences")] = DEFAULT_OUT,
+    target: Annotated[str | None, typer.Option("--target", help="of the run, where it has several")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option("--min-accuracy", help="test accuracy that a set must keep, such as 0.9")
+    ] = None,
+    max_train_cost: Annotated[
+        str | None, typer.Option("--max-train-cost", help="most training time, relative to no defence, such as 3x")
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option("--max-size", min=1, help="defences in a set; default: as the largest measured set")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="file for the recommended spec (YAML)")] = None,
+    json: Json = False,
+) -> None:
+    """Which defences to turn on together: the Pareto front over risk per direction, accuracy and cost."""
+    from threatloop.cli import recommend as command
+
+    raise typer.Exit(command.run(command.Request(run, target, min_accuracy, max_train_cost, max_size, out, json)))
+
+
 @app.command(epilog="Example: threatloop schema > spec.schema.json")
 def schema() -> None:
     """The JSON Schema of a spec, for editors."""

@@ -12,6 +12,7 @@ from threatloop.analysis.summary import Summary
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
+from threatloop.report.score_view import caveats, shown
 from threatloop.report.words import against_baseline
 
 ORDER = ("D→D", "D→M", "M→M", "M→D")
@@ -34,6 +35,19 @@ def results_table(record: RunRecord, summary: Summary) -> Table:
             table.add_row(f"[bold]{group}[/]")
         table.add_row(*(escape(text) for text in _row(record, figure)))
     return table
+
+
+def score_lines(summary: Summary) -> list[str]:
+    """The composite score of every target, always as a range where a direction was not assessed."""
+    lines = []
+    for score in summary.scores:
+        known = [one for one in score.directions if not isinstance(one.risk.mean, Undefined)]
+        parts = ", ".join(f"{one.direction} {numbers.number(one.risk.mean, 2)}" for one in known)
+        lines.append(
+            f"[bold]score {escape(score.target)}[/]: " + escape(f"{shown(score)}" + f" ({parts})" * bool(parts))
+        )
+        lines += [escape(f"  {caveat}") for caveat in caveats(score)]
+    return lines
 
 
 def _row(record: RunRecord, figure: Figure) -> tuple[str, ...]:

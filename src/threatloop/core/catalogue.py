@@ -226,3 +226,9 @@ def enable_plugins(distributions: Iterable[str]) -> None:
     names = tuple(distributions)
     for catalogue in (ATTACKS, DEFENCES, METRICS):
         catalogue.enable(names)
+
+
+def exclusions(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """By name, the defences that each cannot be combined with; of names that no catalogue has, nothing is known."""
+    known = set(DEFENCES.names())
+    return {name: frozenset(DEFENCES.load(name).info.excludes) for name in names if name in known}

@@ -157,6 +157,7 @@ def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "source": fact.source,
+            "digest": fact.load.config["fingerprint"],
             "kind": fact.schema.kind,
             "records": fact.records,
             "classes": len(fact.schema.classes),

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from threatloop.analysis.summary import Summary, summarise
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.errors import InputError
 from threatloop.report import numbers, plots
+from threatloop.report.advice_view import advise_all, panels
 from threatloop.report.machine import as_json, as_junit
 from threatloop.report.matrix_view import matrix_view, probability_of
 from threatloop.report.view import Page, page
@@ -47,10 +49,11 @@ def build(
     """
     folder = run_folder if isinstance(run_folder, RunFolder) else read_run_folder(run_folder)
     summary = summary or summarise(folder.record, folder.rows)
-    view = page(folder, summary, fail_on, show_records)
+    advice = advise_all(folder)
+    view = replace(page(folder, summary, fail_on, show_records), advice=panels(folder.record, advice))
     texts = {
         HTML: render(view),
-        JSON: as_json(folder.record, summary, view.opening, fail_on),
+        JSON: as_json(folder.record, summary, view.opening, fail_on, advice),
         JUNIT: as_junit(folder.record, summary, fail_on),
     }
     place = folder.path if out is None else out

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from pydantic import BaseModel
 
+from threatloop.analysis.compare import Comparison
 from threatloop.analysis.estimates import Paired
 from threatloop.analysis.findings import Figure
+from threatloop.analysis.recommendation.advice import Advice
 from threatloop.analysis.summary import Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import Notice, RunRecord
@@ -22,11 +24,16 @@ from threatloop.report import numbers
 from threatloop.report.words import Sentence, against_baseline
 
 REPORT_VERSION: Final = 1
+_OF_SUMMARY: Final = ("scores", "arms", "gates", "enablements", "loops", "sweeps")
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(
-    record: RunRecord, summary: Summary, opening: Sequence[Sentence], fail_on: Sequence[ThresholdResult]
+    record: RunRecord,
+    summary: Summary,
+    opening: Sequence[Sentence],
+    fail_on: Sequence[ThresholdResult],
+    advice: Mapping[str, Advice | Undefined],
 ) -> str:
     """The text of ``report.json``; what is not computed is ``{"not_computed": reason}``, never a number."""
     report = {
@@ -37,7 +44,8 @@ def as_json(
         "opening": [f"{sentence.lead}: {sentence.text}" for sentence in opening],
         "thresholds": [plain(result) for result in fail_on],
         "findings": [plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
-        **{name: plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
+        **{name: plain(getattr(summary, name)) for name in _OF_SUMMARY},
+        "recommendation": plain(advice),
         "interactions": [plain(cell) for cell in summary.matrix.cells],
         "side_effects": [plain(one) for one in summary.matrix.side_effects],
         "claims": [plain(one) for one in summary.claims],
@@ -46,6 +54,16 @@ def as_json(
         **{name: plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
     return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+
+
+def comparison_json(found: Comparison) -> str:
+    """Two runs compared, as one JSON object; numbers that do not exist as in ``report.json``."""
+    return json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def advice_json(found: Advice) -> str:
+    """A recommendation as one JSON object."""
+    return json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False, default=str)
 
 
 def as_junit(record: RunRecord, summary: Summary, fail_on: Sequence[ThresholdResult]) -> str:
@@ -73,7 +91,7 @@ def plain(value: Any) -> Any:
         return {f.name: plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"not_computed": f"the value is {value}"}

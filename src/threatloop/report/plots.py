@@ -77,7 +77,9 @@ class Range:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
+    """From values to positions in the box, and the marks along it."""
+
     low: float
     high: float
     logarithmic: bool
@@ -120,7 +122,7 @@ def _sweep_plot(sweep: Sweep, unit: str) -> Plot:
     budgets = np.concatenate([band[:, 0] for band in series.values()])
     heights = np.concatenate([band[:, 1:].ravel() for band in series.values()])
     ends = UNIT_BOUNDS.get(unit) or (min(float(heights.min()), 0.0), float(heights.max()) or 1.0)
-    x, y = _line_axis(0.0, float(budgets.max()), 0), _line_axis(*ends, 1)
+    x, y = line_axis(0.0, float(budgets.max()), 0), line_axis(*ends, 1)
     lines = tuple(_sweep_line(name, sweep.series[name], band, x, y) for name, band in series.items())
     shows = "Points: mean over seeds; band: 95 % interval"
     name = f"against {sweep.swept}"
@@ -140,17 +142,18 @@ def _band(points: Sequence[Point]) -> Floats:
     return np.array(rows, dtype=np.float64)
 
 
-def _sweep_line(name: str, points: Sequence[Point], band: Floats, x: _Axis, y: _Axis) -> Line:
+def _sweep_line(name: str, points: Sequence[Point], band: Floats, x: Axis, y: Axis) -> Line:
     across, means = x.at(band[:, 0]), y.at(band[:, 1])
     area = f"{_path(across, y.at(band[:, 3]))}L{_path(across[::-1], y.at(band[::-1, 2]))[1:]}Z"
     dots = tuple((round(float(a), 1), round(float(b), 1)) for a, b in zip(across, means, strict=True))
     return Line(name, max(point.value.n for point in points), _path(across, means), area, dots)
 
 
-def _line_axis(low: float, high: float, which: int) -> _Axis:
+def line_axis(low: float, high: float, which: int) -> Axis:
+    """A linear axis of the box: across (0) or upwards (1)."""
     top, right, bottom, left = MARGIN
     start, length = (left, WIDTH - left - right) if which == 0 else (HEIGHT - bottom, top + bottom - HEIGHT)
-    return _Axis(low, high if high > low else low + 1.0, False, start, length)
+    return Axis(low, high if high > low else low + 1.0, False, start, length)
 
 
 def value_range(found: Estimate, baseline: float | Undefined, unit: str, worst: float | None) -> Range | None:
@@ -189,15 +192,15 @@ def _plot(key: tuple[Any, ...], arms: dict[str, dict[int, list[tuple[float, floa
     return Plot(target, scenario, metric, curve, x_name, y_name, x.ticks(), y.ticks(), drawn, chance)
 
 
-def _axis(values: Floats, log: bool, which: int) -> _Axis:
+def _axis(values: Floats, log: bool, which: int) -> Axis:
     if not log:
-        return _line_axis(float(values.min(initial=0.0)), float(values.max(initial=1.0)), which)
+        return line_axis(float(values.min(initial=0.0)), float(values.max(initial=1.0)), which)
     smallest = float(values[values > 0].min(initial=1.0))
     decades = min(max(math.ceil(-math.log10(smallest)), 1), _DEEPEST_DECADE)
-    return replace(_line_axis(0.0, 1.0, which), low=10.0**-decades, logarithmic=True)
+    return replace(line_axis(0.0, 1.0, which), low=10.0**-decades, logarithmic=True)
 
 
-def _line(name: str, seeds: Iterable[Sequence[tuple[float, float]]], x: _Axis, y: _Axis) -> Line:
+def _line(name: str, seeds: Iterable[Sequence[tuple[float, float]]], x: Axis, y: Axis) -> Line:
     grid = np.geomspace(x.low, x.high, _GRID_POINTS) if x.logarithmic else np.linspace(x.low, x.high, _GRID_POINTS)
     runs = [np.array(sorted(points), dtype=np.float64) for points in seeds]
     heights = np.stack([np.interp(grid, run[:, 0], run[:, 1]) for run in runs])

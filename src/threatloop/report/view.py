@@ -16,10 +16,12 @@ from threatloop.analysis.laps import LoopGain
 from threatloop.analysis.summary import DIRECTIONS, Summary
 from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import ORACLE, GalleryItem, MetricNote, RunRecord
+from threatloop.report.advice_view import AdvicePanel
 from threatloop.report.folds import Fold, direction_of, folds
 from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.notices import Grouped, Reason, by_reason, grouped
 from threatloop.report.plots import Plot, plots, sweep_plots
+from threatloop.report.score_view import ScorePanel, panels
 from threatloop.report.words import DIRECTION_WORDS, Sentence, against_baseline, opening
 from threatloop.runs.folder import RunFolder, gallery_file
 from threatloop.runs.images import blurred, fingerprint, opened
@@ -106,6 +108,7 @@ class Page:
     record: RunRecord
     summary: Summary
     opening: tuple[Sentence, ...]
+    scores: tuple[ScorePanel, ...]
     drawings: tuple[Drawing, ...]
     directions: tuple[tuple[str, str, tuple[Figure, ...]], ...]
     findings: tuple[Figure, ...]
@@ -120,6 +123,7 @@ class Page:
     checks: tuple[Grouped, ...]
     thresholds: tuple[ThresholdResult, ...]
     spec: str
+    advice: tuple[AdvicePanel, ...] = ()
 
     def note(self, metric: str) -> MetricNote:
         """Title, unit, worst case and margin of a metric."""
@@ -162,6 +166,7 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         record=record,
         summary=summary,
         opening=tuple(opening(record, summary)),
+        scores=panels(record, summary.scores),
         drawings=tuple(drawings(record, summary)),
         directions=tuple(
             (d, DIRECTION_WORDS[d], tuple(f for f in summary.figures if f.direction == d)) for d in DIRECTIONS

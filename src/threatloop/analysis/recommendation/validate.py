@@ -1,0 +1,228 @@
+"""How far the predictions can be trusted: held-out combinations, and held-out pairs of defences.
+
+A combination *works* as in Def\\Con (Duddu, Zhang, Asokan 2024, arXiv 2411.09776) if no constituent loses its own
+effect and the model keeps its use: wherever a defence alone lowers an attack's risk by at least the margin, the
+combination's risk lies at most the margin above that of the defence alone; and its accuracy is within .05 of its least
+accurate constituent's.
+
+Half of the seeds are fitted, the other half say what is true, and the other way round: were both taken from the same
+seeds, noise in the single defences would decide both sides and look like skill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.analysis.effects import RATE_MARGIN
+from threatloop.analysis.recommendation.model import KAPPAS, MAIN_ONLY
+from threatloop.analysis.recommendation.outlook import Bools, judged
+from threatloop.analysis.recommendation.predict import LEVEL, Predictor
+from threatloop.analysis.recommendation.responses import Means, Responses, Seeds
+from threatloop.analysis.recommendation.sets import Members, Universe
+from threatloop.analysis.recommendation.skill import Skill, balanced
+from threatloop.core.seeds import Streams
+from threatloop.numerics.arrays import Floats
+from threatloop.numerics.undefined import Undefined
+
+FOLDS: Final = 5
+MOST_PAIRS: Final = 8
+_DRAWS: Final = 200
+FEWEST: Final = 4
+"""Combinations below which nothing is validated."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Predictions of combinations that were left out of the fit.
+
+    Attributes:
+        held_out: what was left out: ``combinations``, or ``pairs`` with every set that contains them.
+        combinations: how many were predicted.
+        predictions: of which the skills are made; two of each combination, one per half of the seeds.
+        works: share of them that work, as measured.
+        model, main_only, majority: with pairwise effects, without, and the commoner answer always.
+        measured: the combinations themselves, measured on the seeds that the predictions are fitted on: no prediction
+            can be expected to do better, since what is true is measured too.
+        width: mean width of the 95 % intervals of risk per direction.
+        covered: share of the measured risks within them.
+    """
+
+    held_out: str
+    combinations: int
+    predictions: int
+    works: float | Undefined
+    model: Skill
+    main_only: Skill
+    majority: Skill
+    measured: Skill
+    width: float | Undefined
+    covered: float | Undefined
+
+
+@dataclass
+class _Tally:
+    truth: list[bool] = field(default_factory=list)
+    model: list[bool] = field(default_factory=list)
+    main_only: list[bool] = field(default_factory=list)
+    measured: list[bool] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+    covered: list[float] = field(default_factory=list)
+    combinations: set[int] = field(default_factory=set)
+
+
+def validate(found: Universe, measured: Responses, streams: Streams) -> tuple[Validation, ...]:
+    """Both validations: by held-out combinations, and by held-out pairs."""
+    rows = gradable(measured)
+    if len(rows) < FEWEST:
+        why = (
+            f"of {FEWEST} combinations that this needs, with their defences also measured alone, there are {len(rows)}"
+        )
+        return tuple(_nothing(name, why) for name in ("combinations", "pairs"))
+    order = streams.numpy("folds").permutation(rows)
+    folds = [np.sort(order[i :: min(FOLDS, len(rows))]) for i in range(min(FOLDS, len(rows)))]
+    return (
+        _validated("combinations", found, measured, [(fold, fold) for fold in folds], streams.child("combinations")),
+        _validated("pairs", found, measured, _pairs(measured, rows, streams), streams.child("pairs")),
+    )
+
+
+def gradable(measured: Responses) -> npt.NDArray[np.int64]:
+    """Measured combinations of at least two defences whose constituents were measured alone."""
+    known = set(measured.sets)
+    found = [
+        row
+        for row, members in enumerate(measured.sets)
+        if len(members) > 1 and all(frozenset([one]) in known for one in members)
+    ]
+    return np.array(found, np.int64)
+
+
+def works(combined: Floats, accuracy: Floats, members: Sequence[Members], measured: Responses, means: Means) -> Bools:
+    """(m,): which combinations keep every constituent's own effect, and the model's use.
+
+    Args:
+        combined: (m, attacks), their risks. accuracy: (m,).
+        means: of the single defences and of no defence, over the seeds on which this is judged.
+    """
+    at = {one: row for row, one in enumerate(measured.sets)}
+    found = np.zeros(len(members), np.bool_)
+    for i, one in enumerate(members):
+        alone = [at[frozenset([part])] for part in one]
+        risk, own = means.risk[alone], means.risk[0] - means.risk[alone] >= measured.tolerances
+        lost = (own & (combined[i] > risk + measured.tolerances)).any()
+        useful = accuracy[i] >= np.nanmin(means.accuracy[alone]) - RATE_MARGIN
+        found[i] = not lost and bool(useful)
+    return found
+
+
+def _pairs(
+    measured: Responses, rows: npt.NDArray[np.int64], streams: Streams
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Pairs that were measured, some of them where there are many: (what is left out, what is predicted of it)."""
+    pairs = [row for row in rows if len(measured.sets[row]) == 2]
+    chosen = streams.numpy("pairs").permutation(np.array(pairs, np.int64))[:MOST_PAIRS]
+    found = []
+    for row in np.sort(chosen):
+        out = np.array([i for i, members in enumerate(measured.sets) if measured.sets[row] <= members], np.int64)
+        found.append((out, np.intersect1d(out, rows)))
+    return found
+
+
+def _validated(
+    name: str,
+    found: Universe,
+    measured: Responses,
+    folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    streams: Streams,
+) -> Validation:
+    tally = _Tally()
+    for i, (out, asked) in enumerate(folds):
+        rest = np.setdiff1d(np.arange(len(measured.sets)), out)
+        tally.combinations |= set(asked.tolist())
+        for fitted, judging in _halves(measured.seeds):
+            _predict(tally, found, measured, rest, asked, fitted, judging)
+        _intervals(tally, found, measured, rest, asked, streams.numpy(f"draws {i}"))
+    truth = tally.truth
+    if not truth:
+        return _nothing(name, "no pair was measured" if name == "pairs" else "no combination could be left out")
+    common = sum(truth) * 2 >= len(truth)
+    return Validation(
+        name,
+        len(tally.combinations),
+        len(truth),
+        float(np.mean(truth)),
+        balanced(truth, tally.model),
+        balanced(truth, tally.main_only),
+        balanced(truth, [common] * len(truth)),
+        balanced(truth, tally.measured),
+        _mean(tally.widths),
+        _mean(tally.covered),
+    )
+
+
+def _halves(seeds: int) -> list[tuple[Seeds, Seeds]]:
+    """Seeds that are fitted and seeds that judge, both ways round; with one seed there is none to judge."""
+    even, odd = np.arange(0, seeds, 2), np.arange(1, seeds, 2)
+    return [(even, odd), (odd, even)] if seeds > 1 else []
+
+
+def _predict(
+    tally: _Tally,
+    found: Universe,
+    measured: Responses,
+    rest: npt.NDArray[np.int64],
+    asked: npt.NDArray[np.int64],
+    fitted: Seeds,
+    judging: Seeds,
+) -> None:
+    sets = [measured.sets[row] for row in asked]
+    true, known = measured.means(judging), measured.means(fitted)
+    tally.truth += works(true.risk[asked], true.accuracy[asked], sets, measured, true).tolist()
+    tally.measured += works(known.risk[asked], known.accuracy[asked], sets, measured, known).tolist()
+    for kappas, said in ((KAPPAS, tally.model), (MAIN_ONLY, tally.main_only)):
+        guess = Predictor(found, measured, rest, fitted, kappas).predict(sets)
+        said += works(guess.risk, guess.accuracy, sets, measured, known).tolist()
+
+
+def _intervals(
+    tally: _Tally,
+    found: Universe,
+    measured: Responses,
+    rest: npt.NDArray[np.int64],
+    asked: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
+    """Width and coverage of the intervals of risk per direction, as if everything were resolved."""
+    predictor = Predictor(found, measured, rest)
+    sets = [*(measured.sets[row] for row in asked), frozenset[int]()]
+    everything = np.ones((len(asked), len(measured.places)), np.bool_)
+    drawn = judged(predictor.draws(sets, rng, _DRAWS), everything, measured, np.full(len(asked), np.nan)).risk
+    means = measured.means()
+    true = np.stack(
+        [
+            np.fmax.reduce(means.risk[asked][:, [i for i, p in enumerate(measured.places) if p.direction == d]], axis=1)
+            for d in measured.directions
+        ],
+        axis=1,
+    )
+    ends = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    # Rounding must not put a risk of 0 outside an interval that begins at 0.
+    inside = (true >= ends[0] - 1e-6) & (true <= ends[1] + 1e-6)
+    there = np.isfinite(true)
+    tally.widths += (ends[1] - ends[0])[there].tolist()
+    tally.covered += inside[there].astype(float).tolist()
+
+
+def _mean(values: Sequence[float]) -> float | Undefined:
+    return float(np.mean(values)) if values else Undefined("no combination was left out")
+
+
+def _nothing(name: str, why: str) -> Validation:
+    none = Undefined(why)
+    skill = Skill(none, none)
+    return Validation(name, 0, 0, none, skill, skill, skill, skill, none, none)

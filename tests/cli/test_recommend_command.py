@@ -1,0 +1,89 @@
+"""``threatloop recommend``: what it prints, the spec that it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tiny
+from defended import DIRECTIONS
+from planted import Planted, design
+from threatloop import api
+from threatloop.cli.recommend import cost
+from threatloop.core.errors import InputError
+from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, write_run_folder
+from threatloop.scenario.build import build, parse_spec
+
+NAMES = ("label_smoothing", "rounding")
+SCENARIOS = {"evade": {"attack": "pgd"}, "infer": {"attack": "lira"}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    planted = Planted({(one, attack): -1.0 for one in NAMES for attack in DIRECTIONS})
+    record, rows = planted.run(design(NAMES, (1, 2)), adaptive=("evade", "poison", "infer"))
+    named = record.model_copy(update={"spec": {**record.spec, "scenarios": SCENARIOS}})
+    path = tmp_path_factory.mktemp("runs") / "run"
+    write_run_folder(path, named, rows, CURVES_SCHEMA.empty_table(), RECORDS_SCHEMA.empty_table())
+    return path
+
+
+def test_the_front_the_set_and_its_spec(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deep" / "next.yaml"
+    assert tiny.command_line(monkeypatch, "recommend", run, "--min-accuracy", "0.9", "--out", out) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    flat = " ".join(text.split())
+    for words in (
+        "recommended: label_smoothing + rounding (measured; better than no defence in 100% of the draws)",
+        "risk D→D 0.18 [0.1",
+        "unresolved: no attacker who knows the defences was measured",
+        "usable from accuracy 0.900",
+        "held-out combinations: not validated, because of 4 combinations",
+    ):
+        assert words in flat, words
+    audit = build(parse_spec(yaml.safe_load(out.read_text(encoding="utf-8")), "next.yaml"), tmp_path)
+    assert [one.name for one in audit.conditions] == ["", "recommended"]
+    assert audit.spec.seed == 1
+
+
+def test_the_spec_is_printed_without_a_file_and_everything_as_json(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.command_line(monkeypatch, "recommend", run) == 0
+    printed = capsys.readouterr().out
+    spec = yaml.safe_load(printed.partition("saves it):\n")[2])
+    assert spec["defences"] == {"recommended": ["label_smoothing", "rounding"]}
+    assert tiny.command_line(monkeypatch, "recommend", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["chosen"]["spec"] == ["label_smoothing", "rounding"]
+    assert found["chosen"]["unresolved"] == ["M→M"]
+    assert found["validations"][0]["model"]["balanced"]["not_computed"].startswith("of 4")
+    assert api.recommend(run).advice.chosen.label == "label_smoothing + rounding"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--min-accuracy", "0.999"), "no set of defences has accuracy of at least 0.999; the nearest is"),
+        (("--max-train-cost", "cheap"), "needs a multiple of the training time"),
+        (("--target", "digit"), "target 'digit': not in"),
+        (("--min-accuracy", "90"), "needs a share from 0 to 1"),
+    ],
+)
+def test_what_it_refuses(
+    run: Path, options: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.command_line(monkeypatch, "recommend", run, *options) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_costs_are_multiples() -> None:
+    assert [cost(text) for text in ("3x", "2.5", "4×", None)] == [3.0, 2.5, 4.0, None]
+    with pytest.raises(InputError):
+        cost("-3x")
