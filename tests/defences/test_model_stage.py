@@ -52,7 +52,9 @@ class World:
 
     @cached_property
     def poison(self) -> Dataset:
-        return ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        crafted = ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        assert isinstance(crafted, Dataset)
+        return crafted
 
     @cached_property
     def victim(self) -> Model:
@@ -131,8 +133,8 @@ def test_a_table_of_two_classes_is_compared_with_honest_models() -> None:
 
 
 def test_the_anomaly_index_is_that_of_the_paper() -> None:
-    sizes = np.array([1.0, 9.0, 10.0, 11.0, 12.0])
-    assert among_classes(sizes)[0] == pytest.approx((10 - 1) / 1.4826)
+    sizes = np.array([1.0, 8.0, 10.0, 12.0, 14.0])
+    assert among_classes(sizes)[0] == pytest.approx((10 - 1) / (2 * 1.4826))
     honest = np.exp(np.array([[1.0, 2.0], [2.0, 3.0]]))
     spread = np.sqrt(4 * 0.25 / 2 * 1.5)
     assert against_honest(np.exp(np.array([0.5, 2.5])), honest)[0] == pytest.approx(1 / spread)

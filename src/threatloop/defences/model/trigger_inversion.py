@@ -16,7 +16,8 @@ class TriggerInversion(Inspection):
     """Finds for every class the smallest patch that has all clean records taken for it; a far smaller one is a trigger.
 
     The score is the anomaly index of the smallest: how many deviations (by the median absolute deviation over classes)
-    it lies below the median; above ``threshold`` the model is flagged. With fewer than five classes their median means
+    it lies below the median; above ``threshold`` the model is flagged. A deviation counts as 15 % of the median at least,
+    which the paper does not ask for, so that classes that are much alike raise no alarm. With fewer than five classes their median means
     nothing, and sizes are compared, in logarithms, with those of honest models trained on the own records alone. Finds
     patches of a few pixels or columns; triggers spread over the whole record (blended, warped) are not small and
     escape.
