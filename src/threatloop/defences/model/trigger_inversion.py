@@ -16,11 +16,12 @@ class TriggerInversion(Inspection):
     """Finds for every class the smallest patch that has all clean records taken for it; a far smaller one is a trigger.
 
     The score is the anomaly index of the smallest: how many deviations (by the median absolute deviation over classes)
-    it lies below the median; above ``threshold`` the model is flagged. A deviation counts as 15 % of the median at least,
-    which the paper does not ask for, so that classes that are much alike raise no alarm. With fewer than five classes their median means
-    nothing, and sizes are compared, in logarithms, with those of honest models trained on the own records alone. Finds
-    patches of a few pixels or columns; triggers spread over the whole record (blended, warped) are not small and
-    escape.
+    it lies below the median; above ``threshold`` the model is flagged. A deviation counts as 15 % of the median at
+    least, which the paper does not ask for, so that classes that are much alike raise no alarm. With fewer than five
+    classes their median means nothing, and sizes are compared, in logarithms, with those of honest models trained on
+    the own records alone. Finds patches of a few pixels or columns that are smaller than what flips an honest model:
+    triggers spread over the whole record (blended, warped) escape, and so may any where honest models give way to a
+    few pixels (PneumoniaMNIST: five to ten, where the planted trigger needs six).
 
     Costs ``steps`` passes forth and back over ``batch`` records per class, and with few classes as many again, and a
     training, for each honest model.
