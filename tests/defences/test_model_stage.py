@@ -15,7 +15,7 @@ from threatloop.algorithms.finetune import encoded, logits, trainable
 from threatloop.algorithms.forgetting import NOTE, to_forget
 from threatloop.algorithms.neurons import activity, behind_convolutions, readers
 from threatloop.algorithms.training import RecipeTraining
-from threatloop.algorithms.trigger_evidence import against_honest, among_classes
+from threatloop.algorithms.trigger_evidence import among_classes
 from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
 from threatloop.core.bench import Bench
@@ -30,7 +30,7 @@ from threatloop.scenario.lifecycle import Lifecycle
 
 STREAMS = Streams(5, ("seed-0",))
 ATTACK = BadNets(rate=0.2)
-CHEAP = {"steps": 200, "references": 2}
+CHEAP = {"steps": 200}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class World:
 
     @cached_property
     def poison(self) -> Dataset:
-        crafted: Dataset = ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        crafted = ATTACK.run(self.parts[1], Bench(STREAMS.child("craft"))).result
+        assert isinstance(crafted, Dataset)
         return crafted
 
     @cached_property
@@ -122,21 +123,24 @@ def test_an_inspection_flags_the_poisoned_model_and_names_its_class(digits: Worl
     assert repaired("trigger_unlearning", digits.honest, digits, **CHEAP) is digits.honest
 
 
-def test_a_table_of_two_classes_is_compared_with_honest_models() -> None:
-    world = world_of("breast_cancer", 10)
-    inspection = DEFENCES.load("trigger_inversion").model_validate({**CHEAP, "steps": 60})
+def test_with_two_classes_nothing_is_said_and_all_triggers_are_unlearned() -> None:
+    world = world_of("breast_cancer", 40)
+    inspection = DEFENCES.load("trigger_inversion").model_validate(CHEAP)
     assert isinstance(inspection, Inspection)
-    found = inspection.inspect(world.honest, world.own, world.training, STREAMS.child("look"))
-    assert np.isfinite(found.score)
-    assert found.flagged == (found.score > 2)
+    with pytest.raises(NotAssessable, match="2 classes"):
+        inspection.inspect(world.victim, world.own, world.training, STREAMS.child("look"))
+    assert world.success(world.victim) > 0.7
+    after = repaired("trigger_unlearning", world.victim, world, **CHEAP)
+    assert after.notes["triggers_unlearned"] == [0, 1]
+    assert world.success(after) < world.success(world.victim) - 0.1
+    assert world.accuracy(after) > world.accuracy(world.victim) - 0.05
 
 
 def test_the_anomaly_index_is_that_of_the_paper() -> None:
-    sizes = np.array([1.0, 9.0, 10.0, 11.0, 12.0])
-    assert among_classes(sizes)[0] == pytest.approx((10 - 1) / 1.4826)
-    honest = np.exp(np.array([[1.0, 2.0], [2.0, 3.0]]))
-    spread = np.sqrt(4 * 0.25 / 2 * 1.5)
-    assert against_honest(np.exp(np.array([0.5, 2.5])), honest)[0] == pytest.approx(1 / spread)
+    sizes = np.array([1.0, 8.0, 10.0, 12.0, 14.0])
+    assert among_classes(sizes)[0] == pytest.approx((10 - 1) / (2 * 1.4826))
+    # Where classes are much alike, deviations are no smaller than 15 % of the median.
+    assert among_classes(np.array([8.0, 10.0, 10.0, 10.0, 10.0]))[0] == pytest.approx(2 / 1.5)
 
 
 def test_silenced_neurons_change_nothing_where_they_were_dormant_and_all_else_stays() -> None:
