@@ -17,6 +17,7 @@ from threatloop.algorithms.answers import LEAST, coins, distortion, led_by, prob
 from threatloop.algorithms.membership_noise import rival, undecided
 from threatloop.algorithms.own_models import Held, student
 from threatloop.algorithms.redirection import STEP, redirected, slopes
+from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.attacks.data_to_data.pgd import PGD
 from threatloop.core.assets import Architecture, Dataset, concatenate
@@ -345,3 +346,20 @@ def test_only_what_stands_in_front_changes_nothing() -> None:
     assert left(flat, informed=False) == [flat]
     assert left(noise, strip, flat, labels=True) == [strip, flat]
     assert left(AnswerNoise(keep_label=False), labels=True) == [AnswerNoise(keep_label=False)]
+
+
+def test_gradients_flow_through_the_denoiser() -> None:
+    own, _, service = world("image")
+    clean = InputPurification(noise=1e-9, levels=0).cleaned(own, STREAMS, np.random.default_rng(0))
+    x = torch.from_numpy(np.asarray(of(own.schema).encode(own.x[:4], own.schema)))
+    forward = through(service.responder.differentiable(), [clean], own.schema)
+    np.testing.assert_allclose(torch.log_softmax(forward(x), 1).numpy(), service.log_probs(clean(own.x[:4])), atol=1e-3)
+    moved, direction = (
+        x.clamp(0.1, 0.9).requires_grad_(True),
+        torch.randn(x.shape, generator=torch.Generator().manual_seed(0)),
+    )
+    (gradient,) = torch.autograd.grad(forward(moved)[:, 0].sum(), moved)
+    with torch.no_grad():
+        ends = [forward(moved + step * direction)[:, 0].sum() for step in (-1e-3, 1e-3)]
+    slope = float(ends[1] - ends[0]) / 2e-3
+    assert abs(float((gradient * direction).sum()) - slope) < 0.15 * abs(slope)  # rectifiers have kinks

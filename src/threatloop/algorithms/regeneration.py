@@ -76,6 +76,11 @@ class Denoiser:
             ]
         return np.concatenate(parts) if parts else images.copy()
 
+    def differentiable(self, images: torch.Tensor) -> torch.Tensor:
+        """The same for a tensor of images, through which gradients flow."""
+        weights = [one.to(images.device) for one in self.weights]
+        return _forward(weights, images).clamp(0, 1)
+
 
 def train_denoiser(
     images: ArrayLike,

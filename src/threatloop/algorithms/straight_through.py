@@ -17,7 +17,9 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def through(forward: Forward, filters: Sequence[Filter], schema: Schema) -> Forward:
-    """Encoded records to the logits of what the filters make of them; gradients pass by the filters unchanged.
+    """Encoded records to the logits of what the filters make of them.
+
+    Gradients flow through filters that have a method ``differentiable``, and pass by the others unchanged.
 
     Filters that draw at random draw anew at every call, so that a mean over calls is an expectation.
 
@@ -31,12 +33,19 @@ def through(forward: Forward, filters: Sequence[Filter], schema: Schema) -> Forw
     """
     kind = modality.of(schema)
 
-    def filtered(x: torch.Tensor) -> torch.Tensor:
-        records = kind.decode(x.detach().cpu().float().numpy(), schema)
-        with torch.autocast(x.device.type, enabled=False):  # filters may be networks, and are no part of a draft
-            for one in filters:
-                records = one(records)
+    def passed(one: Filter, x: torch.Tensor) -> torch.Tensor:
+        known: Forward | None = getattr(one, "differentiable", None)
+        if known is not None:
+            return known(x)
+        records = one(kind.decode(x.detach().cpu().numpy(), schema))
         encoded = np.asarray(kind.encode(records, schema), dtype=np.float32)
-        return forward(x + (torch.from_numpy(encoded).to(x) - x).detach())
+        return x + (torch.from_numpy(encoded).to(x) - x).detach()
+
+    def filtered(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # filters may be networks, and are no part of a draft
+            x = x.float()
+            for one in filters:
+                x = passed(one, x)
+        return forward(x)
 
     return filtered if filters else forward

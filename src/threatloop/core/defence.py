@@ -214,6 +214,9 @@ class InputFilter(Serving):
     ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
         """Records (n, ...) to as many that are asked in their place.
 
+        What it returns may have a method ``differentiable``, the same from encoded tensors to encoded tensors, for
+        whoever knows the filter and follows gradients; where there is none, they pass by as if nothing were changed.
+
         Args:
             own: as for `bind`.
             streams: as for `bind`; what is learnt from ``own`` is drawn from these alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 
 if TYPE_CHECKING:
+    import torch
+
     from threatloop.algorithms.regeneration import Denoiser
 
 FEWEST = 8
@@ -30,8 +33,8 @@ class InputPurification(InputFilter):
     a side), on few steps of grey; number columns at the nearest quantile of the server's own. Costs accuracy on records
     that were clean, and the denoiser's training once.
 
-    It stops perturbations that were made for the bare model. An attacker who knows of it follows gradients through it
-    as if it changed nothing, averaged over the noise, and gets most of his success back.
+    It stops perturbations that were made for the bare model. An attacker who knows of it follows gradients through the
+    denoiser, past the squeezing, averaged over the noise, and gets a good part of his success back.
 
     Xu, Evans, Qi 2018, "Feature Squeezing: Detecting Adversarial Examples in Deep Neural Networks", arXiv 1704.01155,
     section III; Salman, Sun, Yang, Kapoor, Kolter 2020, "Denoised Smoothing", arXiv 2003.01908, section 3 (one noisy
@@ -65,18 +68,8 @@ class InputPurification(InputFilter):
             raise NotAssessable(
                 f"input_purification learns from the server's own records: it needs {FEWEST}, there are {len(own)}"
             )
-        kind, schema = modality.of(own.schema), own.schema
         known = own.take(np.sort(streams.numpy("own").permutation(len(own))[:MOST]))
-        denoiser = self._denoiser(known, streams)
-
-        def clean(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            if denoiser is not None:
-                pixels = np.asarray(kind.encode(x, schema), np.float32)
-                drowned = pixels + self.noise * draws.standard_normal(pixels.shape, dtype=np.float32)
-                x = kind.decode(denoiser(np.clip(drowned, 0, 1)), schema)
-            return kind.squeezed(x, schema, self.levels, known.x) if self.levels > 1 else x
-
-        return clean
+        return _Cleaning(self._denoiser(known, streams), self.noise, self.levels, known, draws)
 
     def _denoiser(self, known: Dataset, streams: Streams) -> Denoiser | None:
         from threatloop.algorithms.own_models import Held, denoiser
@@ -85,3 +78,40 @@ class InputPurification(InputFilter):
             return denoiser(Held(known.digest, streams, known), self.steps) if self.noise else None
         except NotAssessable:  # no images: squeezing is all there is
             return None
+
+
+@dataclass(frozen=True)
+class _Cleaning:
+    """Noise and denoiser, where there is one, then squeezing."""
+
+    denoiser: Denoiser | None
+    noise: float
+    levels: int
+    known: Dataset
+    draws: np.random.Generator
+
+    def __call__(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        kind, schema = modality.of(self.known.schema), self.known.schema
+        if self.denoiser is not None:
+            pixels = np.asarray(kind.encode(x, schema), np.float32)
+            x = kind.decode(self.denoiser(np.clip(pixels + self._drawn(pixels.shape), 0, 1)), schema)
+        return self._squeezed(x)
+
+    def differentiable(self, x: torch.Tensor) -> torch.Tensor:
+        """The same on encoded records; gradients flow through the denoiser, and past the squeezing."""
+        import torch
+
+        kind, schema = modality.of(self.known.schema), self.known.schema
+        if self.denoiser is not None:
+            noise = torch.from_numpy(self._drawn(tuple(x.shape))).to(x)
+            x = self.denoiser.differentiable((x + noise).clamp(0, 1))
+        squeezed = self._squeezed(kind.decode(x.detach().cpu().numpy(), schema))
+        encoded = torch.from_numpy(np.asarray(kind.encode(squeezed, schema), np.float32)).to(x)
+        return x + (encoded - x).detach()
+
+    def _drawn(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        return np.asarray(np.float32(self.noise) * self.draws.standard_normal(shape, dtype=np.float32))
+
+    def _squeezed(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        kind, schema = modality.of(self.known.schema), self.known.schema
+        return kind.squeezed(x, schema, self.levels, self.known.x) if self.levels > 1 else x
