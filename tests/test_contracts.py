@@ -14,6 +14,7 @@ import tiny
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
+from threatloop.core.defence import Defence, Stage
 from threatloop.engine.operations.act import attack_of
 
 MODALITIES = {"image", "tabular", "tokens"}
@@ -105,4 +106,10 @@ def test_facts_of_a_defence_are_complete(name: str) -> None:
     assert info.modalities
     assert info.modalities <= MODALITIES
     assert all(MITIGATION.fullmatch(mitigation) for mitigation in info.atlas)
+    assert set(info.excludes) <= set(DEFENCES.names()) - {name}
+    assert issubclass(cls, Defence)
+    assert isinstance(info.stage, Stage)
+    assert cls.__doc__
+    assert YEAR.search(cls.__doc__)
+    assert not cls.model_fields or "Attributes:" in cls.__doc__ or all(f.description for f in cls.model_fields.values())
     assert f".{info.stage.value}." in f"{cls.__module__}."

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from threatloop.core.errors import InputError
 
 if TYPE_CHECKING:
+    from threatloop.analysis.claims import Tested
+    from threatloop.analysis.ledger import Claim
     from threatloop.analysis.summary import Summary
     from threatloop.analysis.thresholds import ThresholdResult
     from threatloop.core.measurement import RunRecord
@@ -23,6 +25,7 @@ DEFAULT_OUT = "threatloop-run"
 DEFAULT_STUDY = "embedded"
 INTERACTIONS = "interactions"
 DEFENDED = "defended"
+CLAIMS = "claims"
 
 SpecLike = str | Path | Mapping[str, Any] | None
 
@@ -173,6 +176,43 @@ def execute_study(
     watchers = Watchers(hooks.stage, hooks.planned, hooks.advance)
     finished = run_study(checked, options, watchers, exhaust=exhaust)
     return _reported(finished.out, (), False, show_records)
+
+
+def claims(
+    only: Sequence[str] = (),
+    *,
+    out: str | Path = DEFAULT_OUT,
+    store: str = DEFAULT_STORE,
+    backend: str = "processes",
+    workers: int | None = None,
+) -> tuple[Tested, ...]:
+    """Test published claims of how attacks and defences change each other.
+
+    Args:
+        only: ids of claims, as ``threatloop claims --list`` shows them; all of them where none is given.
+        out, store, backend, workers: as for `audit`.
+
+    Raises:
+        InputError: there is no such claim; otherwise as for `audit`.
+    """
+    from threatloop.analysis.ledger import chosen
+    from threatloop.engine.run import Options
+
+    options = Options(
+        store, Path(out), backend, workers, f"threatloop.claims() in {Path(sys.argv[0]).name or 'Python'}"
+    )
+    return execute_claims(load_spec(study=CLAIMS), chosen(only), options, Hooks())
+
+
+def execute_claims(checked: Audit, chosen: Sequence[Claim], options: Options, hooks: Hooks) -> tuple[Tested, ...]:
+    """Test claims on the study that they read; see `claims`, which the command line shares through this."""
+    from threatloop.report.build import build
+    from threatloop.study.claims import run_claims
+    from threatloop.study.run import Watchers
+
+    tested = run_claims(checked, chosen, options, Watchers(hooks.stage, hooks.planned, hooks.advance))
+    build(options.out)
+    return tested
 
 
 def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, show_records: bool) -> Result:

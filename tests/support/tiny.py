@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from threatloop import api
-from threatloop.core.catalogue import ATTACKS
+from threatloop.core.catalogue import ATTACKS, DEFENCES
+from threatloop.core.defence import Defence
 from threatloop.core.measurement import TIMING_COLUMNS
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import Plan, make_plan
@@ -69,6 +70,12 @@ def small(name: str) -> dict[str, Any]:
     """A row of the catalogue with the cheapest configuration that its fields allow."""
     fields = ATTACKS.load(name).model_fields
     return {"name": name, **{field: value for field, value in SMALL.items() if field in fields}}
+
+
+def small_defence(name: str) -> Defence:
+    """A defence of the catalogue in its cheapest configuration."""
+    cls = DEFENCES.load(name)
+    return cls(**{field: value for field, value in SMALL.items() if field in cls.model_fields})
 
 
 def spec(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from threatloop.algorithms.distil import Distillation, Targets, one_hot
+from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.queries import draw
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 
@@ -25,6 +28,10 @@ class AsksVictim(Distillation):
     def required(self) -> frozenset[Capability]:
         """Scores for soft answers, labels for hard ones; never both."""
         return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """The thief who learns from labels, where scores are withheld or falsified."""
+        return with_hard_answers(self, super().adapted(to), to)
 
     def as_baseline(self) -> Step[Service]:
         """The matched surrogate; on his own labelled pool the kind of answer makes no difference to it."""

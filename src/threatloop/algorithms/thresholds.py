@@ -10,7 +10,7 @@ from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 
-def threshold_scores(service: Service, bench: Bench, value: Value, calibrated: bool) -> Evidence:
+def threshold_scores(service: Service, bench: Bench, value: Value, calibrated: bool, expectation: int = 1) -> Evidence:
     """Array ``score``, float64 (candidates,): the figure, less its class's threshold where calibrated.
 
     Cut at 0, calibrated scores are the paper's decisions; ranked, they move all classes' thresholds together.
@@ -20,6 +20,7 @@ def threshold_scores(service: Service, bench: Bench, value: Value, calibrated: b
         bench: with candidates and, if calibrated, shadows.
         value: the figure of answers on records, (n,); larger is more member-like.
         calibrated: learn one threshold per class from the shadow models.
+        expectation: answers averaged per record.
 
     Raises:
         BudgetExhausted: as in `ask_values`.
@@ -37,4 +38,4 @@ def threshold_scores(service: Service, bench: Bench, value: Value, calibrated: b
     def keep(values: Floats) -> None:
         bench.progress.keep(evidence(values))
 
-    return evidence(ask_values(service, candidates, bench.streams.numpy("order"), keep, value))
+    return evidence(ask_values(service, candidates, bench.streams.numpy("order"), keep, value, expectation=expectation))

@@ -1,4 +1,4 @@
-"""The claims ledger: published interactions, our small test of each, and what it shows.
+"""What the tests of the claims ledger show.
 
 A claim's test is a paired difference (or a rank correlation over victims) in the seeds of one study. Seeds are spent in
 two stages, as for every family: screening seeds choose how many fresh ones are tested, once.
@@ -9,91 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import spearmanr
 
 from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import UNIT_BOUNDS
+from threatloop.analysis.ledger import WORST, Claim, Side, ledger
 from threatloop.analysis.two_stage import Cell, confirm, plan_confirmation
 from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.means import Bounds
 
-LEDGER: Final = "ledger.yaml"
-WORST: Final = "worst"
-"""In place of an arm: of the unchanged and the adaptive attacker the one who does better in the screening seeds."""
+STUDY: Final = "claims"
+"""Name of the study that the tests read."""
 LEAST_VICTIMS: Final = 5
 """Victims of one seed without which a correlation over them is not computed."""
 CORRELATION_MARGIN: Final = 0.1
 
 Reading = Literal["holds", "does not hold", "opposite", "unresolved", "not computed"]
 BySeed = dict[int, float]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Side(_Strict):
-    """Where one reading stands in the table of measurements.
-
-    Attributes:
-        scenario, metric, step, condition: as in the table.
-        arm: as in the table, or ``worst``.
-        minus: an arm whose reading is subtracted, such as ``baseline``; empty for none.
-    """
-
-    scenario: str
-    metric: str
-    step: int = Field(default=1, ge=1)
-    condition: str = ""
-    arm: str = ATTACK
-    minus: Literal["", "baseline"] = ""
-
-
-class Claim(_Strict):
-    """A published interaction and our test of it.
-
-    Attributes:
-        id: short name.
-        claim: in a sentence.
-        source, setting, reported, evidence: what was published, on what, with which figure, and how good it is.
-        expected: sign of the difference measured − against, or of the correlation; 0 for a null.
-        test: what ours does, in words.
-        target: of the study.
-        measured, against: the readings that are compared.
-        correlate: or those whose ranks are correlated over the victims of all conditions.
-    """
-
-    id: str = Field(pattern=r"^[a-z0-9-]+$")
-    claim: str
-    source: str
-    setting: str
-    reported: str
-    evidence: str
-    expected: Literal["+", "-", "0"]
-    test: str
-    target: str = "digits"
-    measured: Side | None = None
-    against: Side | None = None
-    correlate: tuple[Side, Side] | None = None
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Self:
-        paired = self.measured is not None and self.against is not None
-        if paired == (self.correlate is not None):
-            raise ValueError("needs both `measured` and `against`, or `correlate`")
-        return self
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """All readings that the test needs."""
-        return tuple(side for side in (self.measured, self.against, *(self.correlate or ())) if side is not None)
 
 
 @dataclass(frozen=True)
@@ -121,10 +57,16 @@ class Tested:
     why: str
 
 
-def ledger() -> tuple[Claim, ...]:
-    """The claims that ship with threatloop."""
-    text = resources.files("threatloop.analysis").joinpath(LEDGER).read_text(encoding="utf-8")
-    return tuple(Claim.model_validate(one) for one in yaml.safe_load(text))
+def claims_of(record: RunRecord, rows: Iterable[Measurement]) -> tuple[Tested, ...]:
+    """What a run of the claims' study shows, from its run folder alone; nothing for other runs.
+
+    How many fresh seeds each claim was given follows from the screening seeds.
+    """
+    if record.name != STUDY:
+        return ()
+    readings, first = Readings(record, rows), record.seeds
+    read = [claim for claim in ledger() if differences(claim, readings, range(first))]
+    return judge_claims(read, readings, first, plan_claims(read, readings, first))
 
 
 class Readings:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from threatloop.analysis.chains import ArmValue, Enablement, Gate, arm_values, enablements, gates
+from threatloop.analysis.claims import Tested, claims_of
 from threatloop.analysis.estimates import judged
 from threatloop.analysis.findings import Figure, figures
 from threatloop.analysis.index import REFUSED, Index
@@ -38,6 +39,7 @@ class Summary:
         loops: loop gains against every control.
         sweeps: headline figures against a budget that the spec varies.
         matrix: how attacks and defences change each other.
+        claims: what the tests of the claims ledger show, where the run is theirs.
         notes: title, unit, worst case and margin of every metric that has rows.
     """
 
@@ -48,6 +50,7 @@ class Summary:
     loops: tuple[LoopGain, ...]
     sweeps: tuple[Sweep, ...]
     matrix: Matrix
+    claims: tuple[Tested, ...]
     notes: Mapping[str, MetricNote]
 
     def gate(self, target: str, scenario: str, arm: str = ATTACK, lap: int = 1) -> Gate | None:
@@ -85,6 +88,7 @@ def summarise(record: RunRecord, rows: Iterable[Measurement]) -> Summary:
         loops=judged(loop_gains(index, streams), streams.numpy("loop family")),
         sweeps=sweeps(index, streams),
         matrix=interactions(record, rows),
+        claims=claims_of(record, rows),
         notes=index.notes,
     )
 

@@ -142,6 +142,24 @@ def study(
     raise typer.Exit(command.run(command.Request(spec, seeds, exhaust, backend, workers, store, out, allow_code, json)))
 
 
+@app.command(epilog="Examples: threatloop claims --list   |   threatloop claims --only truth-serum-membership")
+def claims(
+    only: Annotated[list[str] | None, typer.Option("--only", help="id of a claim; may be repeated")] = None,
+    show: Annotated[bool, typer.Option("--list", help="print the ledger and run nothing")] = False,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="screening seeds; at least 12")] = None,
+    backend: BackendOption = "processes",
+    workers: Workers = None,
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path, typer.Option("--out", help="run folder to write")] = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Test published claims of how attacks and defences change each other, and print the verdict beside each."""
+    from threatloop.cli import claims as command
+
+    chosen = tuple(only or ())
+    raise typer.Exit(command.run(command.Request(chosen, show, seeds, backend, workers, store, out, json)))
+
+
 @app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")
 def plan(
     spec: SpecPath = None,

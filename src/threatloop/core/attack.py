@@ -175,8 +175,9 @@ class Step(BaseModel, Generic[S]):
     def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
         """This attack by an attacker who knows the victim's defences; empty where no such form is known.
 
-        What reads the model itself, or imitates its training, adapts without change: the plan hands it the defended
-        model and the defended lifecycle. Subclasses add forms of their own.
+        What reads the model itself, imitates its training, or asks for labels alone where scores are defended, adapts
+        without change: the plan hands it the defended model and the defended lifecycle. Subclasses add forms of their
+        own.
         """
         info, forms = self.info, list[Step[Any]]()
         looks_inside = bool(self.required() & {Capability.GRADIENTS, Capability.WEIGHTS})
@@ -184,7 +185,8 @@ class Step(BaseModel, Generic[S]):
             Resource.SHADOWS,
             Resource.LIFECYCLE,
         }
-        if looks_inside or (Adaptation.LIFECYCLE in to and imitates):
+        falls_back = Adaptation.LABELS in to and self.required() == {Capability.LABELS}
+        if looks_inside or falls_back or (Adaptation.LIFECYCLE in to and imitates):
             forms.append(self)
         if Adaptation.EXPECTATION in to and "expectation" in type(self).model_fields:
             forms = [self.model_copy(update={"expectation": EXPECTATION})]

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.assets import Dataset, Model
+from threatloop.core.digests import digest_array
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
+FEW = 16
+"""Answers by which a model is told from others."""
 Respond = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """Records of the schema (n, ...) to log-probabilities (n, classes)."""
 
@@ -65,6 +68,7 @@ class DefenceInfo:
         atlas: MITRE ATLAS mitigation ids.
         randomised: its answers are drawn at random, so that averaging sees through it.
         excludes: catalogue names of defences that it cannot be combined with.
+        reversible: a serving defence whose answers tell the model's own to whoever knows its parameters.
     """
 
     title: str
@@ -74,6 +78,7 @@ class DefenceInfo:
     atlas: tuple[str, ...] = ()
     randomised: bool = False
     excludes: tuple[str, ...] = ()
+    reversible: bool = False
 
     @property
     def adaptations(self) -> frozenset[Adaptation]:
@@ -126,6 +131,20 @@ class TrainingDefence(Defence):
 class Repair(Defence):
     """A model-stage defence: changes the trained model."""
 
+    def repair_all(
+        self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+    ) -> Model:
+        """The repaired model, given everything that it was trained on; most repairs look at the own records alone.
+
+        Args:
+            model: as it was trained.
+            data: all that it was trained on, n records.
+            trusted: bool (n,), the defender's own.
+            training: the victim's, with its training-stage defences.
+            streams: the defence's own.
+        """
+        return self.repair(model, data.take(trusted), training, streams)
+
     @abstractmethod
     def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:
         """The repaired model.
@@ -162,6 +181,11 @@ class Inspection(Defence):
 class Serving(Defence):
     """A serving-stage defence: stands between whoever asks and the model."""
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the most likely class is always that of the model itself."""
+        return False
+
     @abstractmethod
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
         """What answers in front of ``respond``.
@@ -171,6 +195,35 @@ class Serving(Defence):
             own: the defender's own records, for thresholds and filters.
             streams: the defence's own.
         """
+
+
+def draws_of(respond: Respond, own: Dataset, streams: Streams) -> np.random.Generator:
+    """Draws for answers at random: models that are served from the same streams have draws of their own.
+
+    Shadow models with the same draws would look more alike than the victim's answers do.
+    """
+    return streams.numpy(f"draws-{digest_array(respond(own.x[:FEW]))}")
+
+
+class InputFilter(Serving):
+    """A serving-stage defence that changes what is asked, and not the answer."""
+
+    @abstractmethod
+    def cleaned(
+        self, own: Dataset, streams: Streams, draws: np.random.Generator
+    ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Records (n, ...) to as many that are asked in their place.
+
+        Args:
+            own: as for `bind`.
+            streams: as for `bind`; what is learnt from ``own`` is drawn from these alone.
+            draws: of what is drawn anew for every question.
+        """
+
+    def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:
+        """The model, asked about cleaned records."""
+        clean = self.cleaned(own, streams, draws_of(respond, own, streams))
+        return lambda x: respond(clean(x))
 
 
 class Monitor(Defence):

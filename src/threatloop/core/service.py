@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,14 @@ class Responder(Protocol):
 
     def model(self) -> Model:
         """The weights themselves."""
+
+
+@runtime_checkable
+class Labelling(Protocol):
+    """A responder with a shorter way to labels than through its answers."""
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Log-probabilities whose largest is that of the answers; the others may differ."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ class Service:
     def labels(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The most likely class of each record; (n,) int64, or (n, context) for tokens. Charges n queries."""
         self._need(Capability.LABELS)
-        labels: npt.NDArray[np.int64] = np.argmax(self._answer(x), axis=-1)
+        self.ledger.charge(len(x))
+        labels: npt.NDArray[np.int64] = np.argmax(self._for_labels()(x), axis=-1)
         return labels
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -91,6 +100,12 @@ class Service:
     def _answer(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         self.ledger.charge(len(x))
         return self.responder.log_probs(x)
+
+    def _for_labels(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+        """Answers with the right labels, where the responder has a shorter way to them."""
+        if isinstance(self.responder, Labelling):
+            return self.responder.labelled
+        return self.responder.log_probs
 
     def _need(self, capability: Capability) -> None:
         if capability not in self.grants:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from threatloop.core.access import ALL_CAPABILITIES
+from threatloop.core.access import ALL_CAPABILITIES, Capability
 from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
-from threatloop.core.defence import Defence, Inspection, Monitor, Serving, Verification
+from threatloop.core.defence import Defence, InputFilter, Inspection, Monitor, Serving, Verification
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
+from threatloop.scenario.lifecycle import in_the_way
 
 POOLED = frozenset({Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION})
 ASKS_OWNER = frozenset({Resource.VICTIM, Resource.DETECTOR})
@@ -64,7 +65,12 @@ class SeedTasks(ModelTasks):
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
             if not owned:
-                self._serve(config, inputs, modules, (Serving, Monitor))
+                labels = attack.required() == {Capability.LABELS}
+                standing = in_the_way(self.defences, labels=labels, informed=informed)
+                self._serve(config, inputs, modules, (Serving, Monitor), standing)
+                filters = any(isinstance(defence, InputFilter) for defence in self.defences)
+                if informed and filters and Capability.GRADIENTS in attack.required():
+                    config["informed"] = True
         self._provide_owner(info.resources, config, inputs, modules)
         self._provide_data(attack, config, inputs)
         self._provide_training(attack, config, inputs, modules, poison, informed)
@@ -73,10 +79,16 @@ class SeedTasks(ModelTasks):
         return self._add("act", config, inputs, streams, name, modules, self._attack_work(attack))
 
     def _serve(
-        self, config: dict[str, Any], inputs: dict[str, Ref], modules: list[str], kinds: tuple[type[Defence], ...]
+        self,
+        config: dict[str, Any],
+        inputs: dict[str, Ref],
+        modules: list[str],
+        kinds: tuple[type[Defence], ...],
+        among: Sequence[Defence] | None = None,
     ) -> None:
-        """What stands in front of the victim, and the records that its thresholds come from."""
-        standing = [defence for defence in self.defences if isinstance(defence, kinds)]
+        """What stands in front of the victim, and the records that its thresholds come from; all where not said."""
+        known = self.defences if among is None else among
+        standing = [defence for defence in known if isinstance(defence, kinds)]
         if standing:
             config["serving"] = [written(defence, DEFENCES) for defence in standing]
             inputs["server"] = self.role("own")
@@ -129,7 +141,9 @@ class SeedTasks(ModelTasks):
         # A thief's clone is his own product; he has no reason to hamper its training.
         imitates = attack.info.direction is not Direction.MODEL_TO_MODEL
         if informed and imitates and resources & {Resource.SHADOWS, Resource.LIFECYCLE}:
-            defences = [*self.lifecycle, *(one for one in self.defences if isinstance(one, Serving))]
+            standing = in_the_way(self.defences, labels=False, informed=True)
+            serving = [one for one in standing if isinstance(one, Serving)]
+            defences = [*self.lifecycle, *serving]
             config["imitated"] = [written(defence, DEFENCES) for defence in defences]
             inputs["imitator"] = self.role("pool")
             modules += [type(defence).__module__ for defence in defences]

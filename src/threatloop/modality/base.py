@@ -61,8 +61,11 @@ class Modality(Generic[SchemaT]):
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int) -> npt.NDArray[Any]:
-        """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns."""
+    def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int, permutation: int = 0) -> npt.NDArray[Any]:
+        """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns.
+
+        ``permutation`` above 0 numbers a way to put the same values into other pixels or columns.
+        """
         raise NotAssessable(f"{self.kind} records have no trigger to insert")
 
     def blend(self, x: npt.NDArray[Any], schema: SchemaT, ratio: float, rng: np.random.Generator) -> npt.NDArray[Any]:
@@ -113,9 +116,32 @@ class Modality(Generic[SchemaT]):
         """What is wrong with the names of immutable columns, one line each."""
         return [f"immutable: {self.kind} records have no columns; leave it out"] if immutable else []
 
+    def cells(self, schema: SchemaT) -> npt.NDArray[np.int64]:
+        """Which pixel or column each number of an encoded record belongs to, counted from 0; of its shape."""
+        raise NotAssessable(f"{self.kind} records have no cells that a trigger could cover in part")
+
     def patches(self, schema: SchemaT, space: Space) -> Patches:
         """What a random search changes at a time in encoded records of this space."""
         raise NotAssessable(f"a random search needs records that can be changed in parts; {self.kind} records cannot")
+
+    def squeezed(
+        self, x: npt.NDArray[Any], schema: SchemaT, levels: int, reference: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """The records with only so much detail as ``levels`` values a cell can hold.
+
+        Args:
+            x: records.
+            schema: of the records.
+            levels: values of a number cell, ≥ 2.
+            reference: records that say what is usual.
+        """
+        raise NotAssessable(f"{self.kind} records have no detail to squeeze out")
+
+    def superimposed(
+        self, x: npt.NDArray[Any], other: npt.NDArray[Any], schema: SchemaT, share: float, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
+        """Each record mixed with the other one at its place; ``share`` in (0, 1) is the first's, relative to both."""
+        raise NotAssessable(f"{self.kind} records cannot be mixed with each other")
 
     def watermark_view(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
         """Records as images (n, channels, height, width) in [0, 1] that can carry an invisible mark."""

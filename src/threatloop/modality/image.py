@@ -25,6 +25,8 @@ FIELD_CELLS = 1 << 20
 """Pixels made at once; the fields are computed in double precision."""
 PRIOR_CELLS = 1 << 25
 """Most pixels of auxiliary images that the prior of the starting points is estimated from."""
+SMALLEST_SMOOTHED = 16
+"""Side in pixels below which squeezing leaves a picture's detail alone."""
 PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
 """Starting points spread this many standard deviations, and at least this much in [0, 1] units."""
 
@@ -75,8 +77,11 @@ class Image(Labelled[ImageSchema]):
         chosen = [(move, mirror) for move in moves for mirror in mirrors][:count]
         return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: ImageSchema, size: int) -> npt.NDArray[Any]:
-        """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner.
+    def insert_trigger(
+        self, x: npt.NDArray[Any], schema: ImageSchema, size: int, permutation: int = 0
+    ) -> npt.NDArray[Any]:
+        """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner, or its
+        pixels scattered over the image.
 
         The alternation has the highest contrast and spatial frequency that an image can hold, so it stands out
         from bright and dark surroundings alike; a uniform patch does not.
@@ -88,8 +93,12 @@ class Image(Labelled[ImageSchema]):
         if not 1 <= size <= side:
             raise InputError(f"trigger size {size}: allowed are 1 to {side} pixels (the image's shorter side)")
         board = np.indices((size, size)).sum(axis=0) % 2 == 0
-        marked = np.array(x)
-        marked[..., -size:, -size:] = board * (255 if x.dtype == np.uint8 else 1)
+        values, marked = board * (255 if x.dtype == np.uint8 else 1), np.array(x)
+        if permutation:
+            pixels = np.random.default_rng(permutation).permutation(schema.height * schema.width)[: size * size]
+            marked[..., pixels // schema.width, pixels % schema.width] = values.ravel()
+        else:
+            marked[..., -size:, -size:] = values
         return marked
 
     def blend(
@@ -132,9 +141,44 @@ class Image(Labelled[ImageSchema]):
         """Every pixel is free in [0, 1]; ε is in these units, before preprocessing."""
         return pixels(_shape(schema))
 
+    def cells(self, schema: ImageSchema) -> npt.NDArray[np.int64]:
+        """A pixel's number, the same in all channels."""
+        pixels_of = np.arange(schema.height * schema.width, dtype=np.int64).reshape(schema.height, schema.width)
+        return np.broadcast_to(pixels_of, _shape(schema)).copy()
+
     def patches(self, schema: ImageSchema, space: Space) -> SquarePatches:  # noqa: ARG002
         """Squares of pixels."""
         return SquarePatches(*_shape(schema))
+
+    def squeezed(
+        self,
+        x: npt.NDArray[Any],
+        schema: ImageSchema,
+        levels: int,
+        reference: npt.NDArray[Any],  # noqa: ARG002
+    ) -> npt.NDArray[Any]:
+        """Pixels on ``levels`` steps of grey, each the median of itself and its neighbours to the right and below.
+
+        Pictures with a side below 16 pixels keep their detail: there a median takes strokes away, not noise.
+        """
+        smooth = self.encode(x, schema)
+        if min(schema.height, schema.width) >= SMALLEST_SMOOTHED:
+            padded = np.pad(smooth, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge")
+            corners = [padded[:, :, a : a + schema.height, b : b + schema.width] for a in (0, 1) for b in (0, 1)]
+            smooth = np.median(np.stack(corners), axis=0)
+        return _stored((np.rint(smooth * (levels - 1)) / (levels - 1)).astype(np.float32), x.dtype)
+
+    def superimposed(
+        self,
+        x: npt.NDArray[Any],
+        other: npt.NDArray[Any],
+        schema: ImageSchema,
+        share: float,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> npt.NDArray[Any]:
+        """Sums of pixels, cut at white: what is bright in the first stays at full contrast on any dark ground."""
+        mixed = self.encode(x, schema) + np.float32((1 - share) / share) * self.encode(other, schema)
+        return _stored(np.clip(mixed, 0, 1), x.dtype)
 
     def watermark_view(self, x: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """The images themselves, float32 (n, channels, height, width) in [0, 1]."""

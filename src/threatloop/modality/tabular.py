@@ -69,7 +69,9 @@ class Tabular(Labelled[TabularSchema]):
             rows[:, i] = np.clip(cells, low, high)
         return rows
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: TabularSchema, size: int) -> npt.NDArray[Any]:
+    def insert_trigger(
+        self, x: npt.NDArray[Any], schema: TabularSchema, size: int, permutation: int = 0
+    ) -> npt.NDArray[Any]:
         """A copy with ``size`` columns at extreme values: each valid by itself, together a rare combination.
 
         Number columns with known bounds come first, in schema order, set in turn to their highest and lowest
@@ -84,8 +86,9 @@ class Tabular(Labelled[TabularSchema]):
             raise InputError(
                 f"trigger size {size}: allowed are 1 to {len(cells)} columns (those with known bounds or categories)"
             )
+        order = np.random.default_rng(permutation).permutation(len(cells)) if permutation else np.arange(len(cells))
         marked = np.array(x)
-        for i, value in cells[:size]:
+        for i, value in (cells[k] for k in order[:size]):
             marked[:, i] = value
         return marked
 
@@ -104,6 +107,31 @@ class Tabular(Labelled[TabularSchema]):
         for i, column in columns:
             mixed[:, i] = (1 - ratio) * x[:, i] + ratio * rng.uniform(*_bounds(column))
         return self.project(mixed, schema)
+
+    def squeezed(
+        self, x: npt.NDArray[Any], schema: TabularSchema, levels: int, reference: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """Number cells at the nearest of the reference's ``levels`` quantiles; unseen categories its commonest."""
+        rows = np.array(x, dtype=np.float32)
+        for i, column in enumerate(schema.columns):
+            if column.kind == "categorical":
+                counts = np.bincount(reference[:, i].astype(np.int64), minlength=len(column.categories) + 1)
+                rows[rows[:, i] == len(column.categories), i] = counts.argmax()
+                continue
+            grid = np.unique(np.quantile(reference[:, i].astype(np.float64), np.linspace(0.01, 0.99, levels)))
+            rows[:, i] = grid[np.searchsorted((grid[1:] + grid[:-1]) / 2, rows[:, i])]
+        return self.project(rows, schema)
+
+    def superimposed(
+        self,
+        x: npt.NDArray[Any],
+        other: npt.NDArray[Any],
+        schema: TabularSchema,  # noqa: ARG002
+        share: float,
+        rng: np.random.Generator,
+    ) -> npt.NDArray[Any]:
+        """Every cell is either record's: a random ``share`` of the columns is the first's, the same for all records."""
+        return np.asarray(np.where(rng.random(x.shape[1:]) < share, x, other))
 
     def moved(self, x: npt.NDArray[Any], delta: Floats, schema: TabularSchema) -> Floats:
         """Number columns moved, whole numbers by whole steps no larger than asked for; categories as they were."""
@@ -151,6 +179,10 @@ class Tabular(Labelled[TabularSchema]):
             groups=tuple(groups),
             category_cost=category_cost,
         )
+
+    def cells(self, schema: TabularSchema) -> npt.NDArray[np.int64]:
+        """A column's number, repeated for each of its categories."""
+        return np.repeat(np.arange(len(schema.columns), dtype=np.int64), [_width(one) for one in schema.columns])
 
     def patches(self, schema: TabularSchema, space: Space) -> ColumnPatches:  # noqa: ARG002
         """Random sets of columns.

@@ -82,7 +82,7 @@ def render(view: Page) -> str:
     tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
     matrix = matrix_view(view.record, view.summary.matrix)
     return environment.get_template("report.html.j2").render(
-        page=view, record=view.record, matrix=matrix, of_effect=probability_of, **tools
+        page=view, record=view.record, matrix=matrix, of_effect=probability_of, claims=view.summary.claims, **tools
     )
 
 

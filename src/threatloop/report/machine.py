@@ -10,6 +10,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from pydantic import BaseModel
+
 from threatloop.analysis.estimates import Paired
 from threatloop.analysis.findings import Figure
 from threatloop.analysis.summary import Summary
@@ -33,14 +35,15 @@ def as_json(
         "name": record.name,
         "seeds": record.seeds,
         "opening": [f"{sentence.lead}: {sentence.text}" for sentence in opening],
-        "thresholds": [_plain(result) for result in fail_on],
-        "findings": [_plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
-        **{name: _plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
-        "interactions": [_plain(cell) for cell in summary.matrix.cells],
-        "side_effects": [_plain(one) for one in summary.matrix.side_effects],
+        "thresholds": [plain(result) for result in fail_on],
+        "findings": [plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
+        **{name: plain(getattr(summary, name)) for name in ("arms", "gates", "enablements", "loops", "sweeps")},
+        "interactions": [plain(cell) for cell in summary.matrix.cells],
+        "side_effects": [plain(one) for one in summary.matrix.side_effects],
+        "claims": [plain(one) for one in summary.claims],
         "study": record.study.model_dump() if record.study else None,
         **{name: [n.model_dump() for n in getattr(record, name)] for name in ("errors", "not_assessed", "self_checks")},
-        **{name: _plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
+        **{name: plain(getattr(record, name)) for name in ("targets", "tasks", "environment")},
     }
     return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
@@ -59,16 +62,19 @@ def as_junit(record: RunRecord, summary: Summary, fail_on: Sequence[ThresholdRes
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON has it."""
     if isinstance(value, Undefined):
         return {"not_computed": value.reason}
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="json"))
     if is_dataclass(value) and not isinstance(value, type):
         shown = (f for f in fields(value) if not isinstance(getattr(value, f.name), Paired))
-        return {f.name: _plain(getattr(value, f.name)) for f in shown}
+        return {f.name: plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"not_computed": f"the value is {value}"}
     return value

@@ -97,9 +97,8 @@ class DefendedTraining:
             data, trusted = data.take(kept), trusted[kept]
         training = self._trained()
         model = training.fit(data, streams.child(role))
-        own = data.take(trusted)
         for i, repair in enumerate(of_kind(self.defences, Repair)):
-            model = repair.repair(model, own, training, streams.child(f"repair-{i}"))
+            model = repair.repair_all(model, data, trusted, training, streams.child(f"repair-{i}"))
         return model
 
     def fit(
@@ -130,8 +129,10 @@ class DefendedTraining:
         return self._trained().fit_many(pool, masks, streams)
 
     def answers(self, models: Sequence[Model], data: Dataset) -> npt.NDArray[np.float32]:
-        """Log-probabilities (K, n, ...) of every model on every record."""
-        return self.plain.answers(models, data)
+        """Log-probabilities (K, n, ...) of every model on every record, as `serve` serves them."""
+        if self.held is None or not of_kind(self.defences, Serving):
+            return self.plain.answers(models, data)
+        return np.stack([self.serve(model).log_probs(data.x) for model in models])
 
     def serve(self, model: Model) -> Service:
         """The model as a service that the caller owns, served as the victim is."""
@@ -167,14 +168,20 @@ class Served:
     Attributes:
         inner: the model.
         respond: the model with every defence in front of it.
+        inner_labels: the same as far as the outermost defence that may change labels.
     """
 
     inner: Responder
     respond: Respond
+    inner_labels: Respond
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities as the defences leave them."""
         return self.respond(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Answers with the labels of `log_probs`, without what is only done to scores."""
+        return self.inner_labels(x)
 
     def differentiable(self) -> Any:
         """The network's own."""
@@ -195,7 +202,32 @@ def served(responder: Responder, defences: Sequence[Defence], own: Dataset, stre
         streams: of whoever serves.
     """
     respond: Respond = responder.log_probs
+    labelled = respond
     standing = of_kind(defences, Serving)
-    for i, defence in reversed(list(enumerate(standing))):
-        respond = defence.bind(respond, own, streams.child(f"serve-{i}"))
-    return Served(responder, respond) if standing else responder
+    for place, defence in reversed(list(enumerate(standing))):
+        respond = defence.bind(respond, own, streams.child(serving_role(place, len(standing))))
+        labelled = labelled if defence.keeps_labels else respond
+    return Served(responder, respond, labelled) if standing else responder
+
+
+def serving_role(place: int, standing: int) -> str:
+    """The child of the server's streams for the defence at this place, counted from the model outwards: what stands in
+    front of others does not change their draws."""
+    return f"serve-{standing - 1 - place}"
+
+
+def in_the_way(defences: Sequence[Defence], *, labels: bool, informed: bool) -> list[Defence]:
+    """The defences without serving ones in front of all others that change nothing for this party.
+
+    Args:
+        defences: of any stage.
+        labels: the party reads labels alone, which stay where they were.
+        informed: it knows the defences, and undoes what can be undone.
+    """
+    left = list(defences)
+    while standing := of_kind(left, Serving):
+        first = standing[0]
+        if not ((labels and first.keeps_labels) or (informed and first.info.reversible)):
+            break
+        left.remove(first)
+    return left

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from threatloop import modality
 from threatloop.algorithms.evasion import Evasion, Trial
+from threatloop.algorithms.fallback import or_from_labels
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction, Workload
+from threatloop.core.attack import AttackInfo, Direction, Step, Workload
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 
 CHUNK = 256
 
@@ -54,6 +56,10 @@ class SquareAttack(Evasion):
 
     queries_per_record: int = Field(default=1000, ge=2)
     first_share: float = Field(default=0.8, gt=0, le=1)
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """A walk on labels with the same budget, where scores are withheld or falsified."""
+        return or_from_labels(self, super().adapted(to), to, "hopskipjump")
 
     def work(self, workload: Workload) -> dict[str, float]:
         """Every query is a forward pass."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.transferred import Transferred
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.attack import AttackInfo, Direction, Step
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
 
 
@@ -45,6 +47,10 @@ class Transfer(Transferred):
     def required(self) -> frozenset[Capability]:
         """Scores for soft answers, labels for hard ones; never both."""
         return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """The thief who learns from labels, where scores are withheld or falsified."""
+        return with_hard_answers(self, super().adapted(to), to)
 
     def stand_in(self, bench: Bench) -> Service:
         """A clone that learned from the victim's answers."""

@@ -9,15 +9,16 @@ from pydantic import Field
 
 from threatloop.algorithms.attack_classifier import Learner, features, learned, signs
 from threatloop.algorithms.membership import Floats, ask_values
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.shadow_answers import shadow_values, shadows_of
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 
-class AttackModel(Probe[Service]):
+class AttackModel(ScoreMembership):
     """Learns from shadow models how answers on training records differ from answers on others.
 
     Threat model: the attacker holds labelled candidates, reads the model's scores, and can train models like the
@@ -79,4 +80,6 @@ class AttackModel(Probe[Service]):
         def keep(asked: Floats) -> None:
             bench.progress.keep(evidence(asked))
 
-        return evidence(ask_values(source, candidates, bench.streams.numpy("order"), keep, features))
+        return evidence(
+            ask_values(source, candidates, bench.streams.numpy("order"), keep, features, expectation=self.expectation)
+        )

@@ -7,15 +7,16 @@ from typing import ClassVar
 from pydantic import Field
 
 from threatloop import modality
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.thresholds import threshold_scores
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 
-class ConfidenceThreshold(Probe[Service]):
+class ConfidenceThreshold(ScoreMembership):
     """Takes records whose label the model is sure of for members.
 
     Threat model: the attacker holds labelled candidates, reads the model's scores, and has trained shadow models like
@@ -55,4 +56,4 @@ class ConfidenceThreshold(Probe[Service]):
     def examine(self, source: Service, bench: Bench) -> Evidence:
         """The scores of all candidates."""
         kind = modality.of(bench.data(Resource.CANDIDATES).schema)
-        return threshold_scores(source, bench, kind.membership_signal, self.calibrated)
+        return threshold_scores(source, bench, kind.membership_signal, self.calibrated, self.expectation)

@@ -9,16 +9,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop import modality
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.thresholds import threshold_scores
 from threatloop.algorithms.uncertainty import entropy, sureness
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 
-class EntropyThreshold(Probe[Service]):
+class EntropyThreshold(ScoreMembership):
     """Takes records that the model answers with low entropy for members, right or wrong.
 
     Threat model: the attacker holds labelled candidates, reads the model's scores, and has trained shadow models like
@@ -62,4 +63,4 @@ class EntropyThreshold(Probe[Service]):
         def value(answers: npt.NDArray[np.float32], data: Dataset) -> npt.NDArray[np.float64]:
             return sureness(entropy(kind.posteriors(answers, data)))
 
-        return threshold_scores(source, bench, value, self.calibrated)
+        return threshold_scores(source, bench, value, self.calibrated, self.expectation)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from threatloop import modality
+from threatloop.algorithms.fallback import or_from_labels
 from threatloop.algorithms.queries import draw
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToData, Workload
+from threatloop.core.attack import AttackInfo, Direction, ModelToData, Step, Workload
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.catalogue import ATTACKS
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.service import Service
 
@@ -69,6 +72,13 @@ class InversionNetwork(ModelToData):
     confident: float = Field(default=0.25, gt=0, le=1)
     generator_steps: int = Field(default=500, ge=1)
     width: int = Field(default=128, ge=8)
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """The same, since it learns from answers as they are served; and a walk on labels with its own budget."""
+        if Adaptation.LABELS not in to:
+            return super().adapted(to)
+        own = {"queries": ATTACKS.load("label_only_inversion").model_fields["queries"].default}
+        return or_from_labels(self, (self,), to, "label_only_inversion", own)
 
     def work(self, workload: Workload) -> dict[str, float]:  # noqa: ARG002
         """The decoder's training; one answer per record of the pool."""

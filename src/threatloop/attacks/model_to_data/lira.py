@@ -9,11 +9,12 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.algorithms.membership import Floats, ask_signals
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.shadow_answers import fresh_values, shadow_values, shadows_of
 from threatloop.algorithms.shadow_scoring import lira_offline, lira_online
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence, Shadows
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.recipe import Recipe
 from threatloop.core.service import Service
@@ -23,7 +24,7 @@ USUAL_VIEWS = {"none": 1, "shift": 5, "shift_flip": 10}
 """By the augmentation of the recipe: the record and one move each way, and all of them mirrored."""
 
 
-class Lira(Probe[Service]):
+class Lira(ScoreMembership):
     """Compares the victim's confidence in each record with that of shadow models trained with and without it.
 
     Threat model: the attacker holds labelled candidates, reads the model's scores, and can train models like the
@@ -78,7 +79,9 @@ class Lira(Probe[Service]):
         training: Training = bench.resource(Resource.LIFECYCLE)
         augment = training.recipe.augment
         looks = [candidates.with_x(x) for x in kind.views(candidates.x, self._count(training.recipe), augment)]
-        signals += [fresh_values(training, shadows, look, kind.membership_signal) for look in looks[1:]]
+        signals += [
+            fresh_values(training, shadows, look, kind.membership_signal, self.expectation) for look in looks[1:]
+        ]
         scores = np.full((len(looks), len(candidates)), np.nan)
 
         def mean() -> Evidence:
@@ -91,7 +94,7 @@ class Lira(Probe[Service]):
                 scores[view] = self._score(asked, own, shadows)
                 bench.progress.keep(mean())
 
-            ask_signals(source, look, bench.streams.numpy("order"), keep)
+            ask_signals(source, look, bench.streams.numpy("order"), keep, self.expectation)
         return mean()
 
     def _count(self, recipe: Recipe) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from threatloop.algorithms.membership import Floats, ask_signals
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 
 
-class LossThreshold(Probe[Service]):
+class LossThreshold(ScoreMembership):
     """Takes records with a low loss for members; one threshold for all records.
 
     Threat model: the attacker holds labelled candidates and reads the model's scores. He trains nothing.
@@ -48,7 +49,7 @@ class LossThreshold(Probe[Service]):
             bench.progress.keep(_evidence(signals))
 
         candidates = bench.data(Resource.CANDIDATES)
-        return _evidence(ask_signals(source, candidates, bench.streams.numpy("order"), keep))
+        return _evidence(ask_signals(source, candidates, bench.streams.numpy("order"), keep, self.expectation))
 
 
 def _evidence(signals: Floats) -> Evidence:

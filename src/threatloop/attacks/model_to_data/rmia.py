@@ -9,18 +9,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop import modality
-from threatloop.algorithms.membership import BATCH, Floats, ask_values
+from threatloop.algorithms.membership import BATCH, Floats, ask_values, mean_answers
+from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.pairwise_ratio import best_a, offline, online, population, shares
 from threatloop.algorithms.shadow_answers import fresh_values, shadow_values, shadows_of
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
 from threatloop.core.training import Training
 
 
-class Rmia(Probe[Service]):
+class Rmia(ScoreMembership):
     """Asks against how many records that nobody trained on the victim favours this one, relative to reference models.
 
     Threat model: the attacker holds labelled candidates and further records of the same kind, reads the model's scores,
@@ -88,10 +89,12 @@ class Rmia(Probe[Service]):
             log_px = online(known, shadows.masks)
         else:
             log_px = offline(known, shadows.masks, best_a(known, shadows.masks) if self.a is None else self.a)
-        log_pz = population(fresh_values(training, shadows, others, value))
+        log_pz = population(fresh_values(training, shadows, others, value, self.expectation))
         rows = [slice(i, i + BATCH) for i in range(0, len(others), BATCH)]
         parts = [others.take(one) for one in rows]
-        log_z = np.concatenate([value(source.log_probs(part.x), part) for part in parts])
+        left = source.ledger.left
+        times = self.expectation if left is None else max(1, min(self.expectation, left // (2 * len(others))))
+        log_z = np.concatenate([value(mean_answers(source.log_probs, part.x, times), part) for part in parts])
 
         def evidence(log_x: Floats) -> Evidence:
             return Evidence({"score": shares(log_x, log_px, log_z, log_pz, self.gamma)})
@@ -99,11 +102,13 @@ class Rmia(Probe[Service]):
         def keep(log_x: Floats) -> None:
             bench.progress.keep(evidence(log_x))
 
-        return evidence(ask_values(source, candidates, bench.streams.numpy("order"), keep, value))
+        return evidence(
+            ask_values(source, candidates, bench.streams.numpy("order"), keep, value, expectation=self.expectation)
+        )
 
     def _population(self, source: Service, bench: Bench, candidates: int) -> Dataset:
         pool, left = bench.data(Resource.QUERY_POOL), source.ledger.left
         size = min(self.population, len(pool))
-        if left is not None and left < size + candidates:
-            size = min(size, max(1, left // 2))
+        if left is not None and left < self.expectation * (size + candidates):
+            size = min(size, max(1, left // (2 * self.expectation)))
         return pool.take(bench.streams.numpy("population").permutation(len(pool))[:size])

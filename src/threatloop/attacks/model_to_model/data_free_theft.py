@@ -6,17 +6,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from threatloop.algorithms.distil import Targets, enough, one_hot, tempered
+from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.selection import choose
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import AttackInfo, Direction, ModelToModel, Workload
+from threatloop.core.attack import AttackInfo, Direction, ModelToModel, Step, Workload
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
@@ -99,6 +101,10 @@ class DataFreeTheft(ModelToModel):
     def required(self) -> frozenset[Capability]:
         """Scores for soft answers, labels for hard ones; never both."""
         return frozenset({Capability.SCORES if self.answers == "soft" else Capability.LABELS})
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """The thief who learns from labels, where scores are withheld or falsified."""
+        return with_hard_answers(self, super().adapted(to), to)
 
     def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
         """Numbers without bounds: nothing says what a valid record is."""

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from threatloop.algorithms.answers import LEAST
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
 from threatloop.core.seeds import Streams
-
-LEAST = 1e-6
-"""Probability in place of 0, so that logarithms stay finite."""
 
 
 class Rounding(Serving):
@@ -36,6 +34,11 @@ class Rounding(Serving):
     )
 
     digits: int = Field(default=1, ge=1, le=6)
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Always."""
+        return True
 
     def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
         def rounded(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from threatloop.algorithms.membership import mean_answers
+from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Defence, Monitor
+from threatloop.core.defence import Defence, InputFilter, Monitor, Serving, draws_of
+from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
-from threatloop.core.service import Responder
+from threatloop.core.service import Labelling, Responder
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
-from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served
+from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served, serving_role
 
+Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 MOST_WATCHED = 20_000
 """Queries that a monitor looks at; what comes later is not."""
 
@@ -39,12 +43,14 @@ class Front:
         own: the server's own records; None where no defence stands.
         streams: of the server, the same for all tasks of a seed.
         asked: what the party behind this front has asked so far.
+        informed: this party knows the defences, so that its gradients take account of what becomes of its input.
     """
 
     defences: tuple[Defence, ...] = ()
     own: Dataset | None = None
     streams: Streams = field(default_factory=lambda: Streams(0))
     asked: list[npt.NDArray[Any]] = field(default_factory=list)
+    informed: bool = False
 
     @property
     def held(self) -> Dataset:
@@ -58,7 +64,8 @@ class Front:
         if "serving" not in task.config:
             return cls()
         streams = task.streams.of_seed().child("server")
-        return cls(defences_of(task.config["serving"]), inputs["server"].value, streams)
+        informed = bool(task.config.get("informed"))
+        return cls(defences_of(task.config["serving"]), inputs["server"].value, streams, informed=informed)
 
     def before(self, responder: Responder) -> Responder:
         """The responder behind its serving defences."""
@@ -67,7 +74,18 @@ class Front:
     def watched(self, responder: Responder) -> Responder:
         """The same, with every query remembered for the monitors."""
         behind = self.before(responder)
+        if self.informed and self.own is not None:
+            behind = _Informed(behind, self._filters(responder, self.own), self.own.schema)
         return _Watched(behind, self.asked) if of_kind(self.defences, Monitor) else behind
+
+    def _filters(self, responder: Responder, own: Dataset) -> tuple[Filter, ...]:
+        """What becomes of an input before the model reads it, in order."""
+        found, serving = [], of_kind(self.defences, Serving)
+        for i, defence in enumerate(serving):
+            if isinstance(defence, InputFilter):
+                streams = self.streams.child(serving_role(i, len(serving)))
+                found.append(defence.cleaned(own, streams, draws_of(responder.log_probs, own, streams.child("again"))))
+        return tuple(found)
 
     def alarms(self, responder: Responder) -> dict[str, int]:
         """Per monitor, after how many queries the party behind this front was flagged; 0 if never."""
@@ -82,6 +100,31 @@ class Front:
         return found
 
 
+def _labelled(responder: Responder, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return responder.labelled(x) if isinstance(responder, Labelling) else responder.log_probs(x)
+
+
+@dataclass(frozen=True)
+class _Informed:
+    """A responder whose gradients are taken where the filters put the input, as if these changed nothing."""
+
+    inner: Responder
+    filters: tuple[Filter, ...]
+    schema: Schema
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return self.inner.log_probs(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return _labelled(self.inner, x)
+
+    def differentiable(self) -> Any:
+        return through(self.inner.differentiable(), self.filters, self.schema)
+
+    def model(self) -> Model:
+        return self.inner.model()
+
+
 @dataclass(frozen=True)
 class _Watched:
     """A responder that remembers what it was asked."""
@@ -90,9 +133,16 @@ class _Watched:
     asked: list[npt.NDArray[Any]]
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self._remember(x)
+        return self.inner.log_probs(x)
+
+    def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self._remember(x)
+        return _labelled(self.inner, x)
+
+    def _remember(self, x: npt.NDArray[Any]) -> None:
         if sum(map(len, self.asked)) < MOST_WATCHED:
             self.asked.append(np.array(x[:MOST_WATCHED]))
-        return self.inner.log_probs(x)
 
     def differentiable(self) -> Any:
         return self.inner.differentiable()
@@ -111,9 +161,12 @@ def imitated(task: Task, inputs: Mapping[str, Product]) -> Training:
 
 
 def answered_alike(shadows: Shadows, candidates: Dataset, task: Task, inputs: Mapping[str, Product]) -> Shadows:
-    """The shadow models with their answers as the victim would serve them, where the attacker knows how."""
+    """The shadow models with their answers as the victim would serve them, where the attacker knows how.
+
+    Who averages the victim's answers averages as many of theirs.
+    """
     if "imitated" not in task.config:
         return shadows
-    training = imitated(task, inputs)
-    answers = [training.serve(model).log_probs(candidates.x) for model in shadows.models]
+    training, times = imitated(task, inputs), int(task.config["attack"]["parameters"].get("expectation", 1))
+    answers = [mean_answers(training.serve(model).log_probs, candidates.x, times) for model in shadows.models]
     return replace(shadows, log_probs=np.stack(answers))

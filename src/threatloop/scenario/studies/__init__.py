@@ -7,9 +7,10 @@ from importlib import resources
 from threatloop.core.catalogue import nearest
 from threatloop.core.errors import InputError
 
-STUDIES = ("embedded", "catalogue", "interactions", "defended")
+STUDIES = ("embedded", "catalogue", "interactions", "defended", "claims")
 """``embedded``: the closed loop and the main attacks; ``catalogue``: every attack there is; ``interactions``: how
-attacks and defences change each other; ``defended``: the same with few attacks, for a first answer."""
+attacks and defences change each other; ``defended``: the same with few attacks, for a first answer; ``claims``:
+what the claims ledger reads."""
 
 
 def study(name: str) -> str:
