@@ -141,8 +141,6 @@ def test_fresh_seeds_go_to_the_cells_and_their_partners_only() -> None:
         ("theft", "smooth"): 32,
         ("theft", "round"): 25,
         ("flips-then-theft", ""): 12,
-        ("flips-then-theft", "smooth"): 12,
-        ("flips-then-theft", "round"): 12,
     }
 
 

@@ -182,7 +182,8 @@ def _interaction(
     on, off = ({s: pairs[s][side].value or 0.0 for s in values if s in pairs} for side in (0, 1))
     verdict, why = _verdict(draft, effect)
     nothing = Undefined(why)
-    narrow = seed_mean([*values.values()], streams.numpy(f"90 {label}"), 0.9, bounds) if effect else nothing
+    tested = effect is not None and draft.same < MIN_SEEDS
+    narrow = seed_mean([*values.values()], streams.numpy(f"90 {label}"), 0.9, bounds) if tested else nothing
     missing_control = Undefined("no seed has the matched control") if pairing.control else None
     return Interaction(
         family=pairing.family,

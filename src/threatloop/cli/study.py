@@ -85,7 +85,7 @@ def lines(found: Spent) -> list[str]:
     processor = str(cpu) if isinstance(cpu, Undefined) else f"{cpu:.0f} CPU seconds"
     cached = f", {found.cached} found in the store" if found.cached else ""
     return [
-        f"spent: {found.executed} tasks executed{cached}; {found.models_trained} models trained for "
+        f"spent in this call: {found.executed} tasks executed{cached}; {found.models_trained} models trained for "
         f"{found.models_requested} asked for; {processor} in {found.seconds:.0f} s",
         f"seeds: {found.screened} screening and {found.fresh} fresh ones, summed over cells; {speed}{resolved}",
     ]

@@ -19,7 +19,7 @@ from threatloop.engine.schedule import Watcher
 from threatloop.runs.folder import read_run_folder
 from threatloop.scenario.build import Audit
 from threatloop.study.cost import cost_of
-from threatloop.study.seeds import chosen_seeds
+from threatloop.study.seeds import chosen_seeds, screening_seeds
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def run_study(audit: Audit, options: Options, watch: Watchers, *, exhaust: bool 
     first = audit.spec.seeds
     note = StudyNote(screening_seeds=first, most=MAX_CONFIRMATION, exhaust=exhaust)
     watch.stage(f"stage 1 of 2: screening, seeds 0 to {first - 1}")
-    screened = run_audit(audit, options, watch.advance, watch.planned, note)
+    screening = replace(audit, chosen=screening_seeds(audit))
+    screened = run_audit(screening, options, watch.advance, watch.planned, note)
     folder = read_run_folder(screened.out)
     planned = plan_cells(folder.record, folder.rows, first, exhaust=exhaust)
     watch.stage(_second(planned, first))
