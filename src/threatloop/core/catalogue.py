@@ -172,6 +172,9 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
         "label_smoothing": f"{_D}.training.label_smoothing:LabelSmoothing",
         "rounding": f"{_D}.serving.rounding:Rounding",
+        "prada": f"{_D}.monitor.prada:Prada",
+        "query_similarity": f"{_D}.monitor.query_similarity:QuerySimilarity",
+        "query_budget": f"{_D}.monitor.query_budget:QueryBudget",
     },
 )
 

@@ -1,0 +1,103 @@
+"""Distances between a client's queries that are not normally distributed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from threatloop.algorithms.monitoring import Evidence, Floats, Labels, QueryMonitor
+from threatloop.core.defence import DefenceInfo, Stage
+
+GROWTH = 10
+"""Normality is tested whenever there are a tenth more distances, and at least so many more, than at the last test."""
+OUTLIER = 3.0
+"""Standard deviations beyond which a distance is left out of the test, as in the paper."""
+
+
+class Prada(QueryMonitor):
+    """Flags a client whose queries' distances to their class are no longer normally distributed.
+
+    Every query has a distance to the nearest of a growing set of earlier queries of the class that the model gave it;
+    it joins that set where the distance is above the set's mean less a standard deviation. The evidence is 1 − W of
+    Shapiro and Wilk over all distances but outliers. The paper fixes the threshold on W per data set and tests from 100
+    queries on; here it is the quantile of benign clients at ``rate``, and ``least`` is 50, since windows are short
+    where there are few own records. Synthetic queries (Jacobian augmentation, generators) and searches around records
+    are caught; natural records of the kind (Knockoff Nets) are not, as the paper says of itself.
+
+    Costs: distances within a window, the threshold once per length of a client (seconds); no answer changes.
+
+    Juuti, Szyller, Marchal, Asokan 2019, "PRADA: Protecting against DNN Model Stealing Attacks", arXiv 1805.02628,
+    section 5.
+
+    Attributes:
+        least: distances before the first test, ≥ 3; at most half a window.
+        rate, window, clients: as in `QueryMonitor`.
+    """
+
+    info: ClassVar[DefenceInfo] = DefenceInfo(
+        title="Distribution of query distances (PRADA)",
+        stage=Stage.MONITOR,
+        modalities=frozenset({"image", "tabular"}),
+        paper="Juuti, Szyller, Marchal, Asokan 2019, PRADA: Protecting against DNN Model Stealing Attacks, arXiv "
+        "1805.02628, section 5",
+        atlas=("AML.M0015",),
+    )
+
+    least: int = Field(default=50, ge=3)
+
+    def evidence(self, apart: Floats, labels: Labels) -> Evidence:
+        sets: dict[int, _Grown] = {}
+        near, found = list[float](), np.full(len(apart), -np.inf)
+        following = self.least
+        for i, label in enumerate(labels.tolist()):
+            if label not in sets:
+                sets[label] = _Grown(np.zeros(len(apart), np.int64))
+            elif sets[label].size:
+                near.append(sets[label].nearest(apart[i]))
+            sets[label].offer(i, near[-1] if sets[label].size else np.inf)
+            if len(near) >= following and sets[label].size:
+                found[i] = 1 - _normality(np.array(near))
+                following = len(near) + max(GROWTH, len(near) // GROWTH)
+        return found
+
+
+@dataclass
+class _Grown:
+    """The growing set of one class.
+
+    Attributes:
+        rows: positions of its members, the first ``size`` of them.
+    """
+
+    rows: Labels
+    size: int = 0
+    distances: list[float] = field(default_factory=list)
+    sums: tuple[float, float] = (0.0, 0.0)
+    limit: float = -np.inf
+
+    def nearest(self, apart: Floats) -> float:
+        return float(apart[self.rows[: self.size]].min())
+
+    def offer(self, row: int, distance: float) -> None:
+        """Take the query in where it is far enough from the others; the limit never falls."""
+        if distance <= self.limit:
+            return
+        self.rows[self.size] = row
+        self.size += 1
+        if not np.isfinite(distance):
+            return
+        self.distances.append(distance)
+        n, total, squares = len(self.distances), self.sums[0] + distance, self.sums[1] + distance**2
+        self.sums = total, squares
+        self.limit = max(self.limit, total / n - max(0.0, squares / n - (total / n) ** 2) ** 0.5)
+
+
+def _normality(values: Evidence) -> float:
+    """W of Shapiro and Wilk without outliers; 0 where all values are the same."""
+    from scipy.stats import shapiro
+
+    inside = values[np.abs(values - values.mean()) <= OUTLIER * values.std()]
+    return float(shapiro(inside).statistic) if len(inside) >= 3 and np.ptp(inside) > 0 else 0.0
