@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ from threatloop.modality import of
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-Evidence = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
 MOST_KNOWN = 2000
 """Own records that benign clients are drawn from."""
+QUANTILES = 1000
+"""Values that stand for a distribution."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,28 @@ def first_times(queries: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.sort(np.unique(keys, return_index=True)[1]).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Usual:
+    """What benign clients' queries are like.
+
+    Attributes:
+        values: (clients, queries in a window).
+        known: records that these clients were drawn from.
+    """
+
+    values: Values
+    known: int
+    _upto: dict[int, Values] = field(default_factory=dict, repr=False)
+
+    def upto(self, n: int) -> Values:
+        """The distribution of their first n values: at most `QUANTILES` of them, ascending, without NaN."""
+        if n not in self._upto:
+            first = self.values[:, :n]
+            first = np.sort(first[~np.isnan(first)])
+            self._upto[n] = first[:: -(-len(first) // QUANTILES)]
+        return self._upto[n]
+
+
 class QueryMonitor(Monitor):
     """Gathers evidence over a client's queries, window by window; subclasses say what evidence.
 
@@ -83,12 +107,21 @@ class QueryMonitor(Monitor):
     clients: int = Field(default=400, ge=20)
 
     @abstractmethod
-    def evidence(self, apart: Floats, labels: Labels) -> Evidence:
-        """After each query of a window, how much speaks for an attack; (n,), −inf where nothing can be said yet.
+    def values(self, apart: Floats, labels: Labels) -> Values:
+        """One figure for each query of a window, (n,); NaN where it has none.
 
         Args:
             apart: distances (n, n) between the queries, in the order in which they were asked.
             labels: the model's (n,).
+        """
+
+    @abstractmethod
+    def evidence(self, values: Values, usual: Usual) -> Values:
+        """After each query of a window, how much speaks for an attack; (n,), −inf where nothing can be said yet.
+
+        Args:
+            values: of this client's queries, (n,).
+            usual: what benign clients' are like.
         """
 
     def flagged_after(self, queries: npt.NDArray[Any], respond: Respond, own: Dataset, streams: Streams) -> int | None:
@@ -98,45 +131,56 @@ class QueryMonitor(Monitor):
     def flags(
         self, clients: Sequence[npt.NDArray[Any]], respond: Respond, own: Dataset, streams: Streams
     ) -> list[int | None]:
-        """`flagged_after` of many clients; benign ones are drawn once for each length."""
+        """`flagged_after` of many clients; benign ones are drawn once."""
         rng = streams.numpy("benign")
         known = own.take(rng.permutation(len(own))[:MOST_KNOWN])
-        kind, found, most = Kind.of(known), list[int | None](), dict[int, float]()
-        apart, labels = distances(kind.points(known.x)), respond(known.x).argmax(axis=1)
-        size = max(1, min(self.window, len(known) // 2))
+        kind, found = Kind.of(known), list[int | None]()
+        usual = self._usual(kind.points(known.x), respond(known.x).argmax(axis=1), rng)
+        reached = np.maximum.accumulate([self.evidence(one, usual) for one in usual.values], axis=1)
         for queries in clients:
             new = first_times(queries)
-            if len(new) not in most:
-                most[len(new)] = self._threshold(len(new), size, apart, labels, rng)
-            found.append(self._first(queries, new, size, most[len(new)], kind, respond))
+            most = self._threshold(len(new), reached, usual.known, streams.numpy("windows"))
+            found.append(self._first(queries, new, most, usual, (kind, respond)))
         return found
 
+    def _usual(self, points: Floats, labels: Labels, rng: np.random.Generator) -> Usual:
+        """What benign clients' queries are like, over one window."""
+        apart, size = distances(points), max(1, min(self.window, len(points) // 2))
+        drawn = (rng.permutation(len(points))[:size] for _ in range(self.clients))
+        values = np.stack([self.values(apart[np.ix_(rows, rows)], labels[rows]) for rows in drawn])
+        return Usual(values, len(points))
+
     def _first(
-        self, queries: npt.NDArray[Any], new: Labels, size: int, most: float, kind: Kind, respond: Respond
+        self, queries: npt.NDArray[Any], new: Labels, most: float, usual: Usual, asks: tuple[Kind, Respond]
     ) -> int | None:
-        for start in range(0, len(new), size):
-            rows = new[start : start + size]
+        kind, respond = asks
+        for start in range(0, len(new), usual.values.shape[1]):
+            rows = new[start : start + usual.values.shape[1]]
             x = queries[rows]
-            beyond = self.evidence(distances(kind.points(x)), respond(x).argmax(axis=1)) > most
+            values = self.values(distances(kind.points(x)), respond(x).argmax(axis=1))
+            beyond = self.evidence(values, usual) > most
             if beyond.any():
                 return int(rows[beyond.argmax()]) + 1
         return None
 
-    def _threshold(self, n: int, size: int, apart: Floats, labels: Labels, rng: np.random.Generator) -> float:
-        """What a share ``rate`` of benign clients that ask n records reaches beyond, or fewer."""
-        full, rest = divmod(n, size)
-        reached = np.full(self.clients, -np.inf)
-        if rest:
-            reached = np.fromiter(self._benign(rest, apart, labels, rng), np.float64)
-        if full:
-            whole = np.fromiter(self._benign(size, apart, labels, rng), np.float64)
-            # Windows of one client are as independent as those of several.
-            drawn = rng.integers(len(whole), size=(self.clients, full)) if full > 1 else np.arange(len(whole))[:, None]
-            reached = np.maximum(reached, whole[drawn].max(axis=1))
-        allowed = int(self.rate * (self.clients + 1))
-        return float(np.sort(reached)[-max(1, allowed)]) if allowed else np.inf
+    def _threshold(self, n: int, reached: Values, known: int, rng: np.random.Generator) -> float:
+        """What at most a share ``rate`` of benign clients that ask n records reaches beyond.
 
-    def _benign(self, n: int, apart: Floats, labels: Labels, rng: np.random.Generator) -> Iterator[float]:
-        for _ in range(self.clients):
-            rows = rng.permutation(len(labels))[:n]
-            yield float(self.evidence(apart[np.ix_(rows, rows)], labels[rows]).max())
+        Clients who ask m of N known records differ among themselves by 1/m − 1/N; from those of strangers, with the
+        error of knowing no more than N, they differ by 1/m + 1/N. The distance from the median is scaled by the root of
+        that ratio: without it, four times as many benign clients of digits are flagged as are allowed.
+
+        Args:
+            n: distinct queries.
+            reached: the most evidence so far, of benign clients in one window, (clients, queries in a window).
+            known: own records, more than twice as many as a window has queries.
+            rng: puts the windows of one client together, as if they were independent.
+        """
+        full, rest = divmod(n, reached.shape[1])
+        ends = [reached[:, -1]] * full + [reached[:, rest - 1]] * (rest > 0)
+        total = np.sort(np.max([rng.permutation(one) for one in ends], axis=0))
+        allowed, asked = int(self.rate * (len(total) + 1)), min(n, reached.shape[1])
+        if not allowed or not np.isfinite(total[-allowed]):
+            return np.inf if not allowed else float(total[-allowed])
+        middle = float(np.median(total[np.isfinite(total)]))
+        return middle + float(((known + asked) / (known - asked)) ** 0.5 * (total[-allowed] - middle))

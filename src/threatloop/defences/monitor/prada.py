@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.monitoring import Evidence, Floats, Labels, QueryMonitor
+from threatloop.algorithms.monitoring import Floats, Labels, QueryMonitor, Usual, Values
 from threatloop.core.defence import DefenceInfo, Stage
 
 GROWTH = 10
 """Normality is tested whenever there are a tenth more distances, and at least so many more, than at the last test."""
+SMALLEST = 3
+"""Distances without which nothing can be said."""
 OUTLIER = 3.0
 """Standard deviations beyond which a distance is left out of the test, as in the paper."""
 
@@ -46,21 +48,30 @@ class Prada(QueryMonitor):
         atlas=("AML.M0015",),
     )
 
+    test: Literal["benign", "normality"] = "benign"
     least: int = Field(default=50, ge=3)
 
-    def evidence(self, apart: Floats, labels: Labels) -> Evidence:
+    def values(self, apart: Floats, labels: Labels) -> Values:
+        """The distance to the nearest of the growing set of the query's class; NaN for the first of a class."""
         sets: dict[int, _Grown] = {}
-        near, found = list[float](), np.full(len(apart), -np.inf)
-        following = self.least
+        found = np.full(len(apart), np.nan)
         for i, label in enumerate(labels.tolist()):
-            if label not in sets:
-                sets[label] = _Grown(np.zeros(len(apart), np.int64))
-            elif sets[label].size:
-                near.append(sets[label].nearest(apart[i]))
-            sets[label].offer(i, near[-1] if sets[label].size else np.inf)
-            if len(near) >= following and sets[label].size:
-                found[i] = 1 - _normality(np.array(near))
-                following = len(near) + max(GROWTH, len(near) // GROWTH)
+            if label in sets:
+                found[i] = sets[label].nearest(apart[i])
+                sets[label].offer(i, float(found[i]))
+            else:
+                sets[label] = _Grown(np.full(len(apart), i, np.int64))
+        return found
+
+    def evidence(self, values: Values, usual: Usual) -> Values:
+        """How far the distances so far are from what they should be, tested whenever there are a tenth more queries."""
+        found, i = np.full(len(values), -np.inf), min(self.least, usual.values.shape[1] // 2)
+        while i <= len(values):
+            near = np.sort(values[:i][~np.isnan(values[:i])])
+            if len(near) >= SMALLEST:
+                unlike = np.sqrt(len(near)) * _gap(near, usual.upto(i))
+                found[i - 1] = 1 - _normality(near) if self.test == "normality" else unlike
+            i += max(GROWTH, i // GROWTH)
         return found
 
 
@@ -73,7 +84,7 @@ class _Grown:
     """
 
     rows: Labels
-    size: int = 0
+    size: int = 1
     distances: list[float] = field(default_factory=list)
     sums: tuple[float, float] = (0.0, 0.0)
     limit: float = -np.inf
@@ -87,17 +98,22 @@ class _Grown:
             return
         self.rows[self.size] = row
         self.size += 1
-        if not np.isfinite(distance):
-            return
         self.distances.append(distance)
         n, total, squares = len(self.distances), self.sums[0] + distance, self.sums[1] + distance**2
         self.sums = total, squares
         self.limit = max(self.limit, total / n - max(0.0, squares / n - (total / n) ** 2) ** 0.5)
 
 
-def _normality(values: Evidence) -> float:
+def _normality(values: Values) -> float:
     """W of Shapiro and Wilk without outliers; 0 where all values are the same."""
     from scipy.stats import shapiro
 
     inside = values[np.abs(values - values.mean()) <= OUTLIER * values.std()]
     return float(shapiro(inside).statistic) if len(inside) >= 3 and np.ptp(inside) > 0 else 0.0
+
+
+def _gap(some: Values, others: Values) -> float:
+    """The largest difference between two distribution functions (Kolmogorov and Smirnov); both ascending."""
+    at = np.concatenate([some, others])
+    shares = [np.searchsorted(one, at, side="right") / len(one) for one in (some, others)]
+    return float(np.abs(shares[0] - shares[1]).max())

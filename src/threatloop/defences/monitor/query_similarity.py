@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from heapq import heapreplace
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.monitoring import Evidence, Floats, Labels, QueryMonitor
+from threatloop.algorithms.monitoring import Floats, Labels, QueryMonitor, Usual, Values
 from threatloop.core.defence import DefenceInfo, Stage
 
 
@@ -40,11 +41,22 @@ class QuerySimilarity(QueryMonitor):
     )
 
     neighbours: int = Field(default=10, ge=1)
+    hits: int = Field(default=10, ge=1)
 
-    def evidence(self, apart: Floats, labels: Labels) -> Evidence:  # noqa: ARG002
+    def values(self, apart: Floats, labels: Labels) -> Values:  # noqa: ARG002
+        """Minus the mean distance to the nearest earlier queries."""
         n, k = len(apart), self.neighbours
-        found = np.full(n, -np.inf)
+        found = np.full(n, np.nan)
         if n > k:
             earlier = np.where(np.tri(n, k=-1, dtype=bool), apart, np.inf)[k:]
             found[k:] = -np.partition(earlier, k - 1, axis=1)[:, :k].mean(axis=1)
+        return found
+
+    def evidence(self, values: Values, usual: Usual) -> Values:  # noqa: ARG002
+        """The value that ``hits`` queries have reached so far."""
+        found, best = np.full(len(values), -np.inf), [-np.inf] * self.hits
+        for i, value in enumerate(values.tolist()):
+            if value > best[0]:
+                heapreplace(best, value)
+            found[i] = best[0]
         return found
