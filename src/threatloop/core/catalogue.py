@@ -175,6 +175,11 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "prada": f"{_D}.monitor.prada:Prada",
         "query_similarity": f"{_D}.monitor.query_similarity:QuerySimilarity",
         "query_budget": f"{_D}.monitor.query_budget:QueryBudget",
+        "backdoor_watermark": f"{_D}.verification.backdoor_watermark:BackdoorWatermark",
+        "entangled_watermark": f"{_D}.verification.entangled_watermark:EntangledWatermark",
+        "dataset_inference": f"{_D}.verification.dataset_inference:DatasetInference",
+        "backdoor_mark": f"{_D}.verification.backdoor_mark:BackdoorMark",
+        "radioactive_data": f"{_D}.verification.radioactive_data:RadioactiveData",
     },
 )
 
