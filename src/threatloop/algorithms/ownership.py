@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.defence import Claim, Respond
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
@@ -98,12 +99,47 @@ def secret(streams: Streams) -> Streams:
     return streams.of_seed().child(PROOF)
 
 
-def rank_p(true: float, decoys: Sequence[float]) -> float:
-    """p-value of a statistic among those of decoys that were drawn like it: exact for a suspect that knows neither.
+@dataclass(frozen=True)
+class Lineup:
+    """A secret among decoys that were drawn like it and never used.
 
-    The smallest is 1 / (decoys + 1). Ties count against the claim.
+    What any model of the kind answers to one secret or another is measured on ``references``, which never saw a mark,
+    and taken out of what the suspect answers by a straight line over all secrets. True secret and decoys are treated
+    alike, so the rank of the true one is an exact p-value for every suspect who does not know it.
+
+    Attributes:
+        decoys: how many; the smallest p-value is 1 / (decoys + 1).
+        references: models.
     """
-    return (1 + sum(one >= true for one in decoys)) / (1 + len(decoys))
+
+    decoys: int
+    references: int
+
+    def claim(
+        self,
+        react: Callable[[Respond, Streams], float],
+        suspect: Respond,
+        known: tuple[Dataset, Training],
+        streams: Streams,
+    ) -> Claim:
+        """The rank of the suspect's reaction to the secret of ``streams``; ties count against the claim.
+
+        Args:
+            react: by how much a model reacts to the secret that is drawn from these streams.
+            suspect: answers to anyone.
+            known: the owner's records, and his training without defences; the references are made of them.
+            streams: of the true secret.
+        """
+        own, training = known
+        each = [streams.child(f"reference-{k}") for k in range(self.references)]
+        models = training.fit_many(own, np.ones((self.references, len(own)), np.bool_), each)
+        respond = [training.serve(model).log_probs for model in models]
+        secrets = [streams, *(streams.child(f"decoy-{i}") for i in range(self.decoys))]
+        usual = np.array([np.mean([react(one, secret) for one in respond]) for secret in secrets])
+        found = np.array([react(suspect, secret) for secret in secrets])
+        slope = np.cov(usual, found)[0, 1] / max(float(usual.var(ddof=1)), 1e-12)
+        beyond = found - slope * usual
+        return Claim(float((beyond >= beyond[0]).mean()), float(beyond[0] - np.median(beyond)))
 
 
 def matches_p(matches: int, n: int, classes: int) -> float:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.ownership import Planted
+from threatloop.algorithms.ownership import Lineup, Planted
 from threatloop.algorithms.poisoning import changed
 from threatloop.algorithms.stamps import Stamp, knows, stamp_problems
 from threatloop.core.assets import Dataset
@@ -32,6 +32,7 @@ class BackdoorMark(Verification):
         rate: share of the records that are marked, in (0, 1).
         ratio: share of the pattern in a marked record, in (0, 1].
         decoys: unused stamps, ≥ 99; the smallest p-value is 1 / (decoys + 1).
+        references: models without a mark that say how much secrets differ by themselves, ≥ 1.
         records: that are stamped for a claim, ≥ 1.
     """
 
@@ -45,7 +46,8 @@ class BackdoorMark(Verification):
 
     rate: float = Field(default=0.1, gt=0, lt=1)
     ratio: float = Field(default=0.3, gt=0, le=1)
-    decoys: int = Field(default=399, ge=99)
+    decoys: int = Field(default=199, ge=99)
+    references: int = Field(default=4, ge=1)
     records: int = Field(default=50, ge=1)
 
     def problems(self, schema: Schema, architecture: str) -> list[str]:  # noqa: ARG002
@@ -61,7 +63,8 @@ class BackdoorMark(Verification):
         return changed(data, rows, stamp.on(data.take(rows)), stamp.target)
 
     def _stamp(self, data: Dataset, streams: Streams) -> Stamp:
-        return Stamp.drawn(data.n_classes, self.ratio, streams.child("stamp"))
+        return Stamp.drawn(data.n_classes, self.ratio, streams)
 
-    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:  # noqa: ARG002
-        return knows(suspect, outside, self._stamp(own, streams), self.decoys, self.records, streams)
+    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:
+        lineup = Lineup(self.decoys, self.references)
+        return knows(suspect, outside, self.ratio, (self.records, lineup), (own, training), streams)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.ownership import Planted
+from threatloop.algorithms.ownership import Lineup, Planted
 from threatloop.algorithms.stamps import Stamp, knows, stamp_problems
 from threatloop.core.assets import Dataset, Model, concatenate
 from threatloop.core.defence import Claim, DefenceInfo, Respond, Stage, Verification
@@ -40,6 +40,7 @@ class EntangledWatermark(Verification):
         weight: of the entangling beside the cross-entropy, > 0.
         epochs: of the entangling, ≥ 1.
         decoys: unused stamps, ≥ 99; the smallest p-value is 1 / (decoys + 1).
+        references: models without a mark that say how much secrets differ by themselves, ≥ 1.
         records: that are stamped for a claim, ≥ 1.
     """
 
@@ -53,9 +54,10 @@ class EntangledWatermark(Verification):
 
     rate: float = Field(default=0.1, gt=0, le=1)
     ratio: float = Field(default=0.3, gt=0, le=1)
-    weight: float = Field(default=2.0, gt=0)
+    weight: float = Field(default=0.5, gt=0)
     epochs: int = Field(default=10, ge=1)
-    decoys: int = Field(default=399, ge=99)
+    decoys: int = Field(default=199, ge=99)
+    references: int = Field(default=4, ge=1)
     records: int = Field(default=50, ge=1)
 
     def problems(self, schema: Schema, architecture: str) -> list[str]:  # noqa: ARG002
@@ -66,7 +68,7 @@ class EntangledWatermark(Verification):
         return Planted(training, self._plant, self._entangle)
 
     def _stamp(self, data: Dataset, streams: Streams) -> Stamp:
-        return Stamp.drawn(data.n_classes, self.ratio, streams.child("stamp"))
+        return Stamp.drawn(data.n_classes, self.ratio, streams)
 
     def _plant(self, data: Dataset, streams: Streams) -> Dataset:
         stamp, rng = self._stamp(data, streams), streams.numpy("marked")
@@ -83,5 +85,6 @@ class EntangledWatermark(Verification):
 
         return Entanglement(self.weight, self.epochs).finish(model, marked, added, training, streams)
 
-    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:  # noqa: ARG002
-        return knows(suspect, outside, self._stamp(own, streams), self.decoys, self.records, streams)
+    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:
+        lineup = Lineup(self.decoys, self.references)
+        return knows(suspect, outside, self.ratio, (self.records, lineup), (own, training), streams)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.algorithms.monitoring import Kind
-from threatloop.algorithms.ownership import Planted, rank_p, some
+from threatloop.algorithms.ownership import Lineup, Planted, some
 from threatloop.algorithms.poisoning import changed
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import Claim, DefenceInfo, Respond, Stage, Verification
@@ -17,6 +17,9 @@ from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 from threatloop.modality import of
+
+PROBE = 2.0
+"""Times the mark's strength, how far records are moved for a claim."""
 
 
 class RadioactiveData(Verification):
@@ -38,6 +41,7 @@ class RadioactiveData(Verification):
         rate: share of the records that are marked, in (0, 1].
         strength: of the mark, in standard deviations of a channel or column, > 0.
         decoys: unused directions, ≥ 99; the smallest p-value is 1 / (decoys + 1).
+        references: models without a mark that say how much secrets differ by themselves, ≥ 1.
         records: that are moved for a claim, ≥ 1.
     """
 
@@ -51,7 +55,8 @@ class RadioactiveData(Verification):
 
     rate: float = Field(default=0.5, gt=0, le=1)
     strength: float = Field(default=0.2, gt=0)
-    decoys: int = Field(default=399, ge=99)
+    decoys: int = Field(default=199, ge=99)
+    references: int = Field(default=4, ge=1)
     records: int = Field(default=100, ge=1)
 
     def problems(self, schema: Schema, architecture: str) -> list[str]:  # noqa: ARG002
@@ -76,13 +81,12 @@ class RadioactiveData(Verification):
         delta = (sign * self.strength * kind.std * signs)[data.y]
         return np.asarray(modality.moved(data.x, delta.astype(np.float32), data.schema))
 
-    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:  # noqa: ARG002
+    def claim(self, suspect: Respond, own: Dataset, outside: Dataset, training: Training, streams: Streams) -> Claim:
         chosen, kind = some(outside, self.records, streams.numpy("examined"), "records to move"), Kind.of(own)
         rows = np.arange(len(chosen))
 
-        def pull(directions: Streams) -> float:
-            there, back = (suspect(self._moved(chosen, kind, directions, sign)) for sign in (1.0, -1.0))
+        def react(model: Respond, directions: Streams) -> float:
+            there, back = (model(self._moved(chosen, kind, directions, sign)) for sign in (PROBE, -PROBE))
             return float((there[rows, chosen.y].astype(np.float64) - back[rows, chosen.y]).mean())
 
-        true = pull(streams)
-        return Claim(rank_p(true, [pull(streams.child(f"decoy-{i}")) for i in range(self.decoys)]), true)
+        return Lineup(self.decoys, self.references).claim(react, suspect, (own, training), streams)
