@@ -128,3 +128,21 @@ def test_a_budget_is_a_quantile_of_benign_volumes(budget: QueryBudget, allowed: 
     rng = np.random.default_rng(0)
     flagged = np.mean([budget.usual(1, rng) > allowed for _ in range(4000)])
     assert flagged <= budget.rate + 0.02
+
+
+def test_queries_asked_as_bytes_and_as_floats_are_one_stream() -> None:
+    """A thief who begins with stored records and goes on with computed ones."""
+    from threatloop.engine.operations.serve import Front
+
+    class Plain:
+        def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+            return respond(x if x.dtype == np.uint8 else 255 * x)
+
+    own, others = digits()
+    front = Front((QuerySimilarity(clients=50),), own, others, STREAMS)
+    x = natural(1)[0]
+    front.asked = [x[:100], (x[100:] / 255).astype(np.float32)]
+    alarm = front.alarms(Plain())["query_similarity"]  # type: ignore[arg-type]
+    assert (alarm["after"], alarm["clients"]) == (0, 40)
+    front.asked = [search()[:100], (search()[100:] / 255).astype(np.float32)]
+    assert 10 < front.alarms(Plain())["query_similarity"]["after"] < 100  # type: ignore[arg-type]

@@ -84,7 +84,7 @@ class Front:
         monitors = of_kind(self.defences, Monitor)
         if not monitors or not self.asked or self.own is None:
             return {}
-        queries, respond = np.concatenate(self.asked)[:MOST_WATCHED], self.before(responder).log_probs
+        queries, respond = _joined(self.asked)[:MOST_WATCHED], self.before(responder).log_probs
         return {DEFENCES.name_of(type(monitor)): self._alarm(monitor, queries, respond) for monitor in monitors}
 
     def _alarm(self, monitor: Monitor, queries: npt.NDArray[Any], respond: Respond) -> Alarm:
@@ -105,6 +105,13 @@ class Front:
             size = monitor.usual(n, rng)
             orders = [rng.permutation(len(self.strangers)) for _ in range(-(-size // len(self.strangers)))]
             yield self.strangers.x[np.concatenate(orders)[:size]]
+
+
+def _joined(asked: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """All queries in one format; images may have been asked as bytes and as floats in [0, 1]."""
+    if len({part.dtype for part in asked}) == 1:
+        return np.concatenate(asked)
+    return np.concatenate([part / np.float32(255) if part.dtype == np.uint8 else part for part in asked])
 
 
 @dataclass(frozen=True)
