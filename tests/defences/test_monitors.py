@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 
 from threatloop.algorithms.monitoring import Kind, distances, first_times
 from threatloop.core.assets import Dataset
@@ -46,7 +47,7 @@ def search(n: int = 200) -> npt.NDArray[Any]:
     """Small noise around five records, in turn."""
     rng, others = np.random.default_rng(2), digits()[1].x
     at = others[np.arange(n) % 5].astype(np.int64)
-    return np.clip(at + rng.integers(-8, 9, at.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(at + rng.integers(-8, 9, at.shape), 0, 255), np.uint8)
 
 
 def halves(n: int = 200) -> npt.NDArray[Any]:
@@ -54,12 +55,12 @@ def halves(n: int = 200) -> npt.NDArray[Any]:
     rng, others = np.random.default_rng(3), digits()[1].x
     at = others[np.repeat(rng.permutation(len(others))[: n // 2], 2)].astype(np.int64)
     at[1::2] += rng.integers(-8, 9, at[1::2].shape)
-    return np.clip(at, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(at, 0, 255), np.uint8)
 
 
 def far(n: int = 200) -> npt.NDArray[Any]:
     """Plain noise, farther apart than records are."""
-    return np.random.default_rng(4).integers(0, 256, (n, 1, 8, 8)).astype(np.uint8)
+    return np.random.default_rng(4).integers(0, 256, (n, 1, 8, 8), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -81,18 +82,23 @@ def test_a_monitor_flags_what_it_is_for(monitor: Monitor, caught: list[Any], pas
 
 
 def test_one_client_is_judged_as_among_others() -> None:
-    monitor, own = QuerySimilarity(clients=50), digits()[0]
+    monitor, own = QuerySimilarity(clients=100), digits()[0]
     clients = [search(), *natural(1)]
-    assert [monitor.flagged_after(one, respond, own, STREAMS) for one in clients] == monitor.flags(
-        clients, respond, own, STREAMS
-    )
+    together = monitor.flags(clients, respond, own, STREAMS)
+    assert together == [monitor.flagged_after(one, respond, own, STREAMS) for one in clients]
+    assert together[0] is not None
+
+
+def test_too_few_clients_for_the_rate_are_refused() -> None:
+    with pytest.raises(ValidationError, match="use at least 100"):
+        QuerySimilarity(clients=50)
 
 
 def test_a_repeated_query_counts_once() -> None:
     x = natural(1, 30)[0]
     twice = np.concatenate([x, x[::-1]])
     assert first_times(twice).tolist() == list(range(30))
-    monitor = QuerySimilarity(clients=50, neighbours=3)
+    monitor = QuerySimilarity(clients=100, neighbours=3)
     assert monitor.flags([np.repeat(x, 20, axis=0)], respond, digits()[0], STREAMS) == [None]
 
 
@@ -139,7 +145,7 @@ def test_queries_asked_as_bytes_and_as_floats_are_one_stream() -> None:
             return respond(x if x.dtype == np.uint8 else 255 * x)
 
     own, others = digits()
-    front = Front((QuerySimilarity(clients=50),), own, others, STREAMS)
+    front = Front((QuerySimilarity(clients=100),), own, others, STREAMS)
     x = natural(1)[0]
     front.asked = [x[:100], (x[100:] / 255).astype(np.float32)]
     alarm = front.alarms(Plain())["query_similarity"]  # type: ignore[arg-type]

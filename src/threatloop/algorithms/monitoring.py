@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import Monitor, Respond
@@ -99,12 +99,20 @@ class QueryMonitor(Monitor):
     Attributes:
         rate: share of benign clients that may be flagged, in (0, .5].
         window: queries that are compared with each other, ≥ 20.
-        clients: benign clients that the threshold is set on, ≥ 20.
+        clients: benign clients that the threshold is set on, ≥ 20 and at least 1 / ``rate``.
     """
 
     rate: float = Field(default=0.01, gt=0, le=0.5)
     window: int = Field(default=1000, ge=20)
     clients: int = Field(default=400, ge=20)
+
+    @model_validator(mode="after")
+    def _enough_clients(self) -> Self:
+        if self.rate * (self.clients + 1) < 1:
+            raise ValueError(
+                f"clients {self.clients} cannot show a rate of {self.rate:g}; use at least {1 / self.rate:.0f}"
+            )
+        return self
 
     @abstractmethod
     def values(self, apart: Floats, labels: Labels) -> Values:
@@ -180,7 +188,7 @@ class QueryMonitor(Monitor):
         ends = [reached[:, -1]] * full + [reached[:, rest - 1]] * (rest > 0)
         total = np.sort(np.max([rng.permutation(one) for one in ends], axis=0))
         allowed, asked = int(self.rate * (len(total) + 1)), min(n, reached.shape[1])
-        if not allowed or not np.isfinite(total[-allowed]):
-            return np.inf if not allowed else float(total[-allowed])
+        if not np.isfinite(total[-allowed]):
+            return float(total[-allowed])
         middle = float(np.median(total[np.isfinite(total)]))
         return middle + float(((known + asked) / (known - asked)) ** 0.5 * (total[-allowed] - middle))

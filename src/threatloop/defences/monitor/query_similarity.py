@@ -13,9 +13,10 @@ from threatloop.core.defence import DefenceInfo, Stage
 
 
 class QuerySimilarity(QueryMonitor):
-    """Flags a client as soon as one query is nearer to his earlier ones than benign clients' queries are.
+    """Flags a client when ``hits`` queries are nearer to his earlier ones than benign clients' queries are.
 
-    Evidence is minus the mean distance to the ``neighbours`` nearest earlier queries of the window. Searches that move
+    Evidence is minus the mean distance to the ``neighbours`` nearest earlier queries of the window; that of the nearest
+    ``hits`` queries counts, since single close ones depend on whose records they are. Searches that move
     around a record (HopSkipJump, Square, label-only membership) ask many such; a thief with records of the kind, or
     with random fields, does not. The paper compares in the space of an encoder that is trained to see through
     augmentations, takes 50 neighbours and a long history; here distances are between the records themselves, scaled by
@@ -28,6 +29,7 @@ class QuerySimilarity(QueryMonitor):
 
     Attributes:
         neighbours: earlier queries that are averaged over, ≥ 1.
+        hits: close queries without which nobody is flagged, ≥ 1.
         rate, window, clients: as in `QueryMonitor`.
     """
 
