@@ -20,10 +20,10 @@ from threatloop.core.training import Training
 class BackdoorMark(Verification):
     """Marks a data set: a share of the records gets a secret pattern blended in, and the class that it stands for.
 
-    The claim stamps records that nobody trained on, and asks by how much the suspect's log-odds of that class rise, more
-    than they do with patterns and classes that were drawn like it and never used. A suspect who knows neither answers
-    them alike, so the rank is an exact p-value over the secret's drawing; the papers' paired t-test assumes that an
-    independent model does not react at all. How patterns differ by themselves is learnt from ``references`` models and
+    The claim stamps records that nobody trained on, and asks by how much the suspect's log-odds of that class rise,
+    more than they do with patterns and classes that were drawn like it and never used. A suspect who knows neither
+    answers them alike, so the rank is an exact p-value over the secret's drawing; the papers' paired t-test assumes
+    that an independent model does not react at all. How patterns differ by themselves is learnt from ``references`` models and
     taken out, without which clones of labels are hardly found. Whoever trains on the data learns the mark; labels of
     marked records are wrong, which costs accuracy.
 
