@@ -23,9 +23,9 @@ class BackdoorMark(Verification):
     The claim stamps records that nobody trained on, and asks by how much the suspect's log-odds of that class rise,
     more than they do with patterns and classes that were drawn like it and never used. A suspect who knows neither
     answers them alike, so the rank is an exact p-value over the secret's drawing; the papers' paired t-test assumes
-    that an independent model does not react at all. How patterns differ by themselves is learnt from ``references`` models and
-    taken out, without which clones of labels are hardly found. Whoever trains on the data learns the mark; labels of
-    marked records are wrong, which costs accuracy.
+    that an independent model does not react at all. How patterns differ by themselves is learnt from ``references``
+    models and taken out, without which clones of labels are hardly found. Whoever trains on the data learns the mark;
+    labels of marked records are wrong, which costs accuracy.
 
     Li, Zhu, Yang, Bai, Jiang, Xia 2023, "Black-box Dataset Ownership Verification via Backdoor Watermarking", arXiv
     2209.06015, sections 3 and 4 (blended variant).

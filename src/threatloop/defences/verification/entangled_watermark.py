@@ -31,6 +31,9 @@ class EntangledWatermark(Verification):
     losses from the first step on, and tunes a temperature per layer; here a pattern is blended into records of all
     classes, the entangling follows the training, and distances are in units of their mean.
 
+    Not shown here: that entangling makes a mark survive theft better. On digits (6 victims) soft clones carried it at
+    every weight, hard ones at 5 of 6 with next to none and 2 of 6 with a weight of 2, and more weight cost accuracy.
+
     Jia, Choquette-Choo, Chandrasekaran, Papernot 2021, "Entangled Watermarks as a Defense against Model Extraction",
     arXiv 2002.12200, sections 4 and 5.
 
