@@ -193,6 +193,14 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "gradient_redirection": f"{_D}.serving.gradient_redirection:GradientRedirection",
         "input_purification": f"{_D}.serving.input_purification:InputPurification",
         "strip": f"{_D}.serving.strip:Strip",
+        "prada": f"{_D}.monitor.prada:Prada",
+        "query_similarity": f"{_D}.monitor.query_similarity:QuerySimilarity",
+        "query_budget": f"{_D}.monitor.query_budget:QueryBudget",
+        "backdoor_watermark": f"{_D}.verification.backdoor_watermark:BackdoorWatermark",
+        "entangled_watermark": f"{_D}.verification.entangled_watermark:EntangledWatermark",
+        "dataset_inference": f"{_D}.verification.dataset_inference:DatasetInference",
+        "backdoor_mark": f"{_D}.verification.backdoor_mark:BackdoorMark",
+        "radioactive_data": f"{_D}.verification.radioactive_data:RadioactiveData",
     },
 )
 

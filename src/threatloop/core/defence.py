@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -245,6 +245,16 @@ class Monitor(Defence):
             own: the defender's own records.
             streams: the defence's own, the same for every client.
         """
+
+    def flags(
+        self, clients: Sequence[npt.NDArray[Any]], respond: Respond, own: Dataset, streams: Streams
+    ) -> list[int | None]:
+        """`flagged_after` of many clients; for monitors that can share work between them."""
+        return [self.flagged_after(queries, respond, own, streams) for queries in clients]
+
+    def usual(self, n: int, rng: np.random.Generator) -> int:  # noqa: ARG002
+        """How much a benign client asks who is to be set against one that asked n."""
+        return n
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ class SeedTasks(ModelTasks):
         if standing:
             config["serving"] = [written(defence, DEFENCES) for defence in standing]
             inputs["server"] = self.role("own")
+            if any(isinstance(defence, Monitor) for defence in standing):
+                inputs["strangers"] = self.role("test")
             modules += [type(defence).__module__ for defence in standing]
 
     def _provide_owner(

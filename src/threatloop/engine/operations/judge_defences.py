@@ -11,7 +11,7 @@ from threatloop.core.defence import Inspection, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Reading
 from threatloop.core.training import Training
-from threatloop.engine.operations.serve import Front
+from threatloop.engine.operations.serve import Alarm, Front
 from threatloop.models.responder import responder_of
 from threatloop.scenario.lifecycle import PROOF, of_kind
 
@@ -20,18 +20,16 @@ SIGNIFICANT = 0.01
 
 
 def of_defences(
-    case: Case, front: Front, training: Training | None, alarms: Mapping[str, int], queries: int
+    case: Case, front: Front, training: Training | None, alarms: Mapping[str, Alarm], queries: int
 ) -> Iterator[Reading]:
-    """Readings ``monitor.NAME.flagged`` and ``.queries``, ``inspection.NAME.flagged`` and ``.score``,
-    ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim; shares are
-    0 or 1, one decision a seed.
+    """Readings ``monitor.NAME.flagged``, ``.queries`` and ``.benign_flagged``, ``inspection.NAME.flagged`` and
+    ``.score``, ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim.
+    Shares are 0 or 1, one decision a seed, but for ``benign_flagged``, a share of clients.
 
     In a baseline's arm they are the false alarms and false claims.
     """
-    for name, after in alarms.items():
-        yield Reading(f"monitor.{name}.flagged", float(after > 0), 1)
-        never = f"none of {queries} queries was flagged"
-        yield Reading(f"monitor.{name}.queries", float(after) if after else None, 1, undefined="" if after else never)
+    for name, alarm in alarms.items():
+        yield from _watched(f"monitor.{name}", alarm, queries)
     model = case.truths["outcome"]
     if training is None or not isinstance(model, Model):
         return
@@ -39,6 +37,18 @@ def of_defences(
         yield from _inspected(inspection, model, front, training)
     for verification in of_kind(front.defences, Verification):
         yield from _claimed(verification, model, case, front, training)
+
+
+def _watched(name: str, alarm: Alarm, queries: int) -> Iterator[Reading]:
+    if "reason" in alarm:
+        yield Reading(f"{name}.flagged", None, 0, undefined=alarm["reason"])
+        return
+    after, clients = alarm["after"], alarm["clients"]
+    yield Reading(f"{name}.flagged", float(after > 0), 1)
+    never = f"none of {queries} queries was flagged"
+    yield Reading(f"{name}.queries", float(after) if after else None, 1, undefined="" if after else never)
+    if clients:
+        yield Reading(f"{name}.benign_flagged", alarm["benign"] / clients, clients)
 
 
 def _inspected(inspection: Inspection, model: Model, front: Front, training: Training) -> Iterator[Reading]:

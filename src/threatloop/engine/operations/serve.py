@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Defence, InputFilter, Monitor, Serving, draws_of
+from threatloop.core.defence import Defence, InputFilter, Monitor, Respond, Serving, draws_of
+from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Labelling, Responder
@@ -27,6 +28,12 @@ from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served, ser
 Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 MOST_WATCHED = 20_000
 """Queries that a monitor looks at; what comes later is not."""
+BENIGN = 40
+"""Benign clients per seed that tell how many a monitor flags."""
+
+Alarm = dict[str, Any]
+"""``after`` how many queries a client was flagged (0: never), and how many of ``clients`` ``benign`` ones were; or the
+``reason`` why nothing can be said."""
 
 
 def defences_of(written: Sequence[Mapping[str, Any]]) -> tuple[Defence, ...]:
@@ -41,6 +48,7 @@ class Front:
     Attributes:
         defences: serving, monitor, verification and inspection defences.
         own: the server's own records; None where no defence stands.
+        strangers: records that nobody trained on, for benign clients that no monitor has seen.
         streams: of the server, the same for all tasks of a seed.
         asked: what the party behind this front has asked so far.
         informed: this party knows the defences, so that its gradients take account of what becomes of its input.
@@ -48,6 +56,7 @@ class Front:
 
     defences: tuple[Defence, ...] = ()
     own: Dataset | None = None
+    strangers: Dataset | None = None
     streams: Streams = field(default_factory=lambda: Streams(0))
     asked: list[npt.NDArray[Any]] = field(default_factory=list)
     informed: bool = False
@@ -65,7 +74,9 @@ class Front:
             return cls()
         streams = task.streams.of_seed().child("server")
         informed = bool(task.config.get("informed"))
-        return cls(defences_of(task.config["serving"]), inputs["server"].value, streams, informed=informed)
+        strangers = inputs["strangers"].value if "strangers" in inputs else None
+        held, standing = inputs["server"].value, defences_of(task.config["serving"])
+        return cls(standing, held, strangers, streams, informed=informed)
 
     def before(self, responder: Responder) -> Responder:
         """The responder behind its serving defences."""
@@ -87,17 +98,39 @@ class Front:
                 found.append(defence.cleaned(own, streams, draws_of(responder.log_probs, own, streams.child("again"))))
         return tuple(found)
 
-    def alarms(self, responder: Responder) -> dict[str, int]:
-        """Per monitor, after how many queries the party behind this front was flagged; 0 if never."""
+    def alarms(self, responder: Responder) -> dict[str, Alarm]:
+        """What each monitor says of the party behind this front, and of benign clients."""
         monitors = of_kind(self.defences, Monitor)
         if not monitors or not self.asked or self.own is None:
             return {}
-        queries, own, found = np.concatenate(self.asked)[:MOST_WATCHED], self.own, {}
-        for monitor in monitors:
-            name = DEFENCES.name_of(type(monitor))
-            streams = self.streams.child(f"monitor-{name}")
-            found[name] = monitor.flagged_after(queries, self.before(responder).log_probs, own, streams) or 0
-        return found
+        queries, respond = _joined(self.asked)[:MOST_WATCHED], self.before(responder).log_probs
+        return {DEFENCES.name_of(type(monitor)): self._alarm(monitor, queries, respond) for monitor in monitors}
+
+    def _alarm(self, monitor: Monitor, queries: npt.NDArray[Any], respond: Respond) -> Alarm:
+        streams = self.streams.child(f"monitor-{DEFENCES.name_of(type(monitor))}")
+        clients = [queries, *self._benign(monitor, len(queries), streams.numpy("strangers"))]
+        try:
+            found = monitor.flags(clients, respond, self.held, streams)
+        except NotAssessable as reason:
+            return {"reason": str(reason)}
+        others = [after is not None for after in found[1:]]
+        return {"after": found[0] or 0, "benign": sum(others), "clients": len(others)}
+
+    def _benign(self, monitor: Monitor, n: int, rng: np.random.Generator) -> Iterator[npt.NDArray[Any]]:
+        """Clients who ask about records that the monitor never saw; all of them before any comes again."""
+        if self.strangers is None:
+            return
+        for _ in range(BENIGN):
+            size = monitor.usual(n, rng)
+            orders = [rng.permutation(len(self.strangers)) for _ in range(-(-size // len(self.strangers)))]
+            yield self.strangers.x[np.concatenate(orders)[:size]]
+
+
+def _joined(asked: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """All queries in one format; images may have been asked as bytes and as floats in [0, 1]."""
+    if len({part.dtype for part in asked}) == 1:
+        return np.concatenate(asked)
+    return np.concatenate([part / np.float32(255) if part.dtype == np.uint8 else part for part in asked])
 
 
 def _labelled(responder: Responder, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
