@@ -172,6 +172,13 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "dwt_dct_svd": f"{_D}.data.dwt_dct_svd:DwtDctSvd",
         "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
         "label_smoothing": f"{_D}.training.label_smoothing:LabelSmoothing",
+        "dp_sgd": f"{_D}.training.dp_sgd:DPSGD",
+        "adversarial_training": f"{_D}.training.adversarial_training:AdversarialTraining",
+        "trades": f"{_D}.training.trades:Trades",
+        "mixup": f"{_D}.training.mixup:Mixup",
+        "early_stopping": f"{_D}.training.early_stopping:EarlyStopping",
+        "anti_backdoor": f"{_D}.training.anti_backdoor:AntiBackdoor",
+        "contrastive_pretraining": f"{_D}.training.contrastive_pretraining:ContrastivePretraining",
         "rounding": f"{_D}.serving.rounding:Rounding",
     },
 )

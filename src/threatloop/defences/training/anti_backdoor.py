@@ -1,0 +1,55 @@
+"""Anti-backdoor learning: what is learned too easily is set apart and unlearned."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from threatloop.core.defence import DefenceInfo, Stage, TrainingDefence
+from threatloop.core.training import Training
+
+
+class AntiBackdoor(TrainingDefence):
+    """Finds records that are learned faster than others, as records with a trigger are, and unlearns them.
+
+    First, losses below ``gamma`` are climbed, so that only what is learned too easily falls through; the records with the
+    smallest losses are set apart. The network then learns from the others, and at last descends on them while it
+    ascends on those set apart, until it no more than guesses their label. All within the recipe's epochs; costs about
+    as much time as plain training. The notes hold the ``isolated`` records' ids.
+
+    Li, Lyu, Koren, Lyu, Li, Ma 2021, "Anti-Backdoor Learning: Training Clean Models on Poisoned Data", arXiv 2110.11571,
+    section 3. Ascent is bounded here, and goes on together with the descent, with ten times smaller steps than before.
+
+    Attributes:
+        share: of the records that is set apart, in (0, .5]; 1 % in the paper, more here, where data sets are small.
+        gamma: loss in nats at which ordinary records are held, > 0.
+        first: share of the epochs in which they are found, in (0, .5].
+        last: share of the epochs in which they are unlearned, in (0, .5].
+    """
+
+    info: ClassVar[DefenceInfo] = DefenceInfo(
+        title="Anti-backdoor learning",
+        stage=Stage.TRAINING,
+        modalities=frozenset({"image", "tabular"}),
+        paper="Li, Lyu, Koren, Lyu, Li, Ma 2021, Anti-Backdoor Learning: Training Clean Models on Poisoned Data, arXiv "
+        "2110.11571, section 3",
+        atlas=("AML.M0007",),
+        excludes=("dp_sgd",),
+    )
+
+    share: float = Field(default=0.02, gt=0, le=0.5)
+    gamma: float = Field(default=0.5, gt=0)
+    first: float = Field(default=0.2, gt=0, le=0.5)
+    last: float = Field(default=0.2, gt=0, le=0.5)
+
+    def applied(self, training: Training) -> Training:
+        """The training in three parts.
+
+        Raises:
+            NotAssessable: the training is the user's own function.
+        """
+        from threatloop.algorithms.method import Isolation
+        from threatloop.algorithms.method_training import with_parts
+
+        return with_parts(training, isolation=Isolation(self.share, self.gamma, self.first, self.last))
