@@ -55,7 +55,7 @@ class Contrast(Lesson):
 def recipe_of(pretraining: Pretraining, recipe: Recipe, n: int) -> Recipe:
     """How the views are learned from: large batches, Adam, as many steps as the labels get, but not too few."""
     size = max(2, min(pretraining.batch_size, n))
-    epochs = pretraining.epochs or max(2 * recipe.epochs, math.ceil(FEWEST_STEPS / math.ceil(n / size)))
+    epochs = pretraining.epochs or max(recipe.epochs, math.ceil(FEWEST_STEPS / math.ceil(n / size)))
     return recipe.model_copy(
         update={
             "epochs": epochs,

@@ -234,12 +234,7 @@ def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
 def _random_view(images: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
     n, channels, height, width = images.shape
     side = rng.uniform(*CROPPED, n)
-    shift = np.empty((n, 2, height, width))
-    for axis, length in enumerate((height, width)):
-        first = rng.random(n) * (1 - side) * (length - 1)
-        along = first[:, None] + (side[:, None] - 1) * np.arange(length)
-        shift[:, axis] = along[:, :, None] if axis == 0 else along[:, None, :]
-    found = resampled(images, shift)
+    found = _interpolation(side, height, rng)[:, None] @ images @ _interpolation(side, width, rng)[:, None].swapaxes(2, 3)
     grey = found.mean(axis=1, keepdims=True)
     faded = (rng.random((n, 1, 1, 1)) < GREYED) if channels > 1 else np.zeros((n, 1, 1, 1), bool)
     found = np.where(faded, grey, found)
@@ -247,3 +242,9 @@ def _random_view(images: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
     found = level + (found - level) * rng.uniform(1 - JITTERED, 1 + JITTERED, (n, 1, 1, 1))
     found = found + rng.uniform(-JITTERED / 2, JITTERED / 2, (n, 1, 1, 1))
     return np.clip(found + rng.normal(0, VIEW_NOISE, found.shape), 0, 1).astype(np.float32)
+
+
+def _interpolation(side: npt.NDArray[np.float64], length: int, rng: np.random.Generator) -> Floats:
+    """Matrices (n, length, length) that stretch a random stretch of each row, ``side`` of its length, to all of it."""
+    at = rng.random(len(side))[:, None] * (1 - side[:, None]) * (length - 1) + side[:, None] * np.arange(length)
+    return np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(length))).astype(np.float32)

@@ -26,7 +26,7 @@ class ContrastivePretraining(TrainingDefence):
     Huang, Li, Wu, Qin, Ren 2022, arXiv 2202.03423 (backdoors).
 
     Attributes:
-        epochs: passes without labels, ≥ 1; None: twice the recipe's, and at least 300 steps.
+        epochs: passes without labels, ≥ 1; None: as many as with labels, and at least 300 steps.
         batch_size: records that are told apart at once, ≥ 2.
         temperature: of the similarities, > 0.
         tune: what the labels change: the last layer (``head``) or ``all``.
@@ -42,7 +42,7 @@ class ContrastivePretraining(TrainingDefence):
     )
 
     epochs: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=256, ge=2)
+    batch_size: int = Field(default=128, ge=2)
     temperature: float = Field(default=0.5, gt=0)
     tune: Literal["head", "all"] = "head"
 
