@@ -43,8 +43,10 @@ Rows = npt.NDArray[np.int64]
 Soft = npt.NDArray[np.float32]
 CourseFor = Callable[[list[int]], Course]
 """Positions of networks that learn side by side to the course that they take."""
-UNLEARNED_SHARE, UNLEARNING_RATE = 0.25, 0.1
-"""Share of each batch that is unlearned, and the learning rate meanwhile as a share of the recipe's."""
+AT_ONCE = 1024
+LEAST_OF_A_CLASS = 0.3
+UNLEARNED_SHARE, LATE_RATE = 0.5, 0.3
+"""Share of each batch that is unlearned, and the learning rate then and after as a share of the recipe's."""
 
 
 @dataclass
@@ -258,33 +260,59 @@ def _without_easy_records(ours: Class, method: Method, lesson: Lesson, head_only
     others = [np.setdiff1d(rows, found) for rows, found in zip(ours.members, suspects, strict=True)]
     between = ours.recipe.model_copy(update={"epochs": max(1, epochs - first - last)})
     trained = _main(replace(ours, members=others, recipe=between), method, lesson, head_only)
-    n, rate = len(ours.targets), ours.recipe.learning_rate * UNLEARNING_RATE
+    third = max(1, last // 3)
+    _unlearn(ours, others, suspects, third, head_only)
+    kept = [_right(ours, k, rows) for k, rows in enumerate(others)]
+    for name in ("recover", "readmit") if last >= 3 * third else ():
+        # What shares the suspects' fate was of their kind, unless it is learned again from the rest.
+        slower = {"epochs": third, "learning_rate": ours.recipe.learning_rate * LATE_RATE}
+        stage = ours.stage(name, members=kept, recipe=ours.recipe.model_copy(update=slower))
+        stage.learn(lambda chunk: Course(lesson, head_only=head_only))
+        kept = [_right(ours, k, rows) for k, rows in enumerate(ours.members)]
+    ids = ours.records.data.ids
+    for notes, found in zip(ours.notes, suspects, strict=True):
+        notes.update(isolated=[int(one) for one in ids[found]])
+    return trained
+
+
+def _unlearn(ours: Class, others: Sequence[Rows], suspects: Sequence[Rows], epochs: int, head_only: bool) -> None:
+    """Ascend on the suspects while descending on the others."""
+    n = len(ours.targets)
     both = [
         np.concatenate([rest, np.resize(found, max(1, round(len(rest) * UNLEARNED_SHARE / (1 - UNLEARNED_SHARE)))) + n])
         for rest, found in zip(others, suspects, strict=True)
     ]
-    ending = ours.stage(
+    slower = {"epochs": epochs, "learning_rate": ours.recipe.learning_rate * LATE_RATE}
+    stage = ours.stage(
         "unlearn",
         records=Doubled(ours.records.data, ours.records.encoded),
         targets=torch.cat([ours.targets, -ours.targets]),
         members=both,
-        recipe=ours.recipe.model_copy(update={"epochs": last, "learning_rate": rate}),
+        recipe=ours.recipe.model_copy(update=slower),
     )
-    ending.learn(lambda chunk: Course(Unlearned(), head_only=head_only))
-    ids = ours.records.data.ids
-    for notes, found in zip(ours.notes, suspects, strict=True):
-        notes["isolated"] = [int(one) for one in ids[found]]
-    return trained
+    stage.learn(lambda chunk: Course(Unlearned(), head_only=head_only))
+
+
+def _easiest(ours: Class, k: int, share: float) -> Rows:
+    """The records with the smallest losses, so large a share of all."""
+    rows = ours.members[k]
+    wanted = ours.targets[torch.from_numpy(rows)]
+    count = min(len(rows) - 1, max(1, round(share * len(rows))))
+    order = cross_entropy(_answers(ours, k, rows), wanted).argsort(stable=True)
+    return np.sort(rows[order[:count].numpy()])
+
+
+def _right(ours: Class, k: int, rows: Rows) -> Rows:
+    """Those of the records that the network gets right; all, where a class would be all but lost: that is no trigger."""
+    wanted = ours.targets[torch.from_numpy(rows)].argmax(1)
+    right = _answers(ours, k, rows).argmax(1) == wanted
+    before, after = (torch.bincount(one, minlength=ours.targets.shape[1]) for one in (wanted, wanted[right]))
+    return rows if bool((after < LEAST_OF_A_CLASS * before).any()) else rows[right.numpy()]
 
 
 @torch.no_grad()
-def _easiest(ours: Class, k: int, share: float) -> Rows:
-    """The records with the smallest losses, so large a share of all."""
-    network, rows = ours.networks[k].to(ours.device).eval(), ours.members[k]
-    losses = []
-    for start in range(0, len(rows), 1024):
-        part = rows[start : start + 1024]
-        answers = network(ours.records.take(part).to(ours.device))
-        losses.append(cross_entropy(answers, ours.targets[torch.from_numpy(part)].to(ours.device)).cpu())
-    count = min(len(rows) - 1, max(1, round(share * len(rows))))
-    return np.sort(rows[torch.cat(losses).argsort(stable=True)[:count].numpy()])
+def _answers(ours: Class, k: int, rows: Rows) -> torch.Tensor:
+    network, found = ours.networks[k].to(ours.device).eval(), []
+    for start in range(0, len(rows), AT_ONCE):
+        found.append(network(ours.records.take(rows[start : start + AT_ONCE]).to(ours.device)).float().cpu())
+    return torch.cat(found)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from threatloop.algorithms.ball import Ball
 from threatloop.algorithms.course import Lesson, Logits, Side, Uphill
+from threatloop.algorithms.hunt import log_odds
 from threatloop.algorithms.method import Adversary
 from threatloop.modality.space import Space
 
@@ -113,15 +114,17 @@ class HeldBack(Lesson):
 class Unlearned(Lesson):
     """Gradient ascent on records whose targets are negated, descent on the others (the same paper, equation 4).
 
-    Ascent on a record ends where the network gives its label no more than a guess: beyond, only the weights grow.
+    What is climbed are the log-odds against the label: cross-entropy by another scale, that does not vanish where the
+    network is sure. Ascent on a record ends where its label is no more than a guess: beyond, only the weights grow.
     """
 
     def losses(
         self, logits: Logits, uphill: Uphill, x: torch.Tensor, targets: torch.Tensor, side: Side
     ) -> tuple[torch.Tensor, torch.Tensor]:
         found = logits(x)
-        losses = cross_entropy(found, targets)
-        return losses.clamp_min(-math.log(found.shape[1])), found
+        guess = math.log(max(2, found.shape[1]) - 1)
+        climbed = -log_odds(found.float(), targets.argmin(1)).clamp(max=guess)
+        return torch.where(targets.sum(1) < 0, climbed, cross_entropy(found, targets)), found
 
 
 def paired(first: torch.Tensor, second: torch.Tensor, temperature: float, sizes: Sequence[int]) -> torch.Tensor:

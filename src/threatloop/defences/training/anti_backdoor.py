@@ -39,9 +39,9 @@ class AntiBackdoor(TrainingDefence):
     )
 
     share: float = Field(default=0.02, gt=0, le=0.5)
-    gamma: float = Field(default=0.5, gt=0)
-    first: float = Field(default=0.2, gt=0, le=0.5)
-    last: float = Field(default=0.2, gt=0, le=0.5)
+    gamma: float = Field(default=0.05, gt=0)
+    first: float = Field(default=0.4, gt=0, le=0.5)
+    last: float = Field(default=0.3, gt=0, le=0.5)
 
     def applied(self, training: Training) -> Training:
         """The training in three parts.
