@@ -240,10 +240,14 @@ def _pretrain(ours: Class, method: Method) -> None:
     data, last = ours.records.data, last_layer(ours.networks[0])
     seeds = [torch.Generator().manual_seed(own.integer("projection")) for own in ours.streams]
     projecting = [with_projection(network, seed) for network, seed in zip(ours.networks, seeds, strict=True)]
-    recipe = recipe_of(method.pretraining, ours.recipe, min(map(len, ours.members)))
-    views = ours.stage("views", networks=projecting, recipe=recipe, targets=no_targets(len(data)))
     lesson = Contrast(data.schema, method.pretraining.temperature)
-    views.learn(lambda chunk: Course(lesson))
+    recipes = [recipe_of(method.pretraining, ours.recipe, len(rows)) for rows in ours.members]
+    for recipe in dict.fromkeys(recipes):
+        alike = [k for k, own in enumerate(recipes) if own == recipe]
+        networks, members = [projecting[k] for k in alike], [ours.members[k] for k in alike]
+        streams = [ours.streams[k].child("views") for k in alike]
+        views = replace(ours, networks=networks, members=members, streams=streams, recipe=recipe, notes=[])
+        replace(views, targets=no_targets(len(data))).learn(lambda chunk: Course(lesson))
     for network, taught in zip(ours.networks, projecting, strict=True):
         adopt(network, taught, last)
 
