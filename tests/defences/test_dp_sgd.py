@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from opacus import GradSampleModule
 from opacus.accountants import RDPAccountant, create_accountant
-from training_world import embedded, halves
 
 from threatloop.algorithms.batches import batches
 from threatloop.algorithms.course import Course, Private
@@ -27,6 +26,7 @@ from threatloop.core.seeds import Streams
 from threatloop.defences.training.dp_sgd import DPSGD
 from threatloop.models.build import build, load
 from threatloop.models.network import Network
+from training_world import embedded, halves
 
 DIGITS = embedded("digits").take(slice(0, 300))
 SMALL = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [16]}), Recipe(epochs=2, batch_size=32))
@@ -87,7 +87,7 @@ def test_gradients_of_other_networks_are_those_of_opacus() -> None:
 
 @pytest.mark.parametrize("accountant", ["rdp", "prv"])
 def test_the_reported_epsilon_is_the_accountants_own(accountant: str) -> None:
-    defence = DPSGD(noise_multiplier=1.1, accountant=accountant)  # type: ignore[arg-type]
+    defence = DPSGD(noise_multiplier=1.1, accountant=accountant)
     notes = defence.applied(SMALL).fit(DIGITS, Streams(0)).notes
     book = create_accountant(mechanism=accountant)
     for _ in range(20):
@@ -119,7 +119,11 @@ def test_each_part_alone_guarantees_nothing() -> None:
 
 def test_batches_hold_each_record_independently() -> None:
     members = np.arange(1000) * 3
-    drawn = [one for day in batches(np.random.default_rng(0), members, Recipe(epochs=40, batch_size=100), True) for one in day]
+    drawn = [
+        one
+        for day in batches(np.random.default_rng(0), members, Recipe(epochs=40, batch_size=100), True)
+        for one in day
+    ]
     sizes = np.array([len(one) for one in drawn])
     assert len(drawn) == 400
     assert abs(sizes.mean() - 100) < 2

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_world import alphabet, embedded, halves, mixed_table
 
 from threatloop.algorithms.method_training import MethodTraining
 from threatloop.algorithms.training import RecipeTraining, UserTraining
@@ -21,6 +20,7 @@ from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
+from training_world import alphabet, embedded, halves, mixed_table
 
 ROWS = [name for name in DEFENCES.names() if DEFENCES.load(name).info.stage is Stage.TRAINING]
 SMALL = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [16]}), Recipe(epochs=3, batch_size=32))

@@ -88,7 +88,9 @@ class Class:
             return [self._alone(k, course([k])) for k in range(len(self.networks))]
         found: dict[int, Trained] = {}
         for chunk in chunks([len(bounds(len(rows), self.recipe.batch_size)) for rows in self.members]):
-            networks, members, streams = ([own[k] for k in chunk] for own in (self.networks, self.members, self.streams))
+            networks, members, streams = (
+                [own[k] for k in chunk] for own in (self.networks, self.members, self.streams)
+            )
             trained = train_stack(
                 networks,  # type: ignore[arg-type]
                 self.records,
@@ -200,7 +202,7 @@ def _main(ours: Class, method: Method, lesson: Lesson, head_only: bool) -> list[
     if method.privacy is not None:
         return _in_private(ours, method, lesson)
     if method.stopping is None:
-        return ours.learn(lambda chunk: Course(lesson, head_only=head_only))
+        return ours.learn(lambda _: Course(lesson, head_only=head_only))
     held, kept = [], []
     for rows, own in zip(ours.members, ours.streams, strict=True):
         if len(rows) < 2:
@@ -247,7 +249,7 @@ def _pretrain(ours: Class, method: Method) -> None:
         networks, members = [projecting[k] for k in alike], [ours.members[k] for k in alike]
         streams = [ours.streams[k].child("views") for k in alike]
         views = replace(ours, networks=networks, members=members, streams=streams, recipe=recipe, notes=[])
-        replace(views, targets=no_targets(len(data))).learn(lambda chunk: Course(lesson))
+        replace(views, targets=no_targets(len(data))).learn(lambda _: Course(lesson))
     for network, taught in zip(ours.networks, projecting, strict=True):
         adopt(network, taught, last)
 
@@ -259,7 +261,7 @@ def _without_easy_records(ours: Class, method: Method, lesson: Lesson, head_only
     epochs = ours.recipe.epochs
     first, last = (max(1, round(share * epochs)) for share in (isolation.first, isolation.last))
     finding = ours.stage("isolate", recipe=ours.recipe.model_copy(update={"epochs": first}))
-    finding.learn(lambda chunk: Course(HeldBack(isolation.gamma)))
+    finding.learn(lambda _: Course(HeldBack(isolation.gamma)))
     suspects = [_easiest(ours, k, isolation.share) for k in range(len(ours.networks))]
     others = [np.setdiff1d(rows, found) for rows, found in zip(ours.members, suspects, strict=True)]
     between = ours.recipe.model_copy(update={"epochs": max(1, epochs - first - last)})
@@ -271,7 +273,7 @@ def _without_easy_records(ours: Class, method: Method, lesson: Lesson, head_only
         # What shares the suspects' fate was of their kind, unless it is learned again from the rest.
         slower = {"epochs": third, "learning_rate": ours.recipe.learning_rate * LATE_RATE}
         stage = ours.stage(name, members=kept, recipe=ours.recipe.model_copy(update=slower))
-        stage.learn(lambda chunk: Course(lesson, head_only=head_only))
+        stage.learn(lambda _: Course(lesson, head_only=head_only))
         kept = [_right(ours, k, rows) for k, rows in enumerate(ours.members)]
     ids = ours.records.data.ids
     for notes, found in zip(ours.notes, suspects, strict=True):
@@ -294,7 +296,7 @@ def _unlearn(ours: Class, others: Sequence[Rows], suspects: Sequence[Rows], epoc
         members=both,
         recipe=ours.recipe.model_copy(update=slower),
     )
-    stage.learn(lambda chunk: Course(Unlearned(), head_only=head_only))
+    stage.learn(lambda _: Course(Unlearned(), head_only=head_only))
 
 
 def _easiest(ours: Class, k: int, share: float) -> Rows:
@@ -307,7 +309,7 @@ def _easiest(ours: Class, k: int, share: float) -> Rows:
 
 
 def _right(ours: Class, k: int, rows: Rows) -> Rows:
-    """Those of the records that the network gets right; all, where a class would be all but lost: that is no trigger."""
+    """The records that the network gets right; all, where a class would be all but lost: that is no trigger."""
     wanted = ours.targets[torch.from_numpy(rows)].argmax(1)
     right = _answers(ours, k, rows).argmax(1) == wanted
     before, after = (torch.bincount(one, minlength=ours.targets.shape[1]) for one in (wanted, wanted[right]))

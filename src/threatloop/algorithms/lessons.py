@@ -95,7 +95,7 @@ def mixed(x: torch.Tensor, targets: torch.Tensor, alpha: float, side: Side) -> t
 
 @dataclass(frozen=True)
 class HeldBack(Lesson):
-    """Local gradient ascent: losses below γ are climbed, so that ordinary records stay there and easy ones fall through.
+    """Local gradient ascent: losses below γ are climbed; ordinary records stay there, easy ones fall through.
 
     Li et al. 2021, arXiv 2110.11571, equation 3.
     """
@@ -103,7 +103,12 @@ class HeldBack(Lesson):
     gamma: float
 
     def losses(
-        self, logits: Logits, uphill: Uphill, x: torch.Tensor, targets: torch.Tensor, side: Side
+        self,
+        logits: Logits,
+        uphill: Uphill,  # noqa: ARG002
+        x: torch.Tensor,
+        targets: torch.Tensor,
+        side: Side,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
         found = logits(x)
         losses = cross_entropy(found, targets)
@@ -119,7 +124,12 @@ class Unlearned(Lesson):
     """
 
     def losses(
-        self, logits: Logits, uphill: Uphill, x: torch.Tensor, targets: torch.Tensor, side: Side
+        self,
+        logits: Logits,
+        uphill: Uphill,  # noqa: ARG002
+        x: torch.Tensor,
+        targets: torch.Tensor,
+        side: Side,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
         found = logits(x)
         guess = math.log(max(2, found.shape[1]) - 1)

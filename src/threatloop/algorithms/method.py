@@ -82,13 +82,13 @@ class Pretraining:
     """All layers but the last learn first to tell two views of one record from other records.
 
     Attributes:
-        epochs: passes over the data without labels, ≥ 1.
+        epochs: passes over the data without labels, ≥ 1; None for as many as with labels, and enough steps.
         batch_size: records that are told apart at once, ≥ 2.
         temperature: of the similarities, > 0.
         tune: what the labels change afterwards.
     """
 
-    epochs: int
+    epochs: int | None
     batch_size: int
     temperature: float
     tune: Literal["head", "all"]

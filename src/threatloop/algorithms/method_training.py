@@ -19,6 +19,8 @@ from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
+PLAIN = Method()
+
 
 @dataclass(frozen=True)
 class MethodTraining(RecipeTraining):
@@ -31,7 +33,7 @@ class MethodTraining(RecipeTraining):
         method: what was added.
     """
 
-    method: Method = Method()
+    method: Method = PLAIN
 
     def fit(
         self,
@@ -86,7 +88,7 @@ def with_parts(training: Training, *, parameters: dict[str, Any] | None = None, 
     if isinstance(training, UserTraining) or not isinstance(training, RecipeTraining):
         name = getattr(training, "function", type(training).__name__)
         raise NotAssessable(f"{name} trains in a way of its own, which a defence cannot change")
-    known = training.method if isinstance(training, MethodTraining) else Method()
+    known = training.method if isinstance(training, MethodTraining) else PLAIN
     architecture = training.architecture
     if parameters:
         architecture = architecture.model_copy(update={"parameters": {**architecture.parameters, **parameters}})

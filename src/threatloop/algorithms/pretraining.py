@@ -40,7 +40,12 @@ class Contrast(Lesson):
     temperature: float
 
     def losses(
-        self, logits: Logits, uphill: Uphill, x: torch.Tensor, targets: torch.Tensor, side: Side
+        self,
+        logits: Logits,
+        uphill: Uphill,  # noqa: ARG002
+        x: torch.Tensor,
+        targets: torch.Tensor,  # noqa: ARG002
+        side: Side,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         views = [x.clone(), x.clone()]
         for span, rng in zip(side.spans(), side.rngs, strict=True):
@@ -74,7 +79,7 @@ def last_layer(network: Network) -> str:
     Raises:
         NotAssessable: there is none, or nothing stands before it.
     """
-    layers = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    layers: list[str] = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     inner = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     if not layers or len(inner) < 2:
         raise NotAssessable(
@@ -101,7 +106,9 @@ def with_projection(network: Network, generator: torch.Generator) -> Network:
         adopt(projecting, network, name)
         return projecting
     width = last.in_features
-    head = initialise(lambda: nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION)), generator)
+    head = initialise(
+        lambda: nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION)), generator
+    )
     parent, _, leaf = name.rpartition(".")
     setattr(projecting.get_submodule(parent), leaf, head)
     return projecting

@@ -21,8 +21,8 @@ TOLERANCE, MOST_LOG_NOISE, MOST_TRIES = 0.01, 9.0, 60
 HELD_NUMBERS = 1 << 26
 """Numbers of single records' gradients alive at once: 256 MB."""
 BATCH_NORM = (
-    "DP-SGD needs each record's own gradient, and BatchNorm mixes the records of a batch: set `group_norm: true` (built-in "
-    "cnn and resnet18), or build your own network with GroupNorm"
+    "DP-SGD needs each record's own gradient, and BatchNorm mixes the records of a batch: set `group_norm: true` "
+    "(built-in cnn and resnet18), or build your own network with GroupNorm"
 )
 
 

@@ -233,18 +233,19 @@ def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
 
 def _random_view(images: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
     n, channels, height, width = images.shape
-    side = rng.uniform(*CROPPED, n)
-    found = _interpolation(side, height, rng)[:, None] @ images @ _interpolation(side, width, rng)[:, None].swapaxes(2, 3)
+    side: npt.NDArray[np.float64] = rng.uniform(*CROPPED, size=n)
+    down, across = (_interpolation(side, length, rng)[:, None] for length in (height, width))
+    found = down @ images @ across.swapaxes(2, 3)
     grey = found.mean(axis=1, keepdims=True)
     faded = (rng.random((n, 1, 1, 1)) < GREYED) if channels > 1 else np.zeros((n, 1, 1, 1), bool)
-    found = np.where(faded, grey, found)
+    found = np.where(faded, grey, found).astype(np.float32)
     level = found.mean(axis=(1, 2, 3), keepdims=True)
     found = level + (found - level) * rng.uniform(1 - JITTERED, 1 + JITTERED, (n, 1, 1, 1))
     found = found + rng.uniform(-JITTERED / 2, JITTERED / 2, (n, 1, 1, 1))
-    return np.clip(found + rng.normal(0, VIEW_NOISE, found.shape), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(found + rng.normal(0, VIEW_NOISE, found.shape), 0, 1), dtype=np.float32)
 
 
 def _interpolation(side: npt.NDArray[np.float64], length: int, rng: np.random.Generator) -> Floats:
     """Matrices (n, length, length) that stretch a random stretch of each row, ``side`` of its length, to all of it."""
     at = rng.random(len(side))[:, None] * (1 - side[:, None]) * (length - 1) + side[:, None] * np.arange(length)
-    return np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(length))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(length))), dtype=np.float32)

@@ -52,9 +52,7 @@ class CNN(nn.Module):
         norm: ``batch``, or ``group``: normalised within each record, so that records do not mix.
     """
 
-    def __init__(
-        self, image: Shape, channels: Sequence[int], hidden: int, classes: int, norm: Norm = "batch"
-    ) -> None:
+    def __init__(self, image: Shape, channels: Sequence[int], hidden: int, classes: int, norm: Norm = "batch") -> None:
         super().__init__()
         inputs, height, width = image
         blocks: list[nn.Module] = []
@@ -77,7 +75,7 @@ class CNN(nn.Module):
 
 
 def normaliser(norm: Norm, filters: int) -> nn.Module:
-    """The layer that normalises so many maps; groups as Wu, He 2018, arXiv 1803.08494, but smaller in small networks."""
+    """The layer that normalises so many maps; groups as in Wu, He 2018, arXiv 1803.08494, smaller in small networks."""
     if norm == "batch":
         return nn.BatchNorm2d(filters)
     return nn.GroupNorm(math.gcd(filters, min(MOST_GROUPS, max(1, filters // MAPS_PER_GROUP))), filters)

@@ -21,8 +21,8 @@ class ContrastivePretraining(TrainingDefence):
     accuracy with ``head``, and the time of the pre-training.
 
     Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of Visual Representations"
-    (SimCLR), arXiv 2002.05709; Bahri, Jiang, Tay, Metzler 2021, "SCARF", arXiv 2106.15147. As a defence: He, Zhang 2021,
-    "Quantifying and Mitigating Privacy Risks of Contrastive Learning", arXiv 2102.04140 (membership is better hidden);
+    (SimCLR), arXiv 2002.05709; Bahri, Jiang, Tay, Metzler 2021, "SCARF", arXiv 2106.15147. As a defence: He, Zhang
+    2021, "Quantifying and Mitigating Privacy Risks of Contrastive Learning", arXiv 2102.04140 (membership is better hidden);
     Huang, Li, Wu, Qin, Ren 2022, arXiv 2202.03423 (backdoors).
 
     Attributes:

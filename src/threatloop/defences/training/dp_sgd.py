@@ -21,7 +21,8 @@ class DPSGD(TrainingDefence):
     The steps, the batch size and the learning rate are the recipe's; every batch holds each record with the same
     probability, independently (Poisson sampling). The model's notes hold ``epsilon`` as opacus' accountant counts it,
     ``delta``, ``accountant``, ``noise_multiplier``, ``max_grad_norm``, ``sample_rate`` and ``private_steps``. The
-    mean and deviation by which inputs are normalised are not counted; state them in the architecture if they are secret.
+    mean and deviation by which inputs are normalised are not counted; state them in the architecture if they are
+    secret.
 
     Costs accuracy, more for small data; little time for a multilayer perceptron, several times a plain step for
     convolutions.

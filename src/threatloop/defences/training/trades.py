@@ -35,8 +35,8 @@ class Trades(TrainingDefence):
         title="TRADES adversarial training",
         stage=Stage.TRAINING,
         modalities=frozenset({"image", "tabular"}),
-        paper="Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan 2019, Theoretically Principled Trade-off between Robustness and "
-        "Accuracy, arXiv 1901.08573, algorithm 1",
+        paper="Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan 2019, Theoretically Principled Trade-off between Robustness "
+        "and Accuracy, arXiv 1901.08573, algorithm 1",
         atlas=("AML.M0003",),
         excludes=("adversarial_training", "dp_sgd"),
     )
