@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ import torch
 
 from threatloop.algorithms.batches import statistics
 from threatloop.algorithms.training import RecipeTraining
+from threatloop.attacks.data_to_data.pgd import PGD
 from threatloop.core.assets import SCHEMA, Architecture, Dataset, Model
 from threatloop.core.bench import Bench, Progress, Resource
-from threatloop.core.catalogue import ATTACKS, DEFENCES
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import ImageSchema
 from threatloop.core.seeds import Streams
 from threatloop.data.embedded import Embedded
+from threatloop.defences.training.adversarial_training import AdversarialTraining
 from threatloop.models.build import build
 from threatloop.models.network import dump
 
@@ -57,7 +59,7 @@ def records(name: str, folder: Path, seed: int) -> tuple[Dataset, Dataset]:
 def judged(training: RecipeTraining, model: Model, test: Dataset, epsilon: float) -> tuple[float, float]:
     """Accuracy, and accuracy under PGD."""
     service = training.serve(model)
-    pgd = ATTACKS.load("pgd")(epsilon=epsilon, steps=40, records=len(test))
+    pgd = PGD(epsilon=epsilon, steps=40, records=len(test))
     bench = Bench(streams=Streams(9), progress=Progress(), resources={Resource.VICTIM: service})
     moved = pgd.run(test, bench).result
     right = [float((service.log_probs(data.x).argmax(1) == test.y).mean()) for data in (test, moved)]
@@ -110,7 +112,32 @@ def as_peer(file: Path) -> None:
     eps = settings["epsilon"]
     trainer = trainers.AdversarialTrainerMadryPGD(classifier, eps=eps, eps_step=eps / 4, max_iter=STEPS)
     trainer.fit(x, y, batch_size=BATCH, nb_epochs=settings["epochs"], scheduler=schedule)
-    np.savez(file.parent / "out.npz", **dump(network, architecture, schema).weights)
+    weights: dict[str, Any] = dict(dump(network, architecture, schema).weights)
+    np.savez(file.parent / "out.npz", **weights)
+
+
+def compared(name: str, folder: Path, peer: str, seed: int) -> list[tuple[float, float, float]]:
+    """Accuracy, robust accuracy and seconds of plain training, of ours, and of ART's, in one seed."""
+    kind, epochs, epsilon = CASES[name]
+    train, test = records(name, folder, seed)
+    # All read the same preprocessing, as ART would not take it from the data.
+    found = statistics(train)
+    architecture = Architecture(name=kind, mean=tuple(map(float, found.mean)), std=tuple(map(float, found.std)))
+    recipe = Recipe(epochs=epochs, batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY)
+    plain = RecipeTraining(architecture, recipe)
+    ours = AdversarialTraining(epsilon=epsilon, steps=STEPS).applied(plain)
+    ways: list[Callable[[], Model]] = [
+        lambda: plain.fit(train, Streams(seed)),
+        lambda: ours.fit(train, Streams(seed)),
+        lambda: peer_model(peer, architecture, recipe, train, seed, epsilon),
+    ]
+    figures = []
+    for way in ways:
+        started = time.perf_counter()
+        model = way()
+        seconds = time.perf_counter() - started
+        figures.append((*judged(plain, model, test, epsilon), seconds))
+    return figures
 
 
 def main() -> None:
@@ -126,32 +153,14 @@ def main() -> None:
         as_peer(options.as_peer)
         return
     for name in options.only.split(","):
-        kind, epochs, epsilon = CASES[name]
         rows = []
         for seed in range(options.seeds):
-            train, test = records(name, options.folder, seed)
-            # Both read the same preprocessing, as ART would not take it from the data.
-            found = statistics(train)
-            architecture = Architecture(name=kind, mean=tuple(map(float, found.mean)), std=tuple(map(float, found.std)))
-            recipe = Recipe(epochs=epochs, batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY)
-            plain = RecipeTraining(architecture, recipe)
-            ours: Any = DEFENCES.load("adversarial_training")(epsilon=epsilon, steps=STEPS)
-            figures = []
-            for trained in (
-                lambda: plain.fit(train, Streams(seed)),
-                lambda: ours.applied(plain).fit(train, Streams(seed)),
-                lambda: peer_model(options.peer, architecture, recipe, train, seed, epsilon),
-            ):
-                started = time.perf_counter()
-                model = trained()
-                seconds = time.perf_counter() - started
-                figures.append((*judged(plain, model, test, epsilon), seconds))
-            rows.append(figures)
-            print(name, seed, [tuple(round(one, 3) for one in row) for row in figures], flush=True)
+            rows.append(compared(name, options.folder, options.peer, seed))
+            print(name, seed, [tuple(round(one, 3) for one in row) for row in rows[-1]], flush=True)
         mean = np.mean(rows, axis=0)
         for label, (clean, robust, seconds) in zip(("plain", "threatloop", "ART"), mean, strict=True):
             print(f"{name:15s} {label:11s} accuracy {clean:.3f}  robust {robust:.3f}  seconds {seconds:.1f}")
-        print(f"{name:15s} ours − ART: {100 * (mean[1][1] - mean[2][1]):+.1f} points")
+        print(f"{name:15s} ours − ART: {100 * (mean[1][1] - mean[2][1]):+.1f} points", flush=True)
 
 
 if __name__ == "__main__":

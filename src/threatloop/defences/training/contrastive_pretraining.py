@@ -22,8 +22,8 @@ class ContrastivePretraining(TrainingDefence):
 
     Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of Visual Representations"
     (SimCLR), arXiv 2002.05709; Bahri, Jiang, Tay, Metzler 2021, "SCARF", arXiv 2106.15147. As a defence: He, Zhang
-    2021, "Quantifying and Mitigating Privacy Risks of Contrastive Learning", arXiv 2102.04140 (membership is better hidden);
-    Huang, Li, Wu, Qin, Ren 2022, arXiv 2202.03423 (backdoors).
+    2021, "Quantifying and Mitigating Privacy Risks of Contrastive Learning", arXiv 2102.04140 (membership is better
+    hidden); Huang, Li, Wu, Qin, Ren 2022, arXiv 2202.03423 (backdoors).
 
     Attributes:
         epochs: passes without labels, ≥ 1; None: as many as with labels, and at least 300 steps.
