@@ -233,7 +233,7 @@ def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
 
 def _random_view(images: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
     n, channels, height, width = images.shape
-    side = CROPPED[0] + (CROPPED[1] - CROPPED[0]) * rng.random(n)
+    side = np.asarray(rng.uniform(*CROPPED, size=n))
     down, across = (_interpolation(side, length, rng)[:, None] for length in (height, width))
     found = down @ images @ across.swapaxes(2, 3)
     grey = found.mean(axis=1, keepdims=True)
