@@ -63,7 +63,8 @@ def test_informed_gradients_are_those_of_the_filtered_input() -> None:
     defences = (AnswerNoise(), InputPurification(noise=0, levels=2))
     x = torch.from_numpy(own.x[:5])
     blind, informed = (
-        Front(defences, own, streams=Streams(1), informed=knows).watched(responder).differentiable() for knows in (False, True)
+        Front(defences, own, streams=Streams(1), informed=knows).watched(responder).differentiable()
+        for knows in (False, True)
     )
     with torch.no_grad():
         torch.testing.assert_close(blind(x), responder.differentiable()(x))

@@ -12,6 +12,7 @@ import torch
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
+from threatloop.core.recipe import Recipe
 from threatloop.modality import of
 from threatloop.models.shapes import input_shape, statistics_shape
 
@@ -45,6 +46,10 @@ class Records:
         size = 4 * len(data) * math.prod(input_shape(data.schema))
         return cls(data, _encode(data, slice(None)) if size <= ENCODED_BYTES else None)
 
+    def shaped(self, x: torch.Tensor) -> torch.Tensor:
+        """Flattened encoded records (..., inputs) as one batch of encoded records (n, ...)."""
+        return x.reshape(-1, *input_shape(self.data.schema))
+
     def take(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """The encoded records at these positions, in this order: (rows, ...) on the CPU."""
         if self.encoded is not None:
@@ -74,6 +79,27 @@ def orders(rng: np.random.Generator, n: int, epochs: int) -> Iterator[npt.NDArra
     """A fresh permutation of the ``n`` records for every epoch."""
     for _ in range(epochs):
         yield rng.permutation(n)
+
+
+def batches(
+    rng: np.random.Generator, members: npt.NDArray[np.int64], recipe: Recipe, independent: bool = False
+) -> Iterator[list[npt.NDArray[np.int64]]]:
+    """Every epoch's batches, as positions among all records.
+
+    Args:
+        rng: draws them.
+        members: positions of the records that are trained on.
+        recipe: how many epochs, and how large the batches.
+        independent: every batch holds each record with the same probability, whatever the others hold (Poisson
+            sampling, as accountants of differential privacy assume); a batch may be empty.
+    """
+    cuts = bounds(len(members), recipe.batch_size)
+    if not independent:
+        for order in orders(rng, len(members), recipe.epochs):
+            yield [members[order[start:stop]] for start, stop in cuts]
+        return
+    for _ in range(recipe.epochs):
+        yield [members[rng.random(len(members)) < 1 / len(cuts)] for _ in cuts]
 
 
 def learning_rate(peak: float, step: int, steps: int) -> float:

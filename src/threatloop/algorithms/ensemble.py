@@ -65,7 +65,7 @@ def fit_ensemble(
         InputError: masks or streams of the wrong number or shape, a mask without records; else as `fit`.
         Diverged: a model's weights are no longer finite.
     """
-    _check(masks, streams, len(pool))
+    check_masks(masks, streams, len(pool))
     members = [np.flatnonzero(mask) for mask in masks]
     if _stacks(architecture, recipe):
         return _stacked(architecture, pool, members, recipe, streams, soft_targets, resolve(device))
@@ -88,7 +88,7 @@ def _stacks(architecture: Architecture, recipe: Recipe) -> bool:
     return built_in and architecture.outputs == "logits" and recipe.augment == "none"
 
 
-def _check(masks: Masks, streams: Sequence[Streams], n: int) -> None:
+def check_masks(masks: Masks, streams: Sequence[Streams], n: int) -> None:
     if masks.ndim != 2 or masks.shape[1] != n or masks.dtype != np.bool_:
         raise InputError(f"masks are {masks.dtype} {masks.shape}; need bool (models, {n})")
     if len(masks) != len(streams):
@@ -108,7 +108,7 @@ def _stacked(
 ) -> list[Model]:
     records, targets = Records.of(pool), objective(pool.schema).targets(pool, soft_targets)
     found: dict[int, Model] = {}
-    for chunk in _chunks([len(bounds(len(rows), recipe.batch_size)) for rows in members]):
+    for chunk in chunks([len(bounds(len(rows), recipe.batch_size)) for rows in members]):
         started = time.perf_counter()
         networks = [prepare(architecture, pool.take(members[k]), streams[k]) for k in chunk]
         rows, own = [members[k] for k in chunk], [streams[k] for k in chunk]
@@ -119,7 +119,7 @@ def _stacked(
     return [found[k] for k in range(len(members))]
 
 
-def _chunks(batches: Sequence[int]) -> Iterator[list[int]]:
+def chunks(batches: Sequence[int]) -> Iterator[list[int]]:
     """Models with equally many batches per epoch share a learning rate at every step, so they can share a stack."""
     by_batches = sorted(range(len(batches)), key=lambda k: batches[k])
     for _, group in groupby(by_batches, key=lambda k: batches[k]):

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import torch
 
 from threatloop.algorithms.augment import augmentation
-from threatloop.algorithms.batches import Records, bounds, learning_rate, orders, statistics
+from threatloop.algorithms.batches import Records, batches, bounds, learning_rate, statistics
+from threatloop.algorithms.course import Course, Side
 from threatloop.algorithms.fit_mlp import train_stack
 from threatloop.algorithms.mlp_stack import stackable
 from threatloop.algorithms.objectives import Objective, Tally, objective
 from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.algorithms.outcome import Diverged, Report, Trained
+from threatloop.algorithms.private_steps import private_gradient
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Schema
@@ -107,11 +109,17 @@ def train(
     report: Report | None = None,
     *,
     name: str = "network",
+    members: npt.NDArray[np.int64] | None = None,
+    course: Course | None = None,
 ) -> Trained:
     """Train any network in place, by autograd. Arguments as `fit` prepares them; ``targets`` one row per record.
 
     Networks with convolutions run channels-last and, where the processor multiplies it in hardware, in bfloat16
     with float32 weights.
+
+    Args:
+        members: positions of the records that are trained on; None for all.
+        course: what is done differently.
 
     Raises:
         Diverged: the loss is no longer finite.
@@ -119,20 +127,30 @@ def train(
     run = _Run.of(network, recipe, records.data.schema, device)
     augment = augmentation(recipe, records.data.schema)
     noise = torch.Generator().manual_seed(streams.integer("augment"))
-    cuts = bounds(len(targets), recipe.batch_size)
-    steps, step, sums = recipe.epochs * len(cuts), 0, _Sums()
-    for number, order in enumerate(orders(streams.numpy("order"), len(targets), recipe.epochs)):
+    own = np.arange(len(targets)) if members is None else members
+    random = course is not None and course.private is not None
+    per_epoch = len(bounds(len(own), recipe.batch_size))
+    steps, step, sums, watch = recipe.epochs * per_epoch, 0, _Sums(), course.watch if course else None
+    for number, today in enumerate(batches(streams.numpy("order"), own, recipe, random)):
         sums = _Sums()
-        for start, stop in cuts:
-            rows = order[start:stop]
+        for rows in today:
             x, y = augment(records.take(rows), noise), targets[torch.from_numpy(rows)]
-            sums.add(run.step(x, y, learning_rate(recipe.learning_rate, step, steps)))
+            rate = learning_rate(recipe.learning_rate, step, steps)
+            if course is None:
+                sums.add(run.step(x, y, rate))
+            else:
+                side = course.side([len(rows)], len(rows), [streams], [len(own) / per_epoch])
+                sums.add(run.follow(x, y, rate, course, side))
             step += 1
         if not math.isfinite(float(sums.loss)):
             raise Diverged(name, recipe, number)
         if report is not None:
             report((number + 1) / recipe.epochs)
-    return Trained(float(sums.loss / sums.count), float(sums.right / sums.count), steps)
+        if watch is not None and watch.network(network):
+            break
+    if watch is not None:
+        watch.best(network)
+    return Trained(float(sums.loss / sums.count), float(sums.right / sums.count), step)
 
 
 @dataclass(frozen=True)
@@ -152,22 +170,58 @@ class _Run:
         convolutional = any(p.dim() == 4 for p in network.parameters())
         if convolutional:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = optimiser(network.parameters(), recipe, device)
+        optimizer = optimiser([p for p in network.parameters() if p.requires_grad], recipe, device)
         return cls(network, objective(schema), optimizer, device, recipe.label_smoothing, convolutional)
 
     def step(self, x: torch.Tensor, y: torch.Tensor, rate: float) -> Tally:
         x, y = x.to(self.device), y.to(self.device)
+        logits = self.logits(x)
+        loss = self.goal.loss(logits.float(), y, self.smoothing)
+        self._descend(loss, rate)
+        return self.goal.tally(logits, y, loss)
+
+    def follow(self, x: torch.Tensor, y: torch.Tensor, rate: float, course: Course, side: Side) -> Tally:
+        """One step by a course's lesson."""
+        x, y = x.to(self.device), y.to(self.device)
+        if course.private is not None:
+            if len(x):
+                x = course.lesson.moved(self.uphill, x, y, side)
+            tally = private_gradient(self.network, self.goal, self.smoothing, course.private, x, y, side)
+            set_rate(self.optimizer, rate)
+            self.optimizer.step()
+            return tally
+        losses, logits = course.lesson.losses(self.logits, self.uphill, x, y, side)
+        self._descend(losses.mean(), rate)
+        return Tally(*(one.detach() for one in (losses.sum(), *self._right(logits, y))))
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The learning network's answers."""
         if self.convolutional:
             x = x.contiguous(memory_format=torch.channels_last)
         half = self.convolutional and bfloat16_is_fast(self.device.type)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            logits = self.network(x)
-        loss = self.goal.loss(logits.float(), y, self.smoothing)
+            logits: torch.Tensor = self.network(x)
+        return logits
+
+    def uphill(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The gradient of every record's cross-entropy at the record, the network in eval mode."""
+        self.network.eval()
+        x = x.detach().requires_grad_(True)
+        loss = -(targets * torch.log_softmax(self.logits(x).float(), 1)).sum()
+        (gradient,) = torch.autograd.grad(loss, x)
+        self.network.train()
+        return gradient
+
+    def _right(self, logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        same = logits.shape[1:] == y.shape[1:]
+        right = (logits.argmax(1) == y.argmax(1)).sum() if same else torch.zeros(())
+        return right, torch.tensor(len(logits))
+
+    def _descend(self, loss: torch.Tensor, rate: float) -> None:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         set_rate(self.optimizer, rate)
         self.optimizer.step()
-        return self.goal.tally(logits, y, loss)
 
 
 class _Sums:

@@ -62,11 +62,17 @@ class Stack:
                 own.weight.copy_(weight if last else weight.T)
                 own.bias.copy_(bias.flatten())
 
-    def optimiser(self, recipe: Recipe) -> torch.optim.Optimizer | FlatSGD:
-        """The recipe's optimiser over all K networks at once."""
+    def optimiser(self, recipe: Recipe, last_only: bool = False) -> torch.optim.Optimizer | FlatSGD:
+        """The recipe's optimiser over all K networks at once; ``last_only`` leaves all but their last layers alone."""
+        flat = self.flat
+        if last_only:
+            start = flat.numel() - (self.widths[-2] + 1) * self.widths[-1] * self.count
+            flat, gradient = self.flat[start:], self.flat.grad
+            assert gradient is not None
+            flat.grad = gradient[start:]
         if recipe.optimiser == "sgd":
-            return FlatSGD(self.flat, recipe, self.device)
-        return optimiser([self.flat], recipe, self.device)
+            return FlatSGD(flat, recipe, self.device)
+        return optimiser([flat], recipe, self.device)
 
     def normalise(self, x: torch.Tensor) -> torch.Tensor:
         """Encoded records (K, batch, inputs) less each network's mean, times its 1/std; in place."""
@@ -79,6 +85,81 @@ class Stack:
             reads.append(torch.baddbmm(bias, reads[-1], weight).relu_())
         weight, bias = self.layers[-1]
         return reads, torch.baddbmm(bias, weight, reads[-1].transpose(1, 2))
+
+    def read(self, x: torch.Tensor) -> torch.Tensor:
+        """Encoded records (K · batch, ...), one network's after the other's, as (K, batch, inputs), normalised."""
+        return (x.reshape(self.count, -1, self.widths[0]) - self.mean) * self.scale
+
+    def uphill(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The gradient of every record's cross-entropy at the encoded record: like ``x``, (K · batch, ...).
+
+        ``targets`` (K · batch, classes) are probabilities.
+        """
+        reads, logits = self.forward(self.read(x))
+        flow = self._error(logits, targets).transpose(1, 2)
+        for layer in range(len(self.layers) - 1, -1, -1):
+            weight = self.layers[layer][0]
+            flow = torch.bmm(flow, weight if layer == len(self.layers) - 1 else weight.transpose(1, 2))
+            flow = flow.mul_(reads[layer].sign_()) if layer else flow.mul_(self.scale)
+        return flow.reshape(x.shape)
+
+    def learnable(self) -> tuple[torch.Tensor, list[Layer]]:
+        """A copy of all weights for autograd, and the layers made of it."""
+        leaf = self.flat.detach().clone().requires_grad_(True)
+        return leaf, self._views(leaf)
+
+    def answers(self, x: torch.Tensor, layers: Sequence[Layer]) -> torch.Tensor:
+        """Logits (K · batch, classes) of encoded records (K · batch, ...) by autograd."""
+        flow = self.read(x)
+        for weight, bias in layers[:-1]:
+            flow = torch.relu(torch.baddbmm(bias, flow, weight))
+        weight, bias = layers[-1]
+        logits = torch.baddbmm(bias, weight, flow.transpose(1, 2))
+        return logits.transpose(1, 2).reshape(-1, self.widths[-1])
+
+    def gradient_norms(self, reads: Sequence[torch.Tensor], error: torch.Tensor) -> torch.Tensor:
+        """L2 norm of every record's own gradient, (K, batch), from d loss / d logits (K, classes, batch).
+
+        A layer's gradient for one record is an outer product, whose norm is the product of the norms (Goodfellow 2015,
+        arXiv 1510.01799): no record's gradient is ever written out.
+        """
+        squares = (reads[-1].square().sum(2) + 1) * error.square().sum(1)
+        flow = torch.bmm(error.transpose(1, 2), self.layers[-1][0]) if len(self.layers) > 1 else error
+        for layer in range(len(self.layers) - 2, -1, -1):
+            flow = flow * reads[layer + 1].sign()
+            squares = squares + (reads[layer].square().sum(2) + 1) * flow.square().sum(2)
+            if layer:
+                flow = torch.bmm(flow, self.layers[layer][0].transpose(1, 2))
+        return squares.sqrt()
+
+    def add_to_gradients(self, values: torch.Tensor) -> None:
+        """Add numbers (K, weights of one network) to the gradients, layer by layer."""
+        start = 0
+        for pair in self.gradients:
+            for gradient in pair:
+                size = gradient[0].numel()
+                gradient.add_(values[:, start : start + size].view(gradient.shape))
+                start += size
+
+    @property
+    def size(self) -> int:
+        """Weights of one network."""
+        return self.flat.numel() // self.count
+
+    def copies(self) -> list[Layer]:
+        """The layers' weights as they are now, copied."""
+        return [(weight.clone(), bias.clone()) for weight, bias in self.layers]
+
+    def put(self, layers: Sequence[Layer]) -> None:
+        """Weights as `copies` gave them."""
+        for (weight, bias), (kept, kept_bias) in zip(self.layers, layers, strict=True):
+            weight.copy_(kept)
+            bias.copy_(kept_bias)
+
+    def _error(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """d cross-entropy / d logits, (K, classes, batch)."""
+        wanted = targets.view(self.count, -1, self.widths[-1]).transpose(1, 2)
+        return torch.softmax(logits, 1).sub_(wanted)
 
     def backward(self, reads: list[torch.Tensor], error: torch.Tensor) -> None:
         """Fill the gradients from d loss / d logits, (K, classes, batch). What was read is overwritten."""

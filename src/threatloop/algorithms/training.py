@@ -54,7 +54,7 @@ class RecipeTraining:
     ) -> Model:
         """See `threatloop.core.training.Training.fit`."""
         return fit(
-            architecture or self.architecture,
+            architecture or (init.architecture if init is not None else self.architecture),
             data,
             recipe or self.recipe,
             streams,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from threatloop.core.assets import Dataset, Model
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.digests import digest_array
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
@@ -101,6 +101,10 @@ class Defence(BaseModel):
             architecture: name of the victim's architecture, or ``module:function`` of the user's own.
         """
         return []
+
+    def unfit(self, schema: Schema, architecture: Architecture) -> list[str]:
+        """The same, for those who must look at the architecture's parameters; this is what the plan asks."""
+        return self.problems(schema, architecture.name)
 
 
 class Sanitiser(Defence):

@@ -77,7 +77,7 @@ def _unfit(defence: Defence, facts: TargetFacts) -> Iterator[str]:
         return
     if spec.brought and defence.info.stage in BEFORE_SERVING and not isinstance(defence, IngestGate):
         yield f"{name} acts before a model is served, and this model was brought; without its weights it is retrained"
-    for problem in defence.problems(facts.schema, facts.architecture.name):
+    for problem in defence.unfit(facts.schema, facts.architecture):
         yield f"{name}: {problem}"
 
 

@@ -57,6 +57,12 @@ class Modality(Generic[SchemaT]):
             raise NotAssessable(f"{self.kind} records have no augmented views; ask for 1")
         return [x]
 
+    def contrast(
+        self, encoded: npt.NDArray[Any], schema: SchemaT, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Two views of every encoded record that keep what matters of it, for learning without labels."""
+        raise NotAssessable(f"{self.kind} records have no views to learn from without labels")
+
     def decode(self, encoded: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")

@@ -30,6 +30,9 @@ SMALLEST_SMOOTHED = 16
 PRIOR_WIDTH, PRIOR_FLOOR = 1.5, 0.1
 """Starting points spread this many standard deviations, and at least this much in [0, 1] units."""
 
+CROPPED, JITTERED, VIEW_NOISE, GREYED = (0.6, 1.0), 0.4, 0.05, 0.2
+"""Contrastive views: side of a crop, changes of contrast, noise in [0, 1] units, share without colour."""
+
 
 class Image(Labelled[ImageSchema]):
     """Grey or colour images of one size."""
@@ -55,6 +58,19 @@ class Image(Labelled[ImageSchema]):
         if x.dtype == np.uint8:
             return np.asarray(np.divide(x, np.float32(255), dtype=np.float32))
         return np.asarray(x, dtype=np.float32)
+
+    def contrast(
+        self,
+        encoded: npt.NDArray[Any],
+        schema: ImageSchema,  # noqa: ARG002
+        rng: np.random.Generator,
+    ) -> tuple[Floats, Floats]:
+        """Two times a random crop at full size, in other contrast, brightness and noise, some of the colour gone.
+
+        Chen, Kornblith, Norouzi, Hinton 2020, arXiv 2002.05709, section 3, without mirrors: a mirrored letter is
+        another one. Crops are larger, for images this small.
+        """
+        return _random_view(encoded, rng), _random_view(encoded, rng)
 
     def decode(self, encoded: npt.NDArray[Any], schema: ImageSchema) -> Floats:
         """Valid stored records from what a network reads: float32, clipped to [0, 1]."""
@@ -257,3 +273,23 @@ def _fields(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     low, high = np.log(CONTRASTS)
     contrast = np.exp(rng.uniform(low, high, (n, 1, 1, 1)))
     return np.asarray(1 / (1 + np.exp(-contrast * (fields + rng.standard_normal((n, 1, 1, 1))))), dtype=np.float32)
+
+
+def _random_view(images: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
+    n, channels, height, width = images.shape
+    side = np.asarray(rng.uniform(*CROPPED, size=n))
+    down, across = (_interpolation(side, length, rng)[:, None] for length in (height, width))
+    found = down @ images @ across.swapaxes(2, 3)
+    grey = found.mean(axis=1, keepdims=True)
+    faded = (rng.random((n, 1, 1, 1)) < GREYED) if channels > 1 else np.zeros((n, 1, 1, 1), bool)
+    found = np.where(faded, grey, found).astype(np.float32)
+    level = found.mean(axis=(1, 2, 3), keepdims=True)
+    found = level + (found - level) * rng.uniform(1 - JITTERED, 1 + JITTERED, (n, 1, 1, 1))
+    found = found + rng.uniform(-JITTERED / 2, JITTERED / 2, (n, 1, 1, 1))
+    return np.asarray(np.clip(found + rng.normal(0, VIEW_NOISE, found.shape), 0, 1), dtype=np.float32)
+
+
+def _interpolation(side: npt.NDArray[np.float64], length: int, rng: np.random.Generator) -> Floats:
+    """Matrices (n, length, length) that stretch a random stretch of each row, ``side`` of its length, to all of it."""
+    at = rng.random(len(side))[:, None] * (1 - side[:, None]) * (length - 1) + side[:, None] * np.arange(length)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(length))), dtype=np.float32)

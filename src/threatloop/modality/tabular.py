@@ -22,6 +22,8 @@ SPREAD = 4.0
 TABLE_RADIUS = {"linf": 0.1, "l2": 0.2}
 """Usual ε as a share of each column's range."""
 
+CORRUPTED = 0.6
+"""Share of the columns that a contrastive view takes from other rows."""
 SDS_PER_RANGE = 4
 """Standard deviations in the range of a column, roughly: pixels of photographs have a quarter of theirs too."""
 
@@ -50,6 +52,21 @@ class Tabular(Labelled[TabularSchema]):
             return np.asarray(x, dtype=np.float32)
         blocks = [_encode_column(x[:, i], column) for i, column in enumerate(schema.columns)]
         return np.concatenate(blocks, axis=1)
+
+    def contrast(
+        self, encoded: npt.NDArray[Any], schema: TabularSchema, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        """The rows as they are, and with 60 % of their columns taken from random other rows each.
+
+        Bahri, Jiang, Tay, Metzler 2021, "SCARF", arXiv 2106.15147, section 3.
+        """
+        widths = [_width(column) for column in schema.columns]
+        n, columns = len(encoded), len(widths)
+        replaced = rng.random((n, columns)).argsort(axis=1) < max(1, round(CORRUPTED * columns))
+        donors = rng.integers(n, size=(n, columns)) if n else np.zeros((0, columns), np.int64)
+        other = np.take_along_axis(encoded, np.repeat(donors, widths, axis=1), axis=0)
+        corrupted = np.where(np.repeat(replaced, widths, axis=1), other, encoded)
+        return np.array(encoded, np.float32), corrupted.astype(np.float32)
 
     def decode(self, encoded: npt.NDArray[Any], schema: TabularSchema) -> Floats:
         """Valid stored records from what a network reads: numbers projected, categories by their largest entry;

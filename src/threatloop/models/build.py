@@ -18,7 +18,7 @@ from threatloop.core.schema import Schema
 from threatloop.models.gpt import GPT
 from threatloop.models.initialise import initialise
 from threatloop.models.network import LOADED, Network, for_inference, restore, wrap
-from threatloop.models.networks import CNN, MLP
+from threatloop.models.networks import CNN, MLP, Norm
 from threatloop.models.resnet import SMALL_SIDE, ResNet18
 from threatloop.models.shapes import answer_shape, input_shape
 
@@ -48,27 +48,29 @@ class MLPBlueprint(_Blueprint):
 
 
 class CNNBlueprint(_Blueprint):
-    """Small convolutional network: filters per block, width of the hidden layer."""
+    """Small convolutional network: filters per block, width of the hidden layer, normalised over batch or record."""
 
     kinds = ("image",)
     channels: tuple[int, ...] = Field(default=(16, 32), min_length=1)
     hidden: int = Field(default=64, ge=1)
+    norm: Norm = "batch"
 
     def make(self, schema: Schema) -> nn.Module:
-        return CNN(input_shape(schema), self.channels, self.hidden, len(schema.classes))
+        return CNN(input_shape(schema), self.channels, self.hidden, len(schema.classes), self.norm)
 
 
 class ResNetBlueprint(_Blueprint):
-    """ResNet-18: filters of the first stage, and whether the stem is the one for small images."""
+    """ResNet-18: filters of the first stage, whether the stem is the one for small images, and what is normalised."""
 
     kinds = ("image",)
     width: int = Field(default=64, ge=1)
     small_input: bool | None = None
+    norm: Norm = "batch"
 
     def make(self, schema: Schema) -> nn.Module:
         channels, height, width = input_shape(schema)
         small = max(height, width) <= SMALL_SIDE if self.small_input is None else self.small_input
-        return ResNet18(channels, len(schema.classes), self.width, small)
+        return ResNet18(channels, len(schema.classes), self.width, small, self.norm)
 
 
 class GPTBlueprint(_Blueprint):

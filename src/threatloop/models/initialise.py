@@ -33,7 +33,7 @@ def _embedding(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _norm(module: nn.Module, generator: torch.Generator) -> None:  # noqa: ARG001
-    assert isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
+    assert isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm)
     module.weight.fill_(1.0)
     module.bias.zero_()
     if isinstance(module, nn.BatchNorm2d):
@@ -46,6 +46,7 @@ DRAWS: Mapping[type[nn.Module], Draw] = {
     nn.Embedding: _embedding,
     nn.BatchNorm2d: _norm,
     nn.LayerNorm: _norm,
+    nn.GroupNorm: _norm,
 }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from threatloop.models.networks import Norm, normaliser
+
 SMALL_SIDE = 64
 """Images up to this many pixels a side get the stem for small inputs unless told otherwise."""
 
@@ -14,16 +16,16 @@ SMALL_SIDE = 64
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut (He et al. 2015, arXiv 1512.03385, figure 5 left)."""
 
-    def __init__(self, inputs: int, filters: int, stride: int) -> None:
+    def __init__(self, inputs: int, filters: int, stride: int, norm: Norm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, filters, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(filters)
+        self.bn1 = normaliser(norm, filters)
         self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(filters)
+        self.bn2 = normaliser(norm, filters)
         self.downsample: nn.Module | None = None
         if stride != 1 or inputs != filters:
             shortcut = nn.Conv2d(inputs, filters, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(filters))
+            self.downsample = nn.Sequential(shortcut, normaliser(norm, filters))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -40,18 +42,19 @@ class ResNet18(nn.Module):
         width: filters of the first stage; doubled in each later stage. torchvision's weights need 64.
         small_input: a 3×3 stem of stride 1 without max-pooling, as is usual for CIFAR (same paper, section 4.2);
             otherwise torchvision's 7×7 stem of stride 2 with max-pooling.
+        norm: ``batch``, or ``group``: normalised within each record; the layers keep their names.
     """
 
-    def __init__(self, channels: int, classes: int, width: int, small_input: bool) -> None:
+    def __init__(self, channels: int, classes: int, width: int, small_input: bool, norm: Norm = "batch") -> None:
         super().__init__()
         side, stride = (3, 1) if small_input else (7, 2)
         self.conv1 = nn.Conv2d(channels, width, side, stride, side // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = normaliser(norm, width)
         self.maxpool = nn.Identity() if small_input else nn.MaxPool2d(3, 2, 1)
-        self.layer1 = _stage(width, width, 1)
-        self.layer2 = _stage(width, 2 * width, 2)
-        self.layer3 = _stage(2 * width, 4 * width, 2)
-        self.layer4 = _stage(4 * width, 8 * width, 2)
+        self.layer1 = _stage(width, width, 1, norm)
+        self.layer2 = _stage(width, 2 * width, 2, norm)
+        self.layer3 = _stage(2 * width, 4 * width, 2, norm)
+        self.layer4 = _stage(4 * width, 8 * width, 2, norm)
         self.fc = nn.Linear(8 * width, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -65,5 +68,5 @@ class ResNet18(nn.Module):
         return (self.layer1, self.layer2, self.layer3, self.layer4)
 
 
-def _stage(inputs: int, filters: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(BasicBlock(inputs, filters, stride), BasicBlock(filters, filters, 1))
+def _stage(inputs: int, filters: int, stride: int, norm: Norm) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(inputs, filters, stride, norm), BasicBlock(filters, filters, 1, norm))

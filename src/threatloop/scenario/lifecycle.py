@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.defence import Defence, Repair, Respond, Sanitiser, Serving, TrainingDefence
+from threatloop.core.defence import Defence, Repair, Respond, Sanitiser, Serving, TrainingDefence, Verification
 from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
@@ -151,7 +151,8 @@ class DefendedTraining:
 
     def _trained(self) -> Training:
         training = self.plain
-        for defence in of_kind(self.defences, TrainingDefence):
+        # What plants a mark wraps whatever trains, wherever it was named.
+        for defence in sorted(of_kind(self.defences, TrainingDefence), key=lambda one: isinstance(one, Verification)):
             training = defence.applied(training)
         return training
 
