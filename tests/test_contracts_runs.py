@@ -193,11 +193,13 @@ def test_every_metric_graded_something(worlds: dict[str, World]) -> None:
     assert graded == set(METRICS.names())
 
 
-@pytest.mark.parametrize("name", DEFENCES.names())
+GATES = [name for name in DEFENCES.names() if issubclass(DEFENCES.load(name), IngestGate)]
+
+
+@pytest.mark.parametrize("name", GATES)
 def test_a_gate_decides_the_same_twice_and_gives_its_reason(worlds: dict[str, World], name: str) -> None:
     gate = DEFENCES.load(name)()
-    if not isinstance(gate, IngestGate):
-        pytest.skip(f"{name} is no gate")
+    assert isinstance(gate, IngestGate)
     assert gate.info.modalities & set(worlds)
     for kind in sorted(gate.info.modalities):
         offers = [task for task in worlds[kind].plan.tasks.values() if task.operation == "protect"]

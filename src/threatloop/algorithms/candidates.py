@@ -69,7 +69,9 @@ def _log_width(widths: tuple[int, ...]) -> float:
 
 
 def _numbers(values: Mapping[str, Any]) -> list[int]:
+    """The sizes among the parameters of an architecture; words, such as the kind of normalisation, are none."""
     found: list[int] = []
     for value in values.values():
-        found += value if isinstance(value, (list, tuple)) else [int(value or 0)]
+        if not isinstance(value, str):
+            found += value if isinstance(value, (list, tuple)) else [int(value or 0)]
     return found
