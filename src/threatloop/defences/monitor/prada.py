@@ -27,8 +27,8 @@ class Prada(QueryMonitor):
     distances, outliers apart, are normally distributed (1 − W of Shapiro and Wilk, ``test: normality``). The default
     asks whether they are distributed as those of benign clients are (√n times the gap of Kolmogorov and Smirnov): on
     digits, 400 queries, that finds all of 20 clients each of Jacobian augmentation, data-free theft, HopSkipJump,
-    Square and label-only membership at 1 % of benign clients, where the published test finds searches only. Either
-    threshold is the benign clients' quantile at ``rate``, not a constant per data set. The first test comes after
+    Square and label-only membership at 1 % of benign clients, on which it was chosen; the published test found
+    HopSkipJump and, of theft, single clients (two victims). Either threshold is the benign clients' quantile at ``rate``, not a constant per data set. The first test comes after
     ``least`` queries, 100 in the paper, since windows are short where there are few own records.
 
     Natural records of the kind (Knockoff Nets) are not seen, as the paper says of itself; nor is an attacker who hides
