@@ -41,7 +41,7 @@ class LabelWalk:
         self._right = rows[~wrong]
         points, others = Points(trial, rows, self._reach), others.take(slice(0, MOST_OTHERS))
         encoded = modality.of(others.schema).encode(np.asarray(others.x), others.schema)
-        self._known = torch.cat([points.x, points.flat(torch.from_numpy(np.ascontiguousarray(encoded)))])
+        self._known = torch.cat([points.x, points.flat(torch.from_numpy(np.require(encoded, requirements=["C", "W"])))])
         self._labels = torch.from_numpy(np.concatenate([labels, others.y]))
 
     def run(self, queries: int, evaluations: int) -> Iterator[float]:

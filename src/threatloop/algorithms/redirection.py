@@ -26,7 +26,7 @@ def slopes(below: nn.Module, above: nn.Module, encoded: npt.NDArray[np.float32])
         above: with all weights `STEP` higher.
         encoded: n records.
     """
-    x = torch.from_numpy(np.ascontiguousarray(encoded))
+    x = torch.from_numpy(np.require(encoded, requirements=["C", "W"]))
     with torch.no_grad():
         low, high = (torch.log_softmax(network(x), dim=1).double() for network in (below, above))
     return np.asarray(((high - low) / (2 * STEP)).numpy())
