@@ -22,14 +22,15 @@ OUTLIER = 3.0
 class Prada(QueryMonitor):
     """Flags a client whose queries' distances to their class are not those of benign clients.
 
-    Every query has a distance to the nearest of a growing set of earlier queries of the class that the model gave it;
-    it joins that set where the distance is above the set's mean less a standard deviation. The paper asks whether those
-    distances, outliers apart, are normally distributed (1 − W of Shapiro and Wilk, ``test: normality``). The default
-    asks whether they are distributed as those of benign clients are (√n times the gap of Kolmogorov and Smirnov): on
-    digits, 400 queries, that finds all of 20 clients each of Jacobian augmentation, data-free theft, HopSkipJump,
-    Square and label-only membership at 1 % of benign clients, on which it was chosen; the published test found
-    HopSkipJump and, of theft, single clients (two victims). Either threshold is the benign clients' quantile at ``rate``, not a constant per data set. The first test comes after
-    ``least`` queries, 100 in the paper, since windows are short where there are few own records.
+    Every query has a distance to the nearest of a growing set of earlier queries of the class that the model gave
+    it; it joins that set where the distance is above the set's mean less a standard deviation. The paper asks
+    whether those distances, outliers apart, are normally distributed (1 − W of Shapiro and Wilk, ``test:
+    normality``). The default asks whether they are distributed as those of benign clients are (√n times the gap of
+    Kolmogorov and Smirnov): on digits, 400 queries, that finds all of 20 clients each of Jacobian augmentation,
+    data-free theft, HopSkipJump, Square and label-only membership at 1 % of benign clients, on which it was chosen;
+    the published test found HopSkipJump and, of theft, single clients (two victims). Either threshold is the benign
+    clients' quantile at ``rate``, not a constant per data set. The first test comes after ``least`` queries, 100 in
+    the paper, since windows are short where there are few own records.
 
     Natural records of the kind (Knockoff Nets) are not seen, as the paper says of itself; nor is an attacker who hides
     each query among nine natural ones.
