@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Monitor
+from threatloop.core.detection import Monitor
 from threatloop.core.seeds import Streams
+from threatloop.core.step import Step
 from threatloop.data.sources import parse_source
 from threatloop.models.defaults import default_recipe
 from threatloop.models.responder import local_service

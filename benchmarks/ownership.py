@@ -27,7 +27,7 @@ from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
-from threatloop.core.defence import Verification
+from threatloop.core.detection import Verification
 from threatloop.core.seeds import Streams
 from threatloop.data.sources import parse_source
 from threatloop.models.defaults import default_recipe

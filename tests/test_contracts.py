@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import tiny
-from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
 from threatloop.core.defence import Defence, Stage
+from threatloop.core.step import Direction, Step
 from threatloop.engine.operations.act import attack_of
 
 MODALITIES = {"image", "tabular", "tokens"}

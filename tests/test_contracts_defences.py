@@ -16,16 +16,8 @@ import tiny
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import (
-    Defence,
-    Inspection,
-    Monitor,
-    Repair,
-    Sanitiser,
-    Serving,
-    TrainingDefence,
-    Verification,
-)
+from threatloop.core.defence import Defence, Repair, Sanitiser, Serving, TrainingDefence
+from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import IngestGate, Protection
 from threatloop.core.recipe import Recipe

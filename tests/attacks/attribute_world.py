@@ -9,13 +9,14 @@ import numpy as np
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.access import BLACK_BOX
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import Outcome, Probe
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.metric import Case
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Column, TabularSchema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
+from threatloop.core.step import Outcome
 from threatloop.metrics.attribute_inference import AttributeInferred
 from threatloop.models.responder import local_service
 

@@ -14,10 +14,11 @@ from threatloop.attacks.model_to_data.loss_threshold import LossThreshold
 from threatloop.attacks.model_to_data.prior_membership import PriorMembership
 from threatloop.core.access import BLACK_BOX, Capability
 from threatloop.core.assets import Evidence, Model, Shadows
-from threatloop.core.attack import Outcome, Probe
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import AccessError, InputError, NotAssessable
 from threatloop.core.service import Service
+from threatloop.core.step import Outcome
 from threatloop.metrics.membership import Membership
 from threatloop.models.responder import local_service
 from threatloop.numerics.intervals import Interval, auc_interval

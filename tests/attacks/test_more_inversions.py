@@ -24,11 +24,12 @@ from threatloop.attacks.model_to_data.label_only_inversion import LabelOnlyInver
 from threatloop.attacks.model_to_data.prior_guess import PriorGuess
 from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import ModelToData, Outcome
+from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.schema import ImageSchema
 from threatloop.core.service import Service
+from threatloop.core.step import Outcome
 from threatloop.metrics.inversion import Inversion
 from threatloop.models.responder import local_service
 

@@ -17,12 +17,12 @@ from threatloop.attacks.model_to_data.inversion_network import InversionNetwork
 from threatloop.attacks.model_to_data.label_only_inversion import LabelOnlyInversion
 from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.attack import EXPECTATION
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import BudgetExhausted
 from threatloop.core.schema import ImageSchema
 from threatloop.core.service import Service
+from threatloop.core.step import EXPECTATION
 
 SERVED = frozenset({Adaptation.LIFECYCLE, Adaptation.LABELS})
 THIEVES = ["knockoff", "active_theft", "jacobian_augmentation", "data_free_theft", "transfer"]

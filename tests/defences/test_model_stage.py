@@ -20,7 +20,8 @@ from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
 from threatloop.core.bench import Bench
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Inspection, Repair
+from threatloop.core.defence import Repair
+from threatloop.core.detection import Inspection
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import ImageSchema

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from threatloop.algorithms.monitoring import Kind, distances, first_times
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Monitor
+from threatloop.core.detection import Monitor
 from threatloop.core.seeds import Streams
 from threatloop.data.embedded import Embedded
 from threatloop.defences.monitor.prada import Prada

@@ -16,7 +16,8 @@ from threatloop.algorithms.entangled import soft_nearest_neighbour_loss
 from threatloop.algorithms.ownership import PROOF, Lineup, matches_p, secret
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
-from threatloop.core.defence import Respond, Verification
+from threatloop.core.defence import Respond
+from threatloop.core.detection import Verification
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.data.embedded import Embedded

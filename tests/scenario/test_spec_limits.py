@@ -11,9 +11,9 @@ import tiny
 from threatloop.attacks.data_to_model.badnets import BadNets
 from threatloop.attacks.data_to_model.honest import HonestContribution
 from threatloop.attacks.data_to_model.label_flip import LabelFlip
-from threatloop.core.attack import Step
 from threatloop.core.errors import Problems
 from threatloop.core.schema import ImageSchema
+from threatloop.core.step import Step
 from threatloop.scenario.build import Audit, build, parse_spec
 
 NOT_YET = "composes, but is not supported yet: "

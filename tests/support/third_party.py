@@ -8,9 +8,10 @@ import numpy as np
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, DataToModel, Direction, Probe
+from threatloop.core.attack import DataToModel, Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 def about(direction: Direction, **more: Any) -> AttackInfo:

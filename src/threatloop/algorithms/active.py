@@ -11,10 +11,10 @@ from threatloop.algorithms.distil import Distillation, Targets
 from threatloop.algorithms.queries import draw
 from threatloop.algorithms.selection import Rows, Strategy, choose
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.attack import Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
+from threatloop.core.step import Workload
 from threatloop.core.training import Training
 
 

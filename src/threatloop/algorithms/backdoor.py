@@ -12,11 +12,12 @@ from pydantic import Field
 
 from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, other_classes, rate_problems
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import DataToModel, Step
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
+from threatloop.core.step import Step
 from threatloop.modality import of
 
 Rows = npt.NDArray[np.int64]

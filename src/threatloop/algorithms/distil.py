@@ -17,11 +17,12 @@ from pydantic import Field
 
 from threatloop.algorithms.queries import draw
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import ModelToModel, Workload
+from threatloop.core.attack import ModelToModel
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.service import Service
+from threatloop.core.step import Workload
 from threatloop.core.training import Training
 
 Targets = npt.NDArray[np.float32]

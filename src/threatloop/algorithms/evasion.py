@@ -12,11 +12,12 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import DataToData, Workload
+from threatloop.core.attack import DataToData
 from threatloop.core.bench import Bench
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import Workload
 from threatloop.modality.space import Norm, Space, radius_problems
 
 WHOLE_RANGE = 1e9

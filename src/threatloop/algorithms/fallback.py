@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from threatloop.core.attack import Step
 from threatloop.core.defence import Adaptation
+from threatloop.core.step import Step
 
 
 def with_hard_answers(

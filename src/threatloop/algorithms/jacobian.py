@@ -12,10 +12,10 @@ from pydantic import Field
 from threatloop.algorithms.distil import Distillation, Targets
 from threatloop.algorithms.queries import draw
 from threatloop.core.assets import Dataset, Model, concatenate
-from threatloop.core.attack import Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
+from threatloop.core.step import Workload
 from threatloop.core.training import Training
 from threatloop.modality import of
 

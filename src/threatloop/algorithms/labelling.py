@@ -12,10 +12,10 @@ from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.queries import draw
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
+from threatloop.core.step import Step
 from threatloop.core.training import Training
 
 BATCH = 512

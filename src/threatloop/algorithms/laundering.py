@@ -13,11 +13,12 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import DataToData, Workload
+from threatloop.core.attack import DataToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import Marker
+from threatloop.core.step import Workload
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Choice, Grid, Scheme

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from threatloop.algorithms.fallback import or_from_labels
-from threatloop.core.attack import Probe, Step
+from threatloop.core.attack import Probe
 from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
+from threatloop.core.step import Step
 
 
 class ScoreMembership(Probe[Service]):

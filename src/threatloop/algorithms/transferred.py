@@ -9,9 +9,9 @@ from pydantic import Field
 
 from threatloop.algorithms.white_box import GradientEvasion
 from threatloop.core.assets import Architecture, Dataset
-from threatloop.core.attack import Workload
 from threatloop.core.bench import Bench
 from threatloop.core.service import Service
+from threatloop.core.step import Workload
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ from typing import Any
 from rich.markup import escape
 
 from threatloop.cli.console import WIDTH, console
-from threatloop.core.attack import AttackInfo
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS, enable_plugins, nearest
 from threatloop.core.errors import InputError
+from threatloop.core.step import AttackInfo
 
 Rows = list[dict[str, Any]]
 

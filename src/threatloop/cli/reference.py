@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from threatloop.cli.catalogue import ACCESS, access
-from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import ATTACKS, DEFENCES
+from threatloop.core.step import Direction, Step
 
 INTRODUCTION = """# Attacks
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Generic, TypeVar, cast
 
-from threatloop.core.attack import Step
 from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError
 from threatloop.core.metric import Metric
+from threatloop.core.step import Step
 
 K = TypeVar("K")
 

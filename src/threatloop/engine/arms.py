@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from threatloop.core.attack import Step
 from threatloop.core.defence import Defence
 from threatloop.core.measurement import (
     ADAPTIVE,
@@ -20,6 +19,7 @@ from threatloop.core.measurement import (
     UNBOUNDED,
     WITHOUT,
 )
+from threatloop.core.step import Step
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
 

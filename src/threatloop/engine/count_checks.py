@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from threatloop.core.attack import Step
 from threatloop.core.errors import CorruptArtefact, Problems
+from threatloop.core.step import Step
 from threatloop.engine.execute import Workspace
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.plan_checks import configurations, unsupported

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from threatloop.core.assets import SCHEMA, Architecture
-from threatloop.core.attack import Workload
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TokenSchema
 from threatloop.core.seeds import Streams
+from threatloop.core.step import Workload
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.operations import module_of
 from threatloop.engine.profile import numeric_profile

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.measurement import ATTACK
+from threatloop.core.step import Direction, Step
 from threatloop.engine.arms import Arm
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
@@ -50,6 +50,35 @@ def figure(
     upstream: Sequence[Step[Any]],
     poison: Ref | None = None,
 ) -> Figure:
+    found = _truths(meant, tasks, truths, victim, upstream)
+    return Figure(
+        tasks.grade(meant, upstream, found),
+        truths["outcome"],
+        truths["source"],
+        victim,
+        scenario.name,
+        tasks.condition.name,
+        tuple(name_of(defence) for defence in tasks.defences),
+        tasks.seed,
+        i,
+        len(scenario.steps),
+        arm.lap,
+        arm.name,
+        ATTACKS.name_of(type(meant)),
+        meant.info.direction.value,
+        tasks.by_proxy and _retrains(scenario.steps[:i]),
+        _checks(arm, meant, tasks, truths, poison),
+    )
+
+
+def _truths(
+    meant: Step[Any],
+    tasks: SeedTasks,
+    truths: Mapping[str, Ref],
+    victim: Ref | None,
+    upstream: Sequence[Step[Any]],
+) -> dict[str, Ref]:
+    """What lies before the judge: what the metrics declare, and what tells which records the attack touched."""
     infos = [METRICS.load(name).info for name in meant.info.metrics]
     wanted = {name for info in infos for name in info.needs | info.may_use}
     found = {name: ref for name, ref in truths.items() if name in wanted or name == "outcome"}
@@ -71,24 +100,7 @@ def figure(
     for step in (meant, *upstream):
         if step.info.targets:
             found["targets"] = tasks.targets(step)
-    return Figure(
-        tasks.grade(meant, upstream, found),
-        truths["outcome"],
-        truths["source"],
-        victim,
-        scenario.name,
-        tasks.condition.name,
-        tuple(name_of(defence) for defence in tasks.defences),
-        tasks.seed,
-        i,
-        len(scenario.steps),
-        arm.lap,
-        arm.name,
-        ATTACKS.name_of(type(meant)),
-        meant.info.direction.value,
-        tasks.by_proxy and _retrains(scenario.steps[:i]),
-        _checks(arm, meant, tasks, truths, poison),
-    )
+    return found
 
 
 def _retrains(steps: Sequence[Step[Any]]) -> bool:

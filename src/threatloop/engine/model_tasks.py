@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from threatloop.core.attack import Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
 from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
@@ -15,6 +14,7 @@ from threatloop.core.endpoint import TERMS, Endpoint
 from threatloop.core.errors import InputError
 from threatloop.core.protection import IngestGate
 from threatloop.core.seeds import Streams
+from threatloop.core.step import Step
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import TaskBook, written
 

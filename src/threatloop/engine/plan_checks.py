@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from threatloop.core.access import Capability
-from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
 from threatloop.core.measurement import Notice
 from threatloop.core.protection import IngestGate
+from threatloop.core.step import Direction, Step
 from threatloop.engine.facts import TargetFacts
 from threatloop.numerics.roc import MIN_FALSE_POSITIVES
 from threatloop.scenario.build import Audit, Condition, Scenario

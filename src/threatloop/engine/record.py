@@ -62,25 +62,13 @@ def record_of(
         command=command,
         spec=audit.spec.model_dump(mode="json", exclude_none=True),
         targets=facts,
-        scenarios={
-            s.name: {"attacks": [ATTACKS.name_of(type(step)) for step in s.steps], "laps": s.laps, **_swept(s)}
-            for s in audit.scenarios
-        },
+        scenarios={scenario.name: _scenario(scenario) for scenario in audit.scenarios},
         attacks={ATTACKS.name_of(cls): _about(cls) for cls in sorted(attacks, key=lambda cls: cls.__name__)},
         conditions={one.name: one.written() for one in audit.conditions if one.name},
         victims=victims,
         study=study,
         metrics=_metric_notes({name for cls in attacks for name in cls.info.metrics}),
-        tasks={
-            "planned": tally.planned,
-            "executed": tally.executed,
-            "cached": tally.cached,
-            "failed": len(tally.failed),
-            "skipped": len(tally.skipped),
-            "retried": tally.retried,
-            "models_trained": plan.trainings()[0],
-            "models_requested": plan.trainings()[1],
-        },
+        tasks=_counts(plan, tally),
         worker_seconds={name: round(value, 2) for name, value in sorted(tally.seconds.items())},
         cpu_seconds=cpu_seconds,
         environment=environment(device),
@@ -90,6 +78,25 @@ def record_of(
         notes=(*(f"recomputed: {line}" for line in tally.corrupt), *_cautions(plan)),
         gallery=tuple(collected.items),
     )
+
+
+def _counts(plan: Plan, tally: Tally) -> dict[str, int]:
+    trained, asked = plan.trainings()
+    return {
+        "planned": tally.planned,
+        "executed": tally.executed,
+        "cached": tally.cached,
+        "failed": len(tally.failed),
+        "skipped": len(tally.skipped),
+        "retried": tally.retried,
+        "models_trained": trained,
+        "models_requested": asked,
+    }
+
+
+def _scenario(scenario: Scenario) -> dict[str, Any]:
+    attacks = [ATTACKS.name_of(type(step)) for step in scenario.steps]
+    return {"attacks": attacks, "laps": scenario.laps, **_swept(scenario)}
 
 
 def _swept(scenario: Scenario) -> dict[str, Any]:

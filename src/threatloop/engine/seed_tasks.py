@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from threatloop.core.access import ALL_CAPABILITIES, Capability
-from threatloop.core.attack import Direction, Step
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
-from threatloop.core.defence import Defence, InputFilter, Inspection, Monitor, Serving, Verification
+from threatloop.core.defence import Defence, InputFilter, Serving
+from threatloop.core.detection import Inspection, Monitor, Verification
+from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written

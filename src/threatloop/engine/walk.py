@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from threatloop.core.attack import Direction, ModelToData, Step
+from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Resource
 from threatloop.core.measurement import ATTACK, REFERENCE
+from threatloop.core.step import Direction, Step
 from threatloop.engine.arms import DOUBLE, Arm, defended_arms, other_arms
 from threatloop.engine.figures import Figure, figure
 from threatloop.engine.seed_tasks import SeedTasks

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from threatloop.core.attack import Direction, Probe, Step, composition_problems
+from threatloop.core.attack import Probe, composition_problems
 from threatloop.core.catalogue import METRICS, nearest
+from threatloop.core.step import Direction, Step
 
 Steps = tuple[Step[Any], ...]
 

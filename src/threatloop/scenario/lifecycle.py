@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.defence import Defence, Repair, Respond, Sanitiser, Serving, TrainingDefence, Verification
+from threatloop.core.defence import Defence, Repair, Respond, Sanitiser, Serving, TrainingDefence
+from threatloop.core.detection import Verification
 from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
 from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError, ThreatloopError
 from threatloop.core.protection import Protection
+from threatloop.core.step import Direction, Step
 from threatloop.data.sources import Source, parse_source
 from threatloop.scenario.chains import chain_problems
 from threatloop.scenario.conditions import Condition, set_problems

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from threatloop.algorithms.white_box import GradientEvasion
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Resource
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToData, Direction
+from threatloop.core.attack import DataToData
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.step import AttackInfo, Direction
 
 
 class ClassAverage(DataToData):

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
-from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Scheme

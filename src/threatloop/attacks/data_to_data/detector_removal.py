@@ -11,9 +11,9 @@ from pydantic import Field
 from threatloop import modality
 from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned, eight_bits
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.protection import Detector
+from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Choice, Grid, Scheme

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench
+from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Choice, Scheme

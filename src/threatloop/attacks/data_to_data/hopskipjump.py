@@ -9,8 +9,8 @@ from pydantic import Field
 
 from threatloop.algorithms.evasion import Evasion, Trial
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 
 class HopSkipJump(Evasion):

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToData, Direction, Workload
+from threatloop.core.attack import DataToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import Encoding
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 Floats = npt.NDArray[np.float32]
 

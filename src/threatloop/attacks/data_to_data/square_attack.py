@@ -11,9 +11,9 @@ from threatloop import modality
 from threatloop.algorithms.evasion import Evasion, Trial
 from threatloop.algorithms.fallback import or_from_labels
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction, Step, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Adaptation
+from threatloop.core.step import AttackInfo, Direction, Step, Workload
 
 CHUNK = 256
 

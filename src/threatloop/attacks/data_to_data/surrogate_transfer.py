@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from threatloop.algorithms.transferred import Transferred
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class SurrogateTransfer(Transferred):

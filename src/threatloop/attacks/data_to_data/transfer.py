@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.transferred import Transferred
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction, Step
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Step
 
 
 class Transfer(Transferred):

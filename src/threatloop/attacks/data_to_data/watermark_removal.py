@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
-from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
     from threatloop.algorithms.decoy import Grid, Scheme

@@ -9,7 +9,7 @@ from pydantic import Field
 from threatloop.algorithms.backdoor import OpenBackdoor
 from threatloop.algorithms.poisoning import trigger_size
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction
 from threatloop.modality import of
 
 

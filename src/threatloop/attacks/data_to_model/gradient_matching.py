@@ -17,10 +17,11 @@ from threatloop.algorithms.poisoning import (
     target_problems,
 )
 from threatloop.core.assets import Dataset, concatenate
-from threatloop.core.attack import AttackInfo, DataToModel, Direction, Workload
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 from threatloop.modality import of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
+from threatloop.core.step import AttackInfo, Direction
 
 
 class HonestContribution(DataToModel):

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from threatloop.algorithms.poisoning import chosen, class_problems, known_class, rate_problems, same_class
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
 from threatloop.core.schema import Schema
+from threatloop.core.step import AttackInfo, Direction
 
 
 class LabelFlip(DataToModel):

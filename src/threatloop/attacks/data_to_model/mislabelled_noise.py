@@ -8,10 +8,11 @@ from pydantic import Field
 
 from threatloop.algorithms.poisoning import appended, class_problems, mislabelled
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
+from threatloop.core.step import AttackInfo, Direction
 
 
 class MislabelledNoise(DataToModel):

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from threatloop.algorithms.poisoning import appended, class_problems, mislabelled, target_problems
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
+from threatloop.core.step import AttackInfo, Direction
 
 
 class TruthSerum(DataToModel):

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from threatloop.algorithms.poisoning import changed, chosen, class_problems, known_class, other_classes, rate_problems
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, DataToModel, Direction
+from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
+from threatloop.core.step import AttackInfo, Direction
 from threatloop.modality import of
 
 SMALLEST_SIDE = 4

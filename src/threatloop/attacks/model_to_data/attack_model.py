@@ -13,9 +13,9 @@ from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.shadow_answers import shadow_values, shadows_of
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 
 class AttackModel(ScoreMembership):

@@ -11,10 +11,11 @@ from threatloop.algorithms.attribute_scores import without_victim
 from threatloop.algorithms.attributes import column_problems, hidden, question
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 
 

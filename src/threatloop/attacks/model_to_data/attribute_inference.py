@@ -13,10 +13,11 @@ from threatloop.algorithms.attribute_scores import Floats, bayes, behaviour, com
 from threatloop.algorithms.attributes import Question, column_problems, hidden, imputed, question
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 
 BATCH = 256

@@ -11,9 +11,9 @@ from threatloop.algorithms.membership_forms import ScoreMembership
 from threatloop.algorithms.thresholds import threshold_scores
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class ConfidenceThreshold(ScoreMembership):

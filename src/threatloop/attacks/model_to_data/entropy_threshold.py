@@ -14,9 +14,9 @@ from threatloop.algorithms.thresholds import threshold_scores
 from threatloop.algorithms.uncertainty import entropy, sureness
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class EntropyThreshold(ScoreMembership):

@@ -10,9 +10,9 @@ from threatloop.algorithms.generative import Generative
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 
 class GenerativeGuess(Generative):

@@ -11,9 +11,10 @@ from pydantic import Field
 from threatloop.algorithms.recovered import encoded_shape, recovered, start_points
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToData, Workload
+from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 KEEP_EVERY = 20
 """Steps between two complete results, for the case that the budget ends the ascent."""

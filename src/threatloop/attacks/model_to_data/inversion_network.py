@@ -13,12 +13,13 @@ from threatloop.algorithms.queries import draw
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToData, Step, Workload
+from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Step, Workload
 
 
 class InversionNetwork(ModelToData):

@@ -14,10 +14,10 @@ from threatloop.algorithms.recovered import recovered
 from threatloop.algorithms.repulsion import Repulsion, Walk, confined
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 Floats = npt.NDArray[np.float32]
 START = 0.3

@@ -11,11 +11,12 @@ from pydantic import Field
 from threatloop import modality
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 
 if TYPE_CHECKING:
     from threatloop.algorithms.evasion import Trial

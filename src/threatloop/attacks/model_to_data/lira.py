@@ -14,10 +14,10 @@ from threatloop.algorithms.shadow_answers import fresh_values, shadow_values, sh
 from threatloop.algorithms.shadow_scoring import lira_offline, lira_online
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence, Shadows
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.recipe import Recipe
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 
 USUAL_VIEWS = {"none": 1, "shift": 5, "shift_flip": 10}

@@ -11,9 +11,10 @@ from threatloop.algorithms.class_prior import class_means
 from threatloop.algorithms.recovered import recovered
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToData
+from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class PriorGuess(ModelToData):

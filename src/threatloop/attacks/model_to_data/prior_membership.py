@@ -10,9 +10,10 @@ from threatloop.algorithms.class_prior import class_means
 from threatloop.algorithms.record_features import channel_scale, parts, vectors
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class PriorMembership(Probe[Service]):

@@ -8,9 +8,10 @@ import numpy as np
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class PropertyGuess(Probe[Service]):

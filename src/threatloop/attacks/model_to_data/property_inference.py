@@ -12,11 +12,12 @@ from threatloop.algorithms.distribution_tests import divergence_test, meta_class
 from threatloop.algorithms.properties import FEWEST, Property, draw_world, world_size
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 
 ASKED = 0.2

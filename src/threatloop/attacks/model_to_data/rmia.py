@@ -15,9 +15,9 @@ from threatloop.algorithms.pairwise_ratio import best_a, offline, online, popula
 from threatloop.algorithms.shadow_answers import fresh_values, shadow_values, shadows_of
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Workload
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 from threatloop.algorithms.active import ActiveDistillation
 from threatloop.algorithms.labelling import OwnLabels
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Resource
+from threatloop.core.step import AttackInfo, Direction
 
 
 class ActiveSurrogate(ActiveDistillation, OwnLabels):

@@ -10,9 +10,10 @@ from pydantic import Field
 from threatloop.algorithms.candidates import chosen, written
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Evidence
-from threatloop.core.attack import AttackInfo, Direction, Probe
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 
 
 class ArchitectureGuess(Probe[Service]):

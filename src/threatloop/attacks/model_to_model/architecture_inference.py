@@ -11,11 +11,12 @@ from pydantic import Field
 from threatloop.algorithms.candidates import chosen, written
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset, Evidence, concatenate
-from threatloop.core.attack import AttackInfo, Direction, Probe, Workload
+from threatloop.core.attack import Probe
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Workload
 from threatloop.core.training import Training
 from threatloop.modality import of
 

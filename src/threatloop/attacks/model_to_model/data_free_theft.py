@@ -16,12 +16,13 @@ from threatloop.algorithms.fallback import with_hard_answers
 from threatloop.algorithms.selection import choose
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.attack import AttackInfo, Direction, ModelToModel, Step, Workload
+from threatloop.core.attack import ModelToModel
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction, Step, Workload
 from threatloop.core.training import Training
 from threatloop.modality import of
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 from threatloop.algorithms.jacobian import JacobianDistillation
 from threatloop.algorithms.labelling import AsksVictim
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Resource
+from threatloop.core.step import AttackInfo, Direction
 
 
 class JacobianAugmentation(JacobianDistillation, AsksVictim):

@@ -10,9 +10,9 @@ from threatloop.algorithms.jacobian import JacobianDistillation
 from threatloop.algorithms.labelling import OwnLabels
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 from threatloop.core.training import Training
 
 

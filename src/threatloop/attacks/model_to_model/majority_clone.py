@@ -10,9 +10,10 @@ from pydantic import Field
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture, Dataset
-from threatloop.core.attack import AttackInfo, Direction, ModelToModel
+from threatloop.core.attack import ModelToModel
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.service import Service
+from threatloop.core.step import AttackInfo, Direction
 from threatloop.core.training import Training
 
 

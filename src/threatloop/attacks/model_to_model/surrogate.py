@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from threatloop.algorithms.labelling import OwnLabels
 from threatloop.core.access import Capability
-from threatloop.core.attack import AttackInfo, Direction
 from threatloop.core.bench import Resource
+from threatloop.core.step import AttackInfo, Direction
 
 
 class Surrogate(OwnLabels):

@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.defence import DefenceInfo, Inspected, Inspection, Stage
+from threatloop.core.defence import DefenceInfo, Stage
+from threatloop.core.detection import Inspected, Inspection
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training

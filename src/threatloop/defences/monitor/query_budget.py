@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Monitor, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.detection import Monitor
 from threatloop.core.seeds import Streams
 
 

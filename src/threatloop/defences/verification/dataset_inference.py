@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset, concatenate
-from threatloop.core.defence import Claim, DefenceInfo, Respond, Stage, Verification
+from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.detection import Claim, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training

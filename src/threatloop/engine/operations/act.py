@@ -11,12 +11,12 @@ import numpy as np
 from threatloop import modality
 from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
-from threatloop.core.attack import Step
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.protection import Detector
 from threatloop.core.service import Service
+from threatloop.core.step import Step
 from threatloop.engine.operations.protect import owner_of, protection_of
 from threatloop.engine.operations.serve import Front, answered_alike, imitated
 from threatloop.engine.operations.shadows import gather

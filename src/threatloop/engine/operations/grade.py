@@ -7,10 +7,10 @@ from typing import Any
 
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Model
-from threatloop.core.attack import Direction, Step
 from threatloop.core.catalogue import METRICS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
+from threatloop.core.step import Direction, Step
 from threatloop.engine.operations.act import attack_of
 from threatloop.engine.operations.judge_defences import of_defences
 from threatloop.engine.operations.protect import OWNER, owner_key, protection_of

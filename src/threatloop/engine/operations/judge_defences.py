@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Inspection, Verification
+from threatloop.core.detection import Inspection, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Reading
 from threatloop.core.training import Training

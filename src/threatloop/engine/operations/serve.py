@@ -15,7 +15,8 @@ from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Defence, InputFilter, Monitor, Respond, Serving, draws_of
+from threatloop.core.defence import Defence, InputFilter, Respond, Serving, draws_of
+from threatloop.core.detection import Monitor
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
