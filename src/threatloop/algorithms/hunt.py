@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,8 @@ class Hunt:
         self.labels = torch.from_numpy(trial.y[rows].astype(np.int64))
         self._forward = trial.victim.differentiable()
         # Who may ask only so often does not ask about a record twice.
-        self._rounds = origin.dim() == 4 and bfloat16_is_fast("cpu") and trial.victim.ledger.left is None
+        self._may_round = bfloat16_is_fast("cpu") and trial.victim.ledger.left is None
+        self._convolves: bool | None = None
 
     def standing(self) -> torch.Tensor:
         """Positions within the chunk of records without an example."""
@@ -78,6 +80,8 @@ class Hunt:
                 "the victim's answers do not depend on its input in a differentiable way: it gives no gradients; "
                 "use an attack that needs scores or labels only"
             )
+        if self._convolves is None:
+            self._convolves = any("Convolution" in node.name() for node in _graph(values.grad_fn))
         (gradient,) = torch.autograd.grad(values.sum(), x)
         return logits.detach(), values.detach(), gradient
 
@@ -86,7 +90,8 @@ class Hunt:
 
         Records that the rounded answer gets wrong are asked again in full, one more query each.
         """
-        if not self._rounds:
+        # Without convolutions rounding saves nothing, and fills a cache with a kernel for every size of batch.
+        if not (self._may_round and self._convolves):
             return self.climb(x, labels, loss)
         with torch.autocast("cpu", torch.bfloat16):
             logits, values, gradient = self.climb(x, labels, loss)
@@ -141,6 +146,17 @@ class Hunt:
         mean = (notes.get(name, 0.0) * known + float(values.double().sum())) / (known + len(values))
         self.progress.note(name, mean)
         self.progress.note(count, known + len(values))
+
+
+def _graph(root: Any) -> Iterator[Any]:
+    """Every node of a graph of gradients, once."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+            yield node
 
 
 def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
