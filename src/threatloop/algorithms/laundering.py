@@ -76,13 +76,9 @@ class DecoyTuned(DataToData):
         """Decoys and pipelines; about 1.5 s for 8×8 pixels and 25 s for 28×28, measured on one core."""
         return {"seconds": 1.0 + 0.03 * min(workload.width, 4096)}
 
-    @abstractmethod
-    def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:
-        """What it tries; ``known`` are clean images, of which none carries a decoy."""
-
     def grid(self) -> Grid | None:
         """What makes the candidates; None for those of `decoy.default_pipelines`."""
-        return self.pipelines
+        return None
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
         marked = modality.of(data.schema).watermark_view(data.x, data.schema)
@@ -125,6 +121,18 @@ class DecoyTuned(DataToData):
         bench.progress.note("decoy_psnr", choice.trial.psnr_db)
         bench.progress.note("decoy_removed", float(choice.removed))
         return choice
+
+
+class OneFamily(DecoyTuned):
+    """A removal that tries operators of its own, of one family."""
+
+    @abstractmethod
+    def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:
+        """What it tries; ``known`` are clean images, of which none carries a decoy."""
+
+    def grid(self) -> Grid:
+        """Its own operators."""
+        return self.pipelines
 
 
 def _refuse_too_little(auxiliary: Images) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
+from threatloop.algorithms.laundering import RESOURCES, UNDOES, OneFamily
 from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threatloop.core.bench import Bench
 
 
-class Collusion(DecoyTuned):
+class Collusion(OneFamily):
     """Subtract what marked images have in common and clean ones have not.
 
     Threat model: the attacker holds the marked images, clean ones of the same kind, and the scheme with its parameters,

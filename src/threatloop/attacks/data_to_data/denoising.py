@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
+from threatloop.algorithms.laundering import RESOURCES, UNDOES, OneFamily
 from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threatloop.algorithms.removal import Pipeline
 
 
-class Denoising(DecoyTuned):
+class Denoising(OneFamily):
     """Smooth marked images until their owner's mark is lost.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its

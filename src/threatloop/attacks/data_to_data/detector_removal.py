@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from threatloop.core.protection import Detector
 from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
-    from threatloop.algorithms.decoy import Choice, Grid, Scheme
+    from threatloop.algorithms.decoy import Choice
     from threatloop.algorithms.laundering import Images
     from threatloop.algorithms.removal import Pipeline
 
@@ -62,13 +61,6 @@ class DetectorRemoval(DecoyTuned):
     )
 
     queries: int = Field(default=20_000, ge=1, description="records that the detector may be shown")
-
-    def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:
-        raise NotImplementedError  # the grid's own
-
-    def grid(self) -> Grid | None:
-        """The grid of `threatloop.algorithms.decoy.default_pipelines`."""
-        return None
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
         from threatloop.algorithms.detector_search import Walk

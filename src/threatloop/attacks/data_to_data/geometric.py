@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
+from threatloop.algorithms.laundering import RESOURCES, UNDOES, OneFamily
 from threatloop.core.bench import Bench
 from threatloop.core.step import AttackInfo, Direction
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from threatloop.algorithms.removal import Pipeline
 
 
-class Geometric(DecoyTuned):
+class Geometric(OneFamily):
     """Move the pixels of marked images until their owner's detector loses its place.
 
     Threat model: the attacker holds the marked images, clean images of the same kind, and the scheme with its

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
 
 from threatloop.algorithms.laundering import RESOURCES, UNDOES, DecoyTuned
 from threatloop.core.step import AttackInfo, Direction
 
 if TYPE_CHECKING:
-    from threatloop.algorithms.decoy import Grid, Scheme
-    from threatloop.algorithms.laundering import Images
-    from threatloop.algorithms.removal import Pipeline
+    pass
 
 
 class WatermarkRemoval(DecoyTuned):
@@ -50,10 +45,3 @@ class WatermarkRemoval(DecoyTuned):
         undoes=UNDOES,
         atlas=("AML.T0043",),
     )
-
-    def pipelines(self, known: Images, scheme: Scheme, rng: np.random.Generator) -> Sequence[Pipeline]:
-        raise NotImplementedError  # the grid's own
-
-    def grid(self) -> Grid | None:
-        """The grid of `threatloop.algorithms.decoy.default_pipelines`."""
-        return None
