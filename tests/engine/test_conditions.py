@@ -114,3 +114,13 @@ def test_rounded_answers_keep_their_class_and_lose_their_digits() -> None:
     np.testing.assert_array_equal(answers.argmax(axis=1), exact.argmax(axis=1))
     np.testing.assert_allclose(np.exp(answers), np.array([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]), atol=1e-5)
     assert np.isfinite(answers).all()
+
+
+def test_who_imitates_a_marked_victim_draws_a_secret_of_his_own() -> None:
+    from threatloop.algorithms.ownership import secret
+    from threatloop.core.seeds import Streams
+    from threatloop.scenario.lifecycle import strangers
+
+    victim, other = Streams(0, ("seed-3", "train")), Streams(0, ("seed-4", "train"))
+    assert secret(victim) == secret(Streams(0, ("seed-3", "lap-1", "claim")))
+    assert len({secret(victim).path, secret(strangers(victim)).path, secret(strangers(other)).path}) == 3

@@ -121,13 +121,13 @@ class DefendedTraining:
         }
         if any(one is not None for one in given.values()):
             return self.plain.fit(data, streams, **given)
-        return self.made_of(data, np.ones(len(data), np.bool_), streams, "imitate")
+        return self.made_of(data, np.ones(len(data), np.bool_), strangers(streams), "imitate")
 
     def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
         """One model per row of ``masks`` (K, n); all at once where only the training itself is defended."""
         if of_kind(self.defences, Sanitiser) or of_kind(self.defences, Repair):
             return [self.fit(pool.take(mask), one) for mask, one in zip(masks, streams, strict=True)]
-        return self._trained().fit_many(pool, masks, streams)
+        return self._trained().fit_many(pool, masks, [strangers(one) for one in streams])
 
     def answers(self, models: Sequence[Model], data: Dataset) -> npt.NDArray[np.float32]:
         """Log-probabilities (K, n, ...) of every model on every record, as `serve` serves them."""
@@ -156,6 +156,12 @@ class DefendedTraining:
         for defence in sorted(of_kind(self.defences, TrainingDefence), key=lambda one: isinstance(one, Verification)):
             training = defence.applied(training)
         return training
+
+
+def strangers(streams: Streams) -> Streams:
+    """Streams of whoever imitates the victim: he knows the scheme of an ownership mark, and draws his own secret."""
+    seed, *rest = streams.path or ("",)
+    return Streams(streams.run_seed, (f"imitator-{seed}", *rest))
 
 
 def of_kind(defences: Sequence[Defence], kind: type[D]) -> list[D]:
