@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import (
     ADAPTIVE,
     ATTACK,
     BASELINE,
+    MATCHED,
     ORACLE,
     REFERENCE,
     WITHOUT,
@@ -21,7 +23,7 @@ from threatloop.core.measurement import (
     Measurement,
     Notice,
 )
-from threatloop.core.metric import Graded
+from threatloop.core.metric import Graded, Reading
 from threatloop.engine.figures import Figure
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
@@ -63,6 +65,12 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
             found.lost.append(_lost(target, figure, plan, failed))
             continue
         if isinstance(product.value, NotAssessed):
+            if figure.arm.startswith(MATCHED):
+                # A comparison that cannot be had, seed by seed; the attack itself was assessed.
+                headline = ATTACKS.load(figure.attack).info.metrics[0]
+                product = Product(Graded((Reading(headline, None, 0, undefined=product.value.reason),)))
+                _add_rows(found, target, figure, product, (), baselines, run)
+                continue
             notice = Notice(
                 target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason
             )
