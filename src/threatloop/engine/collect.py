@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from threatloop.core.catalogue import ATTACKS
 from threatloop.core.measurement import (
     ADAPTIVE,
     ATTACK,
@@ -23,8 +22,8 @@ from threatloop.core.measurement import (
     Measurement,
     Notice,
 )
-from threatloop.core.metric import Graded, Reading
-from threatloop.engine.figures import Figure
+from threatloop.core.metric import Graded
+from threatloop.engine.figures import Figure, not_computed
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks
@@ -64,13 +63,10 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         if product is None:
             found.lost.append(_lost(target, figure, plan, failed))
             continue
+        if isinstance(product.value, NotAssessed) and figure.arm.startswith(MATCHED):
+            # The attack was assessed; what it is compared with says seed by seed why it cannot be had.
+            product = not_computed(figure, product.value.reason)
         if isinstance(product.value, NotAssessed):
-            if figure.arm.startswith(MATCHED):
-                # A comparison that cannot be had, seed by seed; the attack itself was assessed.
-                headline = ATTACKS.load(figure.attack).info.metrics[0]
-                product = Product(Graded((Reading(headline, None, 0, undefined=product.value.reason),)))
-                _add_rows(found, target, figure, product, (), baselines, run)
-                continue
             notice = Notice(
                 target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason
             )
