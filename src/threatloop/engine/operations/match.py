@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from threatloop.algorithms.matching import Effort, Search
-from threatloop.algorithms.training import training_of
+from threatloop.algorithms.training import UserTraining, training_of
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.defence import DefenceInfo, Stage, TrainingDefence
 from threatloop.core.errors import NotAssessable
@@ -48,6 +48,8 @@ class Shortened(TrainingDefence):
         Raises:
             NotAssessable: the training is the user's own function.
         """
+        if isinstance(training, UserTraining):
+            raise NotAssessable(f"{training.function} trains by a recipe of its own, which cannot be shortened")
         recipe = training.recipe
         less = {"epochs": self.epochs, "learning_rate": self.rate * recipe.learning_rate}
         return training.with_recipe(recipe.model_copy(update=less))
