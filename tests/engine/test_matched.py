@@ -170,3 +170,12 @@ def impossible(search: Any, full: int) -> None:
     """The search of a poison that costs accuracy, whatever this one costs."""
     assert full == search.wanted
     search.trial(Effort(1))
+
+
+def test_the_gate_decides_as_it_does_for_the_honest_victim(tmp_path: Path) -> None:
+    target = {**TARGET, "defences": ["watermark_gate", "label_smoothing"]}
+    finished = tiny.run(tiny.spec({"digits": target}, CHAIN), tmp_path)
+    assert finished.record.errors == ()
+    rows = {row["arm"]: row for row in tiny.table(finished.out) if row["step"] == 2 and row["metric"] == "membership"}
+    assert rows["without:1"]["gate"] == rows[MATCHED]["gate"] == "accepted"
+    assert rows[MATCHED]["value"] not in (None, rows["without:1"]["value"])
