@@ -128,7 +128,7 @@ def test_what_is_left_at_matched_accuracy_stands_beside_it(tmp_path: Path) -> No
     rows = tuple(made.rows(range(12)))
     folder = RunFolder(tmp_path, made.record(12), rows, CURVES_SCHEMA.empty_table(), none())
     page = build(folder, tmp_path).read_text(encoding="utf-8")
-    assert re.search(r'data-label="At matched accuracy">.*?no effect, 12 seeds', page)
+    assert re.search(r"at matched accuracy: [^;]*\]; no effect, 12 seeds", page)
 
 
 def test_why_nothing_could_be_matched_is_said_and_nothing_where_no_model_is_made() -> None:
