@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import UNIT_BOUNDS
 from threatloop.analysis.ledger import WORST, Claim, Side, ledger
-from threatloop.analysis.two_stage import Cell, confirm, plan_confirmation
+from threatloop.analysis.two_stage import SCREENING_SEEDS, Cell, confirm, plan_confirmation
 from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.means import Bounds
@@ -152,11 +152,11 @@ def _correlations(sides: tuple[Side, Side], target: str, readings: Readings, scr
 
 
 def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> dict[str, int]:
-    """By claim the number of fresh seeds that can probably resolve it; 0 where more would not."""
+    """By claim the number of fresh seeds that can probably resolve it; 0 where more would not, or with too few screened."""
     planned = {}
     for claim in claims:
         seen = _part(differences(claim, readings, range(screening)), range(screening))
-        enough = len(seen) >= screening
+        enough = len(seen) >= max(screening, SCREENING_SEEDS)
         planned[claim.id] = plan_confirmation(list(seen.values()), _margin(claim, readings)[0]) if enough else 0
     return planned
 
