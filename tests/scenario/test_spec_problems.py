@@ -75,7 +75,7 @@ def scenario(**content: Any) -> dict[str, Any]:
         (tiny.spec(targets={"a/b": tiny.DIGITS}), "targets.'a/b': is no name; use up to 64 letters"),
         (target(defences="rounding"), "targets.digits.defences: needs a list, such as [a, b] (got 'rounding')"),
         (target(defences=[["rounding"]]), "1 problem\n  - targets.digits.defences.0: needs a name or a mapping"),
-        (target(data={"name": "digits"}), "targets.digits.data: none of the keys 'name' names a source"),
+        (target(data={"name": "digits"}), "targets.digits.data: none of the keys name names a source"),
         (tiny.spec(scenarios={"one": ["knockoff"]}), "scenarios.one: needs a mapping, such as {key: value}"),
     ],
 )

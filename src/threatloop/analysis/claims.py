@@ -152,7 +152,7 @@ def _correlations(sides: tuple[Side, Side], target: str, readings: Readings, scr
 
 
 def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> dict[str, int]:
-    """By claim the number of fresh seeds that can probably resolve it; 0 where more would not, or with too few screened."""
+    """By claim the fresh seeds that can probably resolve it; 0 where more would not, or too few were screened."""
     planned = {}
     for claim in claims:
         seen = _part(differences(claim, readings, range(screening)), range(screening))

@@ -163,10 +163,15 @@ def claims(
     raise typer.Exit(command.run(command.Request(chosen, show, seeds, backend, workers, store, out, json)))
 
 
-@app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")
+@app.command(epilog="Examples: threatloop plan spec.yaml --seeds 3   |   threatloop plan spec.yaml --for study")
 def plan(
     spec: SpecPath = None,
     study: Study = None,
+    command_for: Annotated[
+        str,
+        typer.Option("--for", help="the command that will run it: audit, study (screening, and at most), claims"),
+    ] = "audit",
+    defences: Annotated[bool, typer.Option("--defences", help="as for audit: with the usual defences")] = False,
     seeds: Seeds = None,
     workers: Workers = None,
     store: StoreOption = DEFAULT_STORE,
@@ -176,7 +181,8 @@ def plan(
     """Dry run: the tasks, what is in the store already, estimated time and memory."""
     from threatloop.cli import plan as command
 
-    raise typer.Exit(command.run(spec, study, seeds, workers, store, allow_code, json))
+    request = command.Request(spec, study, command_for, defences, seeds, workers, store, allow_code, json)
+    raise typer.Exit(command.run(request))
 
 
 @app.command(epilog="Examples: threatloop catalogue   |   threatloop catalogue attacks --json")

@@ -83,7 +83,7 @@ def _unnamed(keys: list[str], named: list[str]) -> str:
     if len(named) > 1:
         return f"data: {' and '.join(named)} each name a source; give one"
     hint = next(filter(None, (_hint(key, list(READERS)) for key in keys)), "")
-    return f"data: none of the keys {', '.join(map(repr, keys)) or '(none)'} names a source; {hint}{_choices()}"
+    return f"data: none of the keys {', '.join(keys) or '(none)'} names a source; {hint}{_choices()}"
 
 
 def _line(reader: type[Source], problem: dict[str, Any]) -> str:
