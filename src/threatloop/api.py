@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, Problems
 
 if TYPE_CHECKING:
     from threatloop.analysis.claims import Tested
@@ -244,7 +244,10 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     from threatloop.runs.folder import read_run_folder
 
     a, b = (read_run_folder(Path(folder)) for folder in (before, after))
-    return compared((a.record, a.rows), (b.record, b.rows))
+    try:
+        return compared((a.record, a.rows), (b.record, b.rows))
+    except Problems as error:
+        raise Problems(f"{before} and {after} cannot be compared", error.problems) from None
 
 
 @dataclass(frozen=True)
