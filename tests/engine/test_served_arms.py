@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,18 @@ def test_only_who_knows_the_filter_gets_gradients_behind_it(plan: Plan) -> None:
     tasks = acts(plan, "pgd", "input_purification")
     assert sorted("informed" in task.config for task in tasks) == [False, True]
     assert not any("informed" in task.config for task in acts(plan, "lira", "input_purification"))
+
+
+def test_who_never_asks_is_run_once_for_all_sets_of_defences(tmp_path: Path) -> None:
+    theft, sets = {"theft": {"attack": {"name": "knockoff", "queries": 16}}}, {**SETS, "smooth": ["label_smoothing"]}
+    planned = tiny.plan(tiny.spec(scenarios=theft, defences=sets), tmp_path)
+    names = [task.config["attack"]["name"] for task in planned.tasks.values() if task.operation == "act"]
+    seeds = len({figure.seed for _, figure in planned.figures})
+    assert names.count("surrogate") == seeds
+    assert names.count("knockoff") > seeds
+    watched = tiny.plan(tiny.spec(scenarios=theft, defences={"watched": ["prada"]}), tmp_path)
+    baselines = [task for task in watched.tasks.values() if task.config.get("attack", {}).get("name") == "surrogate"]
+    assert any("serving" in task.config for task in baselines if task.operation == "act")
 
 
 def digits(n: int = 64) -> Dataset:

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 from threatloop.algorithms.fit import fit
+from threatloop.attacks.data_to_model.label_flip import LabelFlip
 from threatloop.attacks.model_to_data.lira import Lira
 from threatloop.core.assets import Architecture, Dataset, Evidence
 from threatloop.core.errors import InputError, NotAssessable
@@ -92,6 +93,23 @@ def test_touched_made_and_unasked_records_are_left_out() -> None:
     assert values(graded)["membership"] == 1.0
     assert graded.readings[0].n == 400 - 50 - 2
     assert not set(ids[50:100]) & set(graded.records["record"])
+
+
+def test_classes_that_a_poison_aims_at_are_graded_apart() -> None:
+    candidates, members = DATA.take(slice(0, 600)), DATA.take(slice(0, 300))
+    score = np.where((np.arange(600) < 300) & (candidates.y == 1), 1.0, 0.0)
+    truths: dict[str, Any] = {
+        "outcome": Evidence({"score": score}),
+        "candidates": candidates,
+        "members": members,
+    }
+
+    def graded(**flip: int) -> Values:
+        return values(Membership().grade(Case(truths, Lira(), Streams(0), (LabelFlip(**flip),), facts={"touched": []})))
+
+    assert graded(source=1, target=0)["membership.aimed_classes"] == 1.0
+    assert graded(source=2, target=0)["membership.aimed_classes"] == 0.5
+    assert "membership.aimed_classes" not in graded()
 
 
 def test_one_kind_only_is_undefined_and_no_score_is_not_assessed() -> None:

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import UNIT_BOUNDS
 from threatloop.analysis.ledger import WORST, Claim, Side, ledger
-from threatloop.analysis.two_stage import SCREENING_SEEDS, Cell, confirm, plan_confirmation
+from threatloop.analysis.two_stage import MAX_CONFIRMATION, SCREENING_SEEDS, Cell, confirm, plan_confirmation
 from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.means import Bounds
@@ -102,7 +102,8 @@ class Readings:
         """The metric's equivalence margin, and the bounds of a difference; a secondary figure has its parent's."""
         note = self._note(metric)
         if note is None:
-            return 0.05, ((-1.0, 1.0) if metric.startswith(("ownership.", "monitor.")) else None)
+            decision = metric.startswith(("ownership.", "monitor.")) and not metric.endswith("evidence")
+            return 0.05, ((-1.0, 1.0) if decision else None)
         low, high = UNIT_BOUNDS.get(note.unit, (-np.inf, np.inf))
         bounds = (low - high, high - low) if np.isfinite(high - low) else None
         return note.margin, bounds
@@ -152,12 +153,17 @@ def _correlations(sides: tuple[Side, Side], target: str, readings: Readings, scr
 
 
 def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> dict[str, int]:
-    """By claim the fresh seeds that can probably resolve it; 0 where more would not, or too few were screened."""
+    """By claim the number of fresh seeds that can probably resolve it, else the most that there are.
+
+    A claim that stays open has had all the seeds that it may have. 0 where screening seeds failed, or are too
+    few.
+    """
     planned = {}
     for claim in claims:
         seen = _part(differences(claim, readings, range(screening)), range(screening))
         enough = len(seen) >= max(screening, SCREENING_SEEDS)
-        planned[claim.id] = plan_confirmation(list(seen.values()), _margin(claim, readings)[0]) if enough else 0
+        worth = plan_confirmation(list(seen.values()), _margin(claim, readings)[0]) if enough else 0
+        planned[claim.id] = (worth or MAX_CONFIRMATION) if enough else 0
     return planned
 
 

@@ -89,7 +89,9 @@ def _tell(tested: Sequence[Tested], folder: Path) -> None:
     for one in tested:
         if one.reading in ("unresolved", "not computed"):
             out.print(escape(f"{one.claim.id}: {one.why}"), style="dim")
-    out.print("A and B are the two readings of each test (threatloop claims --list); run folder: " + str(folder))
+    out.print(
+        "A and B are the two readings of each test (threatloop claims --list); run folder: " + escape(str(folder))
+    )
 
 
 def row(one: Tested) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from threatloop.cli.console import console
@@ -131,7 +132,7 @@ def _print_table(stage: Stage, then: Stage | None) -> None:
     from threatloop.analysis.two_stage import MAX_CONFIRMATION
 
     out, spec = console(), plan.audit.spec
-    title = f"{spec.name}: {count(spec.seeds, 'seed')}" + ", stage 1 of 2: screening" * (then is not None)
+    title = f"{escape(spec.name)}: {count(spec.seeds, 'seed')}" + ", stage 1 of 2: screening" * (then is not None)
     table = Table(title=title, title_justify="left")
     for column in ("operation", "tasks", "in the store", "to run"):
         table.add_column(column, justify="left" if column == "operation" else "right")

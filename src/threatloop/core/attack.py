@@ -39,6 +39,10 @@ class DataToModel(Attack[Dataset, Service]):
     @abstractmethod
     def craft(self, data: Dataset, bench: Bench) -> Dataset: ...
 
+    def aimed_classes(self) -> tuple[int, ...]:
+        """Classes whose other records it may expose to later attacks; empty where it aims at none in particular."""
+        return ()
+
     def _act(self, source: Any, bench: Bench) -> Dataset:
         return self.craft(source, bench)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from threatloop.core.access import ALL_CAPABILITIES, Capability
@@ -14,6 +15,7 @@ from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
+from threatloop.scenario.conditions import Condition
 from threatloop.scenario.lifecycle import in_the_way
 
 POOLED = frozenset({Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION})
@@ -60,12 +62,15 @@ class SeedTasks(ModelTasks):
         # An attack on data that holds the victim asks the victim, whoever owns a clone by then.
         owned = owned and info.direction.source == "M" and not info.resources & ASKS_OWNER
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
+        asks = owned or bool(attack.required()) or any(isinstance(defence, Monitor) for defence in self.defences)
+        if info.direction.source == "M" and not asks:
+            source = self._anybody()
         modules, inputs = [type(attack).__module__], {"source": source, **(extra or {})}
         if info.direction.source == "M" or info.resources & ASKS_OWNER:
             config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
             config["limit"] = None if owned else query_limit(attack, cap)
-            if not owned:
+            if asks and not owned:
                 labels = attack.required() == {Capability.LABELS}
                 standing = in_the_way(self.defences, labels=labels, informed=informed)
                 self._serve(config, inputs, modules, (Serving, Monitor), standing)
@@ -73,11 +78,17 @@ class SeedTasks(ModelTasks):
                 if informed and filters and Capability.GRADIENTS in attack.required():
                     config["informed"] = True
         self._provide_owner(info.resources, config, inputs, modules)
+        if Resource.VICTIM in info.resources and not asks:
+            inputs[Resource.VICTIM.value] = self._anybody()
         self._provide_data(attack, config, inputs)
         self._provide_training(attack, config, inputs, modules, poison, informed)
         streams = self.streams.child(info.direction.value, f"lap-{lap}")
         name = ATTACKS.name_of(type(attack))
         return self._add("act", config, inputs, streams, name, modules, self._attack_work(attack))
+
+    def _anybody(self) -> Ref:
+        """Stands for any victim where nobody asks it, so that a surrogate is trained once for all sets of defences."""
+        return replace(self, condition=Condition()).honest()
 
     def _serve(
         self,

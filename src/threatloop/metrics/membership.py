@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset, Evidence
+from threatloop.core.attack import DataToModel
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
 from threatloop.numerics.intervals import auc_interval, wilson
@@ -26,7 +27,8 @@ class Membership(Metric):
 
     Readings: ``membership`` (AUC); ``membership.tpr_at_1pct`` and ``membership.tpr_at_01pct``, undefined below ten
     expected false positives; ``membership.canaries``, the AUC among planted canaries, where there are any;
-    ``membership.targets``, the AUC among the records that an attack is after, where one is after some. Curve
+    ``membership.targets``, the AUC among the records that an attack is after, where one is after some;
+    ``membership.aimed_classes``, the AUC among untouched records of the classes that a poison before aims at. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
     Left out: records that the attack touched (``case.facts["touched"]``, a list of ids) or made, candidates that the
@@ -65,6 +67,7 @@ class Membership(Metric):
             *(_rate(name, alpha, found, is_member) for name, alpha in _rates(case).items()),
             *_among("canaries", case, found, is_member, ids),
             *_among("targets", case, scores[asked], member[asked], candidates.ids[asked]),
+            *_of_aimed(case, found, is_member, candidates.y[used]),
         )
         curve = roc_curve(found, is_member)
         curves = {"roc": {"fpr": curve.fpr, "tpr": curve.tpr}} if isinstance(curve, Roc) else {}
@@ -112,3 +115,13 @@ def _among(which: str, case: Case, scores: Floats, member: Bools, ids: npt.NDArr
         return ()
     chosen = np.isin(ids, case.get(which, Dataset).ids)
     return (replace(_area(scores[chosen], member[chosen]), metric=f"membership.{which}"),)
+
+
+def _of_aimed(case: Case, scores: Floats, member: Bools, y: npt.NDArray[np.int64]) -> tuple[Reading, ...]:
+    """The AUC among records of the classes that poisons of this chain aim at; nothing where none aims at any."""
+    poisons = [step for step in case.upstream if isinstance(step, DataToModel)]
+    aimed = [label for step in poisons for label in step.aimed_classes()]
+    if not aimed:
+        return ()
+    chosen = np.isin(y, aimed)
+    return (replace(_area(scores[chosen], member[chosen]), metric="membership.aimed_classes"),)

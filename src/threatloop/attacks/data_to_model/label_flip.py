@@ -69,6 +69,10 @@ class LabelFlip(DataToModel):
         """A source class without records, or a rate that rounds to none of them."""
         return [] if self.source is None else same_class(self.source, self.rate, per_class)
 
+    def aimed_classes(self) -> tuple[int, ...]:
+        """The class whose records get wrong labels (Chen et al. 2022, arXiv 2211.00463, section 4: dirty labels)."""
+        return () if self.source is None else (self.source,)
+
     def craft(self, data: Dataset, bench: Bench) -> Dataset:
         """The contribution with flipped labels.
 

@@ -23,8 +23,9 @@ def of_defences(
     case: Case, front: Front, training: Training | None, alarms: Mapping[str, Alarm], queries: int
 ) -> Iterator[Reading]:
     """Readings ``monitor.NAME.flagged``, ``.queries`` and ``.benign_flagged``, ``inspection.NAME.flagged`` and
-    ``.score``, ``ownership.NAME.claimed`` and ``.p`` of the clone, ``.victim_claimed`` and ``.victim_p`` of the victim.
-    Shares are 0 or 1, one decision a seed, but for ``benign_flagged``, a share of clients.
+    ``.score``, ``ownership.NAME.claimed``, ``.p`` and ``.evidence`` of the clone, and the same of the victim, as in
+    ``.victim_claimed``. Shares are 0 or 1, one decision a seed, but for ``benign_flagged``, a share of
+    clients; evidence is the proof's own statistic, such as the share of a trigger set that is answered as marked.
 
     In a baseline's arm they are the false alarms and false claims.
     """
@@ -78,3 +79,4 @@ def _claimed(proof: Verification, clone: Model, case: Case, front: Front, traini
             continue
         yield Reading(f"{name}.{whose}claimed", float(found.p_value <= SIGNIFICANT), 1)
         yield Reading(f"{name}.{whose}p", found.p_value, 1)
+        yield Reading(f"{name}.{whose}evidence", found.statistic, 1)
