@@ -46,7 +46,8 @@ Study = Annotated[
     str | None,
     typer.Option(
         "--study",
-        help="a shipped study instead of a spec: embedded (default), catalogue (all attacks), interactions, defended",
+        help="a shipped study instead of a spec: embedded (default), catalogue (all attacks), interactions, defended, "
+        "claims",
     ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="independent seeds, instead of the spec's")]
