@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ def test_the_specs_of_a_run_find_their_data_from_where_they_lie(
     assert tiny.command_line(monkeypatch, "recommend", run, "--out", out) == 0
     assert yaml.safe_load(out.read_text(encoding="utf-8"))["targets"]["table"]["data"]["csv"] == "../in/table.csv"
     assert tiny.command_line(monkeypatch, "plan", out, *store, "--json") == 0
+
+
+def test_a_spec_that_names_code_must_stay_beside_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.command_line(monkeypatch, "recommend", run, "--out", tmp_path / "next.yaml") == 0
+    assert "names code" not in capsys.readouterr().out
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    written = json.loads((copy / "run.json").read_text(encoding="utf-8"))
+    written["spec"]["targets"] = {"digits": {"data": "digits", "train": "mine:fit", "model": {"name": "mlp"}}}
+    (copy / "run.json").write_text(json.dumps(written), encoding="utf-8")
+    assert tiny.command_line(monkeypatch, "recommend", copy, "--out", tmp_path / "next.yaml") == 0
+    assert "the spec names code (mine:fit): save it in the folder that this lies in" in capsys.readouterr().out
 
 
 def test_costs_are_multiples() -> None:

@@ -63,7 +63,18 @@ def run(request: Request) -> int:
     elif found.advice.chosen.spec:
         console().print("[bold]the recommended spec, on fresh seeds[/] (--out saves it):")
         print(found.yaml, end="")
+    if code := _code(found.yaml):
+        console().print(escape(f"the spec names code ({', '.join(code)}): save it in the folder that this lies in"))
     return 0
+
+
+def _code(text: str) -> list[str]:
+    """Names of the user's own code in a spec; they are imported from beside it."""
+    import yaml
+
+    targets = yaml.safe_load(text)["targets"].values()
+    names = [name for one in targets for name in (one.get("train"), (one.get("model") or {}).get("name"))]
+    return [name for name in names if name and ":" in name]
 
 
 def cost(text: str | None) -> float | None:
