@@ -149,6 +149,19 @@ def test_what_was_not_measured_is_not_computed() -> None:
     assert claims_of(record("audit"), rows(noisy(0.1), [("", "attack")])) == ()
 
 
+def test_a_claim_some_of_whose_seeds_could_not_be_matched_gets_all_the_fresh_ones() -> None:
+    one = claim().model_copy(update={"against": Side(scenario="lira", metric="membership", arm="matched:1")})
+    made = rows(noisy(0.3), [("a", "attack"), ("", "matched:1")])
+    kept = [row for row in made if row.arm == "attack" or row.seed not in (3, 20)]
+    found = Readings(record(), kept)
+    planned = plan_claims([one], found, 12)
+    assert planned == {"planted": 30}
+    (tested,) = judge_claims([one], found, 12, planned)
+    assert (tested.reading, tested.tested, tested.screened) == ("holds", 29, 11)
+    few = Readings(record(), [row for row in kept if row.arm == "attack" or row.seed > 6])
+    assert plan_claims([one], few, 12) == {"planted": 0}
+
+
 def test_a_test_is_a_pair_or_a_correlation() -> None:
     written = claim().model_dump()
     with pytest.raises(ValidationError, match="needs both"):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 
 from matrix_world import MARGIN, METRIC, Truth, World, normal, one_stage, single, two_stages
 from threatloop.analysis.arm_choice import choose
+from threatloop.analysis.effects import Effect
 from threatloop.analysis.interaction_plan import plan_cells
 from threatloop.analysis.interactions import interactions
-from threatloop.analysis.matrix import AT_LIMIT, NO_ADAPTIVE, WEAKER, Interaction, resolved_share, tally
+from threatloop.analysis.matrix import AT_LIMIT, NO_ADAPTIVE, WEAKER, Interaction, Matrix, resolved_share, tally
 from threatloop.analysis.pairings import pairings
 from threatloop.core.measurement import Measurement, Notice
 from threatloop.core.study_note import ATTACK_FAMILY, StudyNote
 from threatloop.numerics.undefined import Undefined
+
+Procedure = Callable[[World], tuple[Matrix, object]]
 
 
 def world(cells: Mapping[tuple[str, str], Truth], seed: int = 0, **more: object) -> World:
@@ -130,6 +133,48 @@ def test_harm_that_is_not_aimed_is_told_apart() -> None:
     assert cell.aimed is not None
     assert not isinstance(cell.aimed, Undefined)
     assert cell.aimed.verdict == "no effect"
+
+
+@pytest.mark.parametrize("procedure", [two_stages, lambda made: (one_stage(made, 20), None)])
+def test_an_effect_that_is_lost_accuracy_alone_is_none_at_matched_accuracy(procedure: Procedure) -> None:
+    made = world({("d", "a"): single(0)}, chains={"one": (4.0, 0.0), "two": (4.0, 0.0)}, utility={"one": 4.0, "two": 0})
+    alone, more = procedure(made)[0].of("digits", ATTACK_FAMILY)
+    assert (alone.verdict, more.verdict) == ("amplifies", "amplifies")
+    assert isinstance(alone.matched, Effect)
+    assert isinstance(more.matched, Effect)
+    assert (alone.matched.verdict, more.matched.verdict) == ("no effect", "amplifies")
+    assert more.matched.mean == pytest.approx(4 * MARGIN, abs=0.05)
+    assert isinstance(alone.aimed, Effect)
+
+
+def test_references_are_families_of_their_own() -> None:
+    made = world({("d", "a"): single(0)}, chains={"one": (4.0, 0.0)}, utility={"one": 4.0})
+    rows = made.rows(range(12))
+    kept = [row for row in rows if row.arm != "matched:1"]
+    with_it, without = (interactions(made.record(12), found).of("digits", ATTACK_FAMILY)[0] for found in (rows, kept))
+    assert with_it.effect == without.effect
+    assert with_it.aimed == without.aimed
+    assert isinstance(with_it.matched, Effect)
+    assert with_it.matched.q == with_it.matched.p
+    assert isinstance(without.matched, Undefined)
+
+
+def test_nothing_is_matched_where_no_model_is_made_and_the_reason_stands_where_it_cannot_be() -> None:
+    evasion = world({("d", "a"): single(0)}, chains={"one": (4.0, 3.0)})
+    defended, chained = one_stage(evasion).cells
+    assert (defended.matched, chained.matched) == (None, None)
+    made = world({("d", "a"): single(0)}, chains={"one": (4.0, 3.0)}, utility={"one": 4.0})
+    lost = {"value": None, "undefined": "no shrinking gets there"}
+    rows = [row.model_copy(update=lost) if row.arm == "matched:1" else row for row in made.rows(range(12))]
+    (cell,) = interactions(made.record(12), rows).of("digits", ATTACK_FAMILY)
+    assert cell.matched == Undefined("no shrinking gets there")
+    # Seeds that could not be matched are left out, and the rest are too few for a verdict.
+    rows = [
+        row.model_copy(update=lost) if row.arm == "matched:1" and not row.seed else row for row in made.rows(range(12))
+    ]
+    (cell,) = interactions(made.record(12), rows).of("digits", ATTACK_FAMILY)
+    assert isinstance(cell.matched, Effect)
+    assert (cell.matched.n, cell.matched.verdict) == (11, "too few seeds")
 
 
 def test_too_few_seeds_give_no_verdict() -> None:

@@ -63,7 +63,7 @@ def test_behind_a_poisoning_only_the_victims_own_records_are_members(store: Path
         assert (part(truths["members"]), part(truths["nonmembers"])) == ("own", "nonmembers")
         assert part(truths["touched"]) == "contribution"
         arms.add(figure.arm)
-    assert arms == {"attack", "without:1", "without:2", "without:3", "reference:victim"}
+    assert arms == {"attack", "without:1", "without:2", "without:3", "matched:1", "reference:victim"}
     clean = tiny.plan(tiny.spec(scenarios={"short": {"chain": [tiny.THEFT, INVERSION]}}), store)
     for figure in figures(clean, "gradient_inversion"):
         truths = clean.tasks[figure.grade.key].inputs

@@ -54,8 +54,8 @@ def test_a_changed_parameter_runs_only_what_depends_on_it(reference: Reference, 
     before = keys(tmp_path)
     chain = [{"name": "badnets", "rate": 0.2}, {**tiny.THEFT, "queries": 41}]
     finished = tiny.run(tiny.spec(scenarios={**tiny.SCENARIOS, "theft": {"chain": chain}}), tmp_path)
-    # Clones of the poisoned and of the honest victim, the surrogate, and their three gradings.
-    assert finished.tally.executed == len(keys(tmp_path) - before) == 6
+    # Clones of the poisoned and the honest victim and the one matched in between, the surrogate, and four gradings.
+    assert finished.tally.executed == len(keys(tmp_path) - before) == 8
     kept = [row for row in reference.rows if row["attack"] != "knockoff"]
     assert [row for row in tiny.table(finished.out) if row["attack"] != "knockoff"] == kept
 

@@ -38,10 +38,11 @@ def test_a_failing_attack_keeps_the_others_going(reference: Reference, tmp_path:
     assert "RuntimeError: broke on 359 records and seed-0 (at third_party.py:" in failed.why
     assert len(failed.why.splitlines()) == 1
     assert {(notice.target, notice.scenario, notice.seed) for notice in lost} == {("digits", "broken", 0)}
-    # The arm without the theft rests on the broken step too.
+    # The arms without the theft, and at the broken step's accuracy, rest on the broken step too.
     assert sorted(notice.what for notice in lost) == [
         "exploding (step 1, attack)",
         "knockoff (step 2, attack)",
+        "knockoff (step 2, matched:1)",
         "knockoff (step 2, without:2)",
     ]
     assert {notice.why for notice in lost} == {"no figure: digits seed 0: exploding"}
@@ -65,16 +66,22 @@ def test_every_figure_that_is_lost_is_an_error_of_its_scenario_and_seed(
     finished = tiny.run(tiny.spec(scenarios=scenarios, seeds=2), tmp_path)
     lost = [notice for notice in finished.record.errors if notice.why.startswith("no figure: ")]
     # The honest victim's clone is one task for both scenarios, and each of them is told.
-    assert sorted((notice.scenario, notice.seed, notice.what) for notice in lost) == [
+    told = sorted((notice.scenario, notice.seed, notice.what) for notice in lost)
+    # Whether a victim so small can be matched is luck.
+    assert [one for one in told if "matched" not in one[2]] == [
         ("alone", 1, "knockoff (step 1, attack)"),
         ("theft", 1, "knockoff (step 2, attack)"),
         ("theft", 1, "knockoff (step 2, without:1)"),
     ]
     assert all("knockoff" in notice.why for notice in lost)
-    assert finished.record.tasks["failed"] == len(finished.record.errors) - len(lost) == 2
+    assert finished.record.tasks["failed"] == len(finished.record.errors) - len(lost) == len(lost) - 1
     rows = tiny.table(finished.out)
     assert [row for row in rows if row["seed"] == 0 and row["scenario"] != "alone"] == reference.rows
-    assert {(row["scenario"], row["arm"]) for row in rows if row["seed"] == 1 and row["attack"] == "knockoff"} == {
+    assert {
+        (row["scenario"], row["arm"])
+        for row in rows
+        if row["seed"] == 1 and row["attack"] == "knockoff" and row["value"] is not None
+    } == {
         ("alone", "baseline"),
         ("theft", "without:2"),
     }

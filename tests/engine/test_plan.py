@@ -71,8 +71,9 @@ def test_arms_and_scenarios_share_what_they_have_in_common(store: Path) -> None:
     assert len(plan.figures) == 2 * len(alone.figures) + 2
     # Poisoned, and without poison: behind no gate that is the one that nobody attacked.
     assert operations(plan)["train"] == 2
-    # The poison, whose baseline makes nothing; clones of both victims, and the surrogate of the poisoned one.
-    assert operations(plan)["act"] == 1 + 3
+    assert operations(plan)["match"] == 1
+    # The poison, whose baseline makes nothing; clones of the three victims, and the surrogate of the poisoned one.
+    assert operations(plan)["act"] == 1 + 4
 
 
 def test_shadows_are_made_once_per_seed_and_shared_by_every_attack_of_it(store: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from synthetic_facts import HOSTILE
 
-from matrix_world import Truth, World, single, two_stages
+from matrix_world import Truth, World, one_stage, single, two_stages
 from threatloop.analysis.interactions import interactions
 from threatloop.analysis.matrix import Matrix
 from threatloop.cli.matrix import print_matrix, sentence
@@ -110,6 +110,34 @@ def test_the_terminal_shows_it_within_a_hundred_columns(judged: tuple[RunRecord,
     assert re.search(r"hurts +▼ −\.2\d +▼ −\.2\d", text)
     assert "1: a  2: b" in text
     assert "no adaptive form known" in sentence(matrix.cells)
+
+
+def shown(made: World) -> str:
+    matrix = one_stage(made)
+    console = Console(width=100, record=True, file=open(Path("/dev/null"), "w"))  # noqa: SIM115
+    print_matrix(console, made.record(12), matrix)
+    return console.export_text()
+
+
+def test_what_is_left_at_matched_accuracy_stands_beside_it(tmp_path: Path) -> None:
+    made = World({("d", "a"): single(0)}, np.random.default_rng(0), chains={"one": (5.0, 0.0)}, utility={"one": 5.0})
+    text = shown(made)
+    assert re.search(r"attack × attack on digits\s[^≈]*poison +▲ \+\.2\d", text)
+    assert re.search(r"At matched accuracy on digits\s[^▲]*poison +≈ [+−]?\.0\d", text)
+    assert re.search(r"Aimed part on digits\s[^▲]*poison +≈", text)
+    rows = tuple(made.rows(range(12)))
+    folder = RunFolder(tmp_path, made.record(12), rows, CURVES_SCHEMA.empty_table(), none())
+    page = build(folder, tmp_path).read_text(encoding="utf-8")
+    assert re.search(r"at matched accuracy: [^;]*\]; no effect, 12 seeds", page)
+
+
+def test_why_nothing_could_be_matched_is_said_and_nothing_where_no_model_is_made() -> None:
+    made = World({("d", "a"): single(0)}, np.random.default_rng(0), chains={"one": (5.0, 0.0)}, utility={"other": 0.0})
+    text = shown(made)
+    assert re.search(r"At matched accuracy on digits\s[^▲]*poison +– *\n", text)
+    assert "1 cell not computed, because no seed has this control" in text
+    made = World({("d", "a"): single(0)}, np.random.default_rng(0), chains={"one": (5.0, 0.0)})
+    assert "At matched accuracy" not in shown(made)
 
 
 def test_wide_matrices_come_in_parts() -> None:

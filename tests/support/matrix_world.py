@@ -49,12 +49,18 @@ def single(difference: float, spread: float = 1.0) -> Truth:
 
 @dataclass
 class World:
-    """Cells by (condition, scenario) on one target, and chains by name; rows are drawn seed by seed."""
+    """Cells by (condition, scenario) on one target, and chains by name; rows are drawn seed by seed.
+
+    Attributes:
+        chains: by name the difference and the part of it that is aimed, in units of the margin.
+        utility: by chain the part of the difference that is lost accuracy; such chains begin with D→M.
+    """
 
     cells: Mapping[tuple[str, str], Truth]
     rng: np.random.Generator
     noise: Noise = normal
     chains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    utility: Mapping[str, float] = field(default_factory=dict)
     falling: bool = False
 
     def record(self, seeds: int, study: StudyNote | None = None) -> RunRecord:
@@ -63,6 +69,7 @@ class World:
         written: dict[str, Any] = {name: {"attack": f"attack_{name}"} for name in scenarios}
         written |= {name: {"chain": ["poison", f"attack_{scenarios[0]}"]} for name in self.chains}
         attacks = {f"attack_{name}": self._about() for name in scenarios} | {"poison": self._about()}
+        attacks["poison"]["direction"] = "D→M" if self.utility else "D→D"
         steps = {name: [f"attack_{name}"] for name in scenarios}
         steps |= {name: ["poison", f"attack_{scenarios[0]}"] for name in self.chains}
         return RunRecord(
@@ -124,7 +131,11 @@ class World:
                 off + self._harm(MARGIN * (x + 0.5 * self.noise(self.rng, len(seeds))))
                 for x in (difference, difference - aimed)
             )
-            for arm, values in (("attack", on), ("without:1", off), ("control:1", control)):
+            arms = {"attack": on, "without:1": off, "control:1": control}
+            if name in self.utility:
+                part = self.utility[name] + 0.5 * self.noise(self.rng, len(seeds))
+                arms["matched:1"] = off + self._harm(MARGIN * part)
+            for arm, values in arms.items():
                 yield from self._arm(name, "", arm, seeds, values, step=2)
 
     def _arm(

@@ -67,11 +67,10 @@ def left_out_differences(pairing: Pairing, seeds: Collection[int]) -> dict[int, 
     return found
 
 
-def aimed_differences(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
-    """Harm of A minus that of its matched control: the part that is aimed at B."""
-    on = pairing.arms.get(choice.arm, {})
-    gates = _side(on, pairing.control, seeds)
-    return _only(pairing.harms(on, pairing.control, gates), seeds)
+def reference_differences(pairing: Pairing, reference: str, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
+    """Harm of A minus that of another reference than its absence, by name."""
+    on, off = pairing.arms.get(choice.arm, {}), pairing.references.get(reference, {})
+    return _only(pairing.harms(on, off, _side(on, off, seeds)), seeds)
 
 
 def same_by_construction(pairing: Pairing, choice: Choice) -> int:

@@ -18,7 +18,7 @@ from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import UNIT_BOUNDS
 from threatloop.analysis.ledger import WORST, Claim, Side, ledger
 from threatloop.analysis.two_stage import MAX_CONFIRMATION, SCREENING_SEEDS, Cell, confirm, plan_confirmation
-from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, Measurement, MetricNote, RunRecord
+from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, MATCHED, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.means import Bounds
 
@@ -155,15 +155,20 @@ def _correlations(sides: tuple[Side, Side], target: str, readings: Readings, scr
 def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> dict[str, int]:
     """By claim the number of fresh seeds that can probably resolve it, else the most that there are.
 
-    A claim that stays open has had all the seeds that it may have. 0 where screening seeds failed, or are too
-    few.
+    A claim that stays open has had all the seeds that it may have, and so has one of
+    whose screening seeds some could not be matched in accuracy. 0 where screening seeds failed, or
+    are fewer than 12.
     """
+    if screening < SCREENING_SEEDS:
+        return {claim.id: 0 for claim in claims}
     planned = {}
     for claim in claims:
         seen = _part(differences(claim, readings, range(screening)), range(screening))
-        enough = len(seen) >= max(screening, SCREENING_SEEDS)
+        enough = len(seen) >= screening
         worth = plan_confirmation(list(seen.values()), _margin(claim, readings)[0]) if enough else 0
-        planned[claim.id] = (worth or MAX_CONFIRMATION) if enough else 0
+        # Of a seed that cannot be matched nothing failed; the rest are too few to plan by.
+        matched = any(side.arm.startswith(MATCHED) for side in claim.sides) and 2 * len(seen) > screening
+        planned[claim.id] = (worth or MAX_CONFIRMATION) if enough or matched else 0
     return planned
 
 

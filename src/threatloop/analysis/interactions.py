@@ -1,36 +1,29 @@
 """The interaction matrix: how each attack or defence A changes each attack B, over paired seeds.
 
-Declared here, and so before any run: the families are ``defence × attack`` and ``attack × attack`` on each target, the
-aimed parts of the latter, and the defences' side effects on accuracy. The margin δ is that of B's headline metric.
-Differences are turned so that a positive one is worse for the defender, whatever the metric.
+Declared here, and so before any run: the families are ``defence × attack`` and ``attack × attack`` on each target, of
+the latter the differences from each other reference (the aimed parts, and those at matched clean accuracy), and the
+defences' side effects on accuracy. The margin δ is that of B's headline metric. Differences are turned so that a
+positive one is worse for the defender, whatever the metric.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from threatloop.analysis.arm_choice import (
-    Choice,
-    aimed_differences,
-    choose,
-    differences,
-    left_out_differences,
-    other_arms,
-    same_by_construction,
-)
+from threatloop.analysis.arm_choice import other_arms
+from threatloop.analysis.drafts import Draft, draft_of
 from threatloop.analysis.effects import MIN_SEEDS, Contrast, Effect, judge_family
 from threatloop.analysis.estimates import estimate
 from threatloop.analysis.findings import failed_checks
 from threatloop.analysis.matrix import FAMILIES, NO_ADAPTIVE, CellVerdict, Interaction, Matrix
-from threatloop.analysis.pairings import Pairing, both, pairings
+from threatloop.analysis.pairings import REFERENCES, Pairing, both, pairings
 from threatloop.analysis.side_effects import side_effects
-from threatloop.analysis.two_stage import Cell, confirm
+from threatloop.analysis.two_stage import confirm
 from threatloop.core.measurement import Measurement, RunRecord
 from threatloop.core.seeds import Streams
-from threatloop.core.study_note import DEFENCE_FAMILY, PlannedCell
+from threatloop.core.study_note import DEFENCE_FAMILY
 from threatloop.numerics.intervals import Interval, seed_mean
 from threatloop.numerics.undefined import Undefined
 
@@ -42,7 +35,7 @@ def interactions(record: RunRecord, rows: Iterable[Measurement]) -> Matrix:
         record: its ``run.json``; its ``study`` tells which seeds screened and what was planned.
         rows: its measurements, in any order.
     """
-    drafts = [_draft(pairing, record) for pairing in pairings(record, rows)]
+    drafts = [draft_of(pairing, record) for pairing in pairings(record, rows)]
     streams = Streams(record.run_seed, ("analysis", "interactions"))
     aside = side_effects(record, streams)
     unusable = {(one.target, one.condition) for one in aside if not one.usable}
@@ -54,80 +47,22 @@ def interactions(record: RunRecord, rows: Iterable[Measurement]) -> Matrix:
     return Matrix(tuple(cells), aside, record.study is not None)
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """A pairing with what is compared in which seeds.
-
-    Attributes:
-        begun: fresh seeds were planned, whether this cell got any or not.
-        cell, aimed_cell: None where all seeds make one stage.
-        same: seeds in which A cannot have mattered, if that is all of them.
-    """
-
-    pairing: Pairing
-    choice: Choice
-    values: Mapping[int, float]
-    aimed: Mapping[int, float]
-    screened: int
-    planned: int
-    begun: bool
-    cell: Cell | None
-    aimed_cell: Cell | None
-    same: int
-
-
-def _draft(pairing: Pairing, record: RunRecord) -> _Draft:
-    if record.study is None:
-        seeds = sorted({seed for rows in pairing.arms.values() for seed in rows})
-        choice = choose(pairing, seeds)
-        values, aimed = left_out_differences(pairing, seeds), aimed_differences(pairing, choice, seeds)
-        return _Draft(pairing, choice, values, aimed, 0, 0, True, None, None, same_by_construction(pairing, choice))
-    first = record.study.screening_seeds
-    planned = next((one for one in record.study.planned if _is_of(one, pairing)), None)
-    if planned is None:
-        choice, n = choose(pairing, range(first)), 0
-    else:
-        choice, n = Choice(planned.arm, (planned.gate_on, planned.gate_off)), planned.seeds
-    (delta, bounds), fresh = pairing.frame, range(first, first + n)
-    seen, tested = differences(pairing, choice, range(first)), differences(pairing, choice, fresh)
-    aim, aim_tested = (aimed_differences(pairing, choice, seeds) for seeds in (range(first), fresh))
-    return _Draft(
-        pairing,
-        choice,
-        tested if n else seen,
-        aim_tested if n else aim,
-        len(seen),
-        n,
-        bool(record.study.planned),
-        Cell(pairing.label, seen, delta, n, tested, bounds),
-        Cell(pairing.label, aim, delta, n, aim_tested, bounds),
-        same_by_construction(pairing, choice),
-    )
-
-
-def _is_of(planned: PlannedCell, pairing: Pairing) -> bool:
-    return (planned.family, planned.target, planned.row, planned.column) == (
-        pairing.family,
-        pairing.target,
-        pairing.row,
-        pairing.column,
-    )
-
-
 def _family(
-    record: RunRecord, drafts: Sequence[_Draft], streams: Streams, unusable: set[tuple[str, str]]
+    record: RunRecord, drafts: Sequence[Draft], streams: Streams, unusable: set[tuple[str, str]]
 ) -> list[Interaction]:
     assessed = [one for one in drafts if not one.pairing.reason and one.values]
     # What cannot differ is not tested, and takes no part in the family's correction.
     certain = {one.pairing.label: _certain(one) for one in assessed if one.same >= MIN_SEEDS}
-    effects = _judged([one for one in assessed if one.same < MIN_SEEDS], streams, aimed=False) | certain
-    with_control = [one for one in assessed if one.pairing.control and one.aimed]
-    aimed = _judged(with_control, streams.child("aimed"), aimed=True)
+    effects = _judged([one for one in assessed if one.same < MIN_SEEDS], streams) | certain
+    aside: dict[str, dict[str, Effect]] = {}
+    for name in REFERENCES:
+        having = [one for one in assessed if name in one.aside and one.aside[name].values]
+        aside[name] = _judged(having, streams.child(name), name)
     return [
         _interaction(
             one,
             effects.get(one.pairing.label),
-            aimed.get(one.pairing.label),
+            {name: aside[name].get(one.pairing.label) for name in one.aside},
             streams,
             unusable,
             _suspect(record, one.pairing),
@@ -148,7 +83,7 @@ def _suspect(record: RunRecord, pairing: Pairing) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _certain(draft: _Draft) -> Effect:
+def _certain(draft: Draft) -> Effect:
     """The difference of a cell that cannot differ: nothing, in every seed."""
     none = Undefined("A cannot matter here, which needs no test")
     return Effect(
@@ -156,22 +91,22 @@ def _certain(draft: _Draft) -> Effect:
     )
 
 
-def _judged(drafts: Sequence[_Draft], streams: Streams, *, aimed: bool) -> dict[str, Effect]:
+def _judged(drafts: Sequence[Draft], streams: Streams, reference: str = "") -> dict[str, Effect]:
     """One family, tested once: on fresh seeds where there are two stages, else on all."""
-    cells = [cell for one in drafts if (cell := one.aimed_cell if aimed else one.cell) is not None]
+    cells = [cell for one in drafts if (cell := one.compared(reference).cell) is not None]
     if cells:
         return confirm(cells, streams.numpy("confirm"))
     contrasts = []
     for one in drafts:
-        (delta, bounds), values = one.pairing.frame, one.aimed if aimed else one.values
+        (delta, bounds), values = one.pairing.frame, one.compared(reference).values
         contrasts.append(Contrast(one.pairing.label, tuple(values[seed] for seed in sorted(values)), delta, bounds))
     return judge_family(contrasts, streams.numpy("judge"))
 
 
 def _interaction(
-    draft: _Draft,
+    draft: Draft,
     effect: Effect | None,
-    aimed: Effect | None,
+    aside: Mapping[str, Effect | None],
     streams: Streams,
     unusable: set[tuple[str, str]],
     suspect: tuple[str, ...],
@@ -184,7 +119,7 @@ def _interaction(
     nothing = Undefined(why)
     tested = effect is not None and draft.same < MIN_SEEDS
     narrow = seed_mean([*values.values()], streams.numpy(f"90 {label}"), 0.9, bounds) if tested else nothing
-    missing_control = Undefined("no seed has the matched control") if pairing.control else None
+    parts = {name: _missing(pairing, name) if found is None else found for name, found in aside.items()}
     return Interaction(
         family=pairing.family,
         target=pairing.target,
@@ -206,19 +141,26 @@ def _interaction(
         off=estimate(off, unit, streams, f"off {label}"),
         effect=effect or nothing,
         half_width=(narrow.high - narrow.low) / 2 if isinstance(narrow, Interval) else narrow,
-        aimed=aimed or missing_control,
+        aimed=parts.get("aimed"),
+        matched=parts.get("matched"),
         verdict=verdict,
         why=why,
         by_construction=draft.same >= MIN_SEEDS,
         screened=draft.screened,
         planned=draft.planned,
-        tested=len(values) if draft.planned or draft.cell is None else 0,
+        tested=len(values) if draft.planned or draft.main.cell is None else 0,
         usable=(pairing.target, pairing.condition) not in unusable,
         suspect=suspect,
     )
 
 
-def _verdict(draft: _Draft, effect: Effect | None) -> tuple[CellVerdict, str]:
+def _missing(pairing: Pairing, reference: str) -> Undefined:
+    """Why there is nothing to compare with: the first reason that a row gives."""
+    reasons = (row.undefined for row in pairing.references[reference].values())
+    return Undefined(next(filter(None, reasons), "no seed has this control"))
+
+
+def _verdict(draft: Draft, effect: Effect | None) -> tuple[CellVerdict, str]:
     pairing = draft.pairing
     if effect is None:
         return "not assessed", pairing.reason or "no seed has B's figure both with A and without"
@@ -234,7 +176,7 @@ def _verdict(draft: _Draft, effect: Effect | None) -> tuple[CellVerdict, str]:
     return effect.verdict, effect.why
 
 
-def _doubt(draft: _Draft, effect: Effect) -> str:
+def _doubt(draft: Draft, effect: Effect) -> str:
     """Why the verdict on the chosen arm does not hold for the worst one: it must hold for every arm by itself."""
     _, bounds = draft.pairing.frame
     for arm, values in other_arms(draft.pairing, draft.choice, draft.values).items():

@@ -41,7 +41,9 @@ class Interaction:
         on, off: B's figure with A and without, over the seeds of the effect.
         effect: of the harm; its mean is positive where A helps B.
         half_width: of the 90 % interval of the effect's mean.
-        aimed: A minus its matched control; None where there is none.
+        aimed: A minus its matched control, the part that is aimed at B; None where there is none.
+        matched: A minus an honest victim of the same clean accuracy, the part that is no lost accuracy; None where A
+            makes no model.
         verdict, why: *weakens* is never said where no adaptive form is known.
         by_construction: A cannot matter here: every seed gave the very same figure of the very same artefact or model.
         screened, planned, tested: seeds of the screening that have the difference, fresh ones planned, fresh ones that
@@ -71,6 +73,7 @@ class Interaction:
     effect: Effect | Undefined
     half_width: float | Undefined
     aimed: Effect | Undefined | None
+    matched: Effect | Undefined | None
     verdict: CellVerdict
     why: str
     by_construction: bool
@@ -79,6 +82,10 @@ class Interaction:
     tested: int
     usable: bool = True
     suspect: tuple[str, ...] = ()
+
+    def part(self, reference: str) -> Effect | Undefined | None:
+        """The comparison with another reference than A's absence: ``aimed`` or ``matched``."""
+        return {"aimed": self.aimed, "matched": self.matched}[reference]
 
     @property
     def resolved(self) -> bool:

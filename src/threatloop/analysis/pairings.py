@@ -6,15 +6,27 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from threatloop.analysis.estimates import harm_of, paired
 from threatloop.analysis.index import Index
-from threatloop.core.measurement import ADAPTIVE, ATTACK, CONTROL, WITHOUT, Measurement, MetricNote, RunRecord
+from threatloop.core.measurement import (
+    ADAPTIVE,
+    ATTACK,
+    CONTROL,
+    MATCHED,
+    WITHOUT,
+    Measurement,
+    MetricNote,
+    RunRecord,
+)
 from threatloop.core.study_note import ATTACK_FAMILY, DEFENCE_FAMILY
 from threatloop.numerics.means import Bounds
 
 BySeed = Mapping[int, Measurement]
+REFERENCES: Final = {"aimed": CONTROL, "matched": MATCHED}
+"""What else A is compared with, beside its absence, and the arms of it: the same harm, not aimed at B, which leaves the
+part that is aimed; and an honest victim of the same clean accuracy, which leaves the part that is no lost accuracy."""
 _INSIDE = frozenset({"gradients", "weights"})
 
 
@@ -31,7 +43,7 @@ class Pairing:
         harm: +1 where a larger figure is worse for the defender, −1 where a smaller one is.
         off: rows without A, by seed.
         arms: rows with A, by arm and seed: the unchanged attack, and the forms of one who knows the defences.
-        control: rows with A's matched control, which does the same harm without aiming at B.
+        references: rows of the other things that A is compared with, by name; without those that such an A has not.
         reads_inside: B reads the model itself, past whatever stands in front of it.
         reason: why there is nothing to compare; empty where there is.
     """
@@ -49,7 +61,7 @@ class Pairing:
     harm: int
     off: BySeed = field(repr=False)
     arms: Mapping[str, BySeed] = field(repr=False)
-    control: BySeed = field(repr=False)
+    references: Mapping[str, BySeed] = field(repr=False)
     reads_inside: bool = False
     reason: str = ""
 
@@ -76,7 +88,7 @@ class Pairing:
     def frame(self) -> tuple[float, Bounds | None]:
         """Equivalence margin, and bounds of a difference; from all rows, so that every stage has the same."""
         on = [value for rows in self.arms.values() for value in values_of(rows).values()] or [0.0]
-        off = [value for rows in (self.off, self.control) for value in values_of(rows).values()] or [0.0]
+        off = [value for rows in (self.off, *self.references.values()) for value in values_of(rows).values()] or [0.0]
         extremes = ({0: max(on), 1: min(on)}, {0: min(off), 1: max(off)})
         found = paired(*extremes, self.note, self.harm)
         return found.margin, found.bounds
@@ -133,11 +145,15 @@ def _chained(record: RunRecord, index: Index, rows: _Rows) -> Iterator[Pairing]:
             column = _same_alone(record, target, scenario, attack)
             row = first if (target, first, column) not in seen else f"{first} ({scenario})"
             seen.add((target, first, column))
-            on, off, control = (
-                rows.get((target, scenario, "", arm, 2, metric), {}) for arm in (ATTACK, f"{WITHOUT}1", f"{CONTROL}1")
-            )
+            on, off = (rows.get((target, scenario, "", arm, 2, metric), {}) for arm in (ATTACK, f"{WITHOUT}1"))
+            references = {
+                name: found
+                for name, prefix in REFERENCES.items()
+                if (found := rows.get((target, scenario, "", f"{prefix}1", 2, metric), {}))
+                or (prefix == MATCHED and record.attacks.get(first, {}).get("direction") == "D→M")
+            }
             about = (ATTACK_FAMILY, target, row, column, scenario, "", 2, attack, metric)
-            yield _pairing(record, index, about, {ATTACK: on} if on else {}, off, control)
+            yield _pairing(record, index, about, {ATTACK: on} if on else {}, off, references)
 
 
 def _pairing(
@@ -146,7 +162,7 @@ def _pairing(
     about: tuple[str, str, str, str, str, str, int, str, str],
     arms: Mapping[str, BySeed],
     off: BySeed,
-    control: BySeed,
+    references: Mapping[str, BySeed],
 ) -> Pairing:
     metric = about[-1]
     unknown = MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
@@ -159,7 +175,7 @@ def _pairing(
     harm = harm_of(note, usual or list(values_of(off).values()))
     inside = bool(_INSIDE & set(record.attacks.get(about[-2], {}).get("needs", ())))
     reason = _reason(record, about, arms, off, note, harm)
-    return Pairing(*about, note, harm, off, arms, control, inside, reason)
+    return Pairing(*about, note, harm, off, arms, references, inside, reason)
 
 
 def _reason(

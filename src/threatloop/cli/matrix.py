@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from threatloop.analysis.matrix import FAMILIES, Interaction, Matrix, resolved_s
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
-from threatloop.report.matrix_words import legend, mark
+from threatloop.report.matrix_words import PARTS, legend, mark, part_mark
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,16 +31,31 @@ def print_matrix(out: Console, record: RunRecord, matrix: Matrix) -> None:
     for target in record.targets:
         for family in FAMILIES:
             cells = matrix.of(target, family)
-            columns = list(dict.fromkeys(cell.column for cell in cells))
-            for start in range(0, len(columns), PER_TABLE):
-                shown = columns[start : start + PER_TABLE]
-                out.print(_table(f"{family} on {target}", cells, shown, start))
-                names = "  ".join(f"{i}: {name}" for i, name in enumerate(shown, start + 1))
-                out.print(escape(names), style="dim")
+            _print_grid(out, f"{family} on {target}", cells)
             if cells:
                 out.print(escape(sentence(cells)))
+            for reference, heading in PARTS.items():
+                having = [cell for cell in cells if cell.part(reference) is not None]
+                _print_grid(out, f"{heading} on {target}", having, reference)
+                for why, n in Counter(filter(None, (_missing(cell, reference) for cell in having))).items():
+                    out.print(escape(f"{numbers.count(n, 'cell')} not computed, because {why}"), style="dim")
     if matrix.cells:
         out.print(escape(legend(matrix.two_stage)), style="dim")
+
+
+def _print_grid(out: Console, title: str, cells: Sequence[Interaction], reference: str = "") -> None:
+    """Cells in tables of a few columns each; what they show is compared with a reference, A's absence where none."""
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    for start in range(0, len(columns), PER_TABLE):
+        shown = columns[start : start + PER_TABLE]
+        out.print(_table(title, cells, shown, start, reference))
+        names = "  ".join(f"{i}: {name}" for i, name in enumerate(shown, start + 1))
+        out.print(escape(names), style="dim")
+
+
+def _missing(cell: Interaction, reference: str) -> str:
+    part = cell.part(reference)
+    return part.reason if isinstance(part, Undefined) else ""
 
 
 def sentence(cells: Sequence[Interaction]) -> str:
@@ -52,7 +68,7 @@ def sentence(cells: Sequence[Interaction]) -> str:
     return f"{numbers.count(len(cells), 'cell')}: {told}{resolved}" + (f" ({built} by construction)" if built else "")
 
 
-def _table(title: str, cells: Sequence[Interaction], columns: Sequence[str], start: int) -> Table:
+def _table(title: str, cells: Sequence[Interaction], columns: Sequence[str], start: int, reference: str) -> Table:
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("A ↓  B →", width=ROW, overflow="fold")
     for i in range(len(columns)):
@@ -61,18 +77,18 @@ def _table(title: str, cells: Sequence[Interaction], columns: Sequence[str], sta
     for row in dict.fromkeys(cell.row for cell in cells):
         found = [by_place.get((row, column)) for column in columns]
         if any(found):
-            table.add_row(escape(row), *map(_cell, found))
+            table.add_row(escape(row), *(_cell(cell, reference) for cell in found))
     return table
 
 
-def _cell(cell: Interaction | None) -> str:
+def _cell(cell: Interaction | None, reference: str) -> str:
     if cell is None:
         return ""
-    words = mark(cell)
-    if isinstance(cell.effect, Undefined) or isinstance(cell.effect.mean, Undefined):
+    words, effect = (part_mark(cell, reference), cell.part(reference)) if reference else (mark(cell), cell.effect)
+    if effect is None or isinstance(effect, Undefined) or isinstance(effect.mean, Undefined):
         text = words.mark
     else:
-        text = f"{words.mark} {_short(cell.effect.mean)}"
+        text = f"{words.mark} {_short(effect.mean)}"
     style = _STYLES[words.style]
     return f"[{style}]{text}[/]" if style else text
 

@@ -12,6 +12,7 @@ from threatloop.core.measurement import (
     ATTACK,
     BASELINE,
     CONTROL,
+    MATCHED,
     ORACLE,
     SWEEP,
     SWEEP_BASELINE,
@@ -19,7 +20,7 @@ from threatloop.core.measurement import (
     UNBOUNDED,
     WITHOUT,
 )
-from threatloop.core.step import Step
+from threatloop.core.step import Direction, Step
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
 
@@ -41,6 +42,7 @@ class Arm:
         extra: feedback and the clone of the lap before.
         lift: the first step is replaced by the engine's own lifting of the protection.
         informed: the attacker knows the victim's defences.
+        matched: the victim of the first step is shrunk to the clean accuracy of the attacked one.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Arm:
     extra: tuple[tuple[str, Ref], ...] = ()
     lift: bool = False
     informed: bool = False
+    matched: bool = False
 
 
 def other_arms(scenario: Scenario) -> Iterable[Arm]:
@@ -63,6 +66,9 @@ def other_arms(scenario: Scenario) -> Iterable[Arm]:
             yield Arm(f"{CONTROL}{i}", _replaced(scenario, i, control), graded_from=i)
         if single and (unbounded := step.unbounded()) is not None:
             yield Arm(UNBOUNDED, (unbounded,))
+    if not single and scenario.steps[0].info.direction is Direction.DATA_TO_MODEL:
+        steps = _replaced(scenario, 1, scenario.steps[0].as_baseline())
+        yield Arm(f"{MATCHED}1", steps, graded_from=2, matched=True)
     if not single and scenario.steps[0].info.undoes:
         yield Arm(ORACLE, scenario.steps, graded_from=2, lift=True)
     yield from _sweep(scenario)

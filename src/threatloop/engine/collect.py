@@ -14,6 +14,7 @@ from threatloop.core.measurement import (
     ADAPTIVE,
     ATTACK,
     BASELINE,
+    MATCHED,
     ORACLE,
     REFERENCE,
     WITHOUT,
@@ -22,7 +23,7 @@ from threatloop.core.measurement import (
     Notice,
 )
 from threatloop.core.metric import Graded
-from threatloop.engine.figures import Figure
+from threatloop.engine.figures import Figure, not_computed
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks
@@ -62,6 +63,9 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         if product is None:
             found.lost.append(_lost(target, figure, plan, failed))
             continue
+        if isinstance(product.value, NotAssessed) and figure.arm.startswith(MATCHED):
+            # The attack was assessed; what it is compared with says seed by seed why it cannot be had.
+            product = not_computed(figure, product.value.reason)
         if isinstance(product.value, NotAssessed):
             notice = Notice(
                 target=target, scenario=figure.scenario, seed=figure.seed, what=_what(figure), why=product.value.reason

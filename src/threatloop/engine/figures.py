@@ -9,8 +9,10 @@ from typing import Any
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.measurement import ATTACK
+from threatloop.core.metric import Graded, Reading
 from threatloop.core.step import Direction, Step
 from threatloop.engine.arms import Arm
+from threatloop.engine.products import Product
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
@@ -69,6 +71,12 @@ def figure(
         tasks.by_proxy and _retrains(scenario.steps[:i]),
         _checks(arm, meant, tasks, truths, poison),
     )
+
+
+def not_computed(figure: Figure, why: str) -> Product:
+    """In place of a figure's readings: the headline one, undefined."""
+    headline = ATTACKS.load(figure.attack).info.metrics[0]
+    return Product(Graded((Reading(headline, None, 0, undefined=why),)))
 
 
 def _truths(

@@ -21,6 +21,8 @@ from threatloop.engine.task_book import TaskBook, written
 SHADOW_CHUNK = {"mlp": 32}
 """Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
 OTHER_CHUNK = 1
+TRIALS = 5
+"""Trainings, most of them short, that it takes to match another model's accuracy: about one in full."""
 SHAPES_THE_MODEL = (Sanitiser, TrainingDefence, Repair)
 
 
@@ -41,6 +43,25 @@ class ModelTasks(TaskBook):
         that a gate would see, so that its false alarms do not reach scenarios that have no contribution. ``own``
         stands in for the victim's own records.
         """
+        config, inputs, modules = self._collected(offers, gated, own)
+        if poison is not None:
+            config["attack_artefact"] = ATTACKS.name_of(type(poison))
+        records = self._share("own") + sum(self._share("contribution") for _ in offers)
+        return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+
+    def matched(self, poisoned: Ref, offers: Sequence[Ref]) -> Ref:
+        """The victim that is made of these honest offers, shrunk to the clean accuracy of a poisoned one."""
+        config, inputs, modules = self._collected(offers, gated=True)
+        inputs |= {"poisoned": poisoned, "honest": self.victim(offers), "nonmembers": self.role("nonmembers")}
+        records = self._share("own") + sum(self._share("contribution") for _ in offers)
+        work = self._passes(records)
+        work["scoring_passes"] = float(TRIALS * self._share("members"))
+        return self._add("match", config, inputs, self.streams, "match accuracy", modules, work)
+
+    def _collected(
+        self, offers: Sequence[Ref], gated: bool, own: Ref | None = None
+    ) -> tuple[dict[str, Any], dict[str, Ref], list[str]]:
+        """Configuration, inputs and modules of a lifecycle over the victim's own records and these offers."""
         inputs = {
             "own": own or self.role("own"),
             **{f"contribution-{i}": offer for i, offer in enumerate(offers, start=1)},
@@ -49,14 +70,11 @@ class ModelTasks(TaskBook):
         defences = [*gates, *self.lifecycle]
         modules = [type(defence).__module__ for defence in defences]
         config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
-        if poison is not None:
-            config["attack_artefact"] = ATTACKS.name_of(type(poison))
         if gates:
             inputs["registered"] = self.role("contribution")
             config["protection"] = written(self.protection, DEFENCES)
             modules.append(type(self.protection).__module__)
-        records = self._share("own") + sum(self._share("contribution") for _ in offers)
-        return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+        return config, inputs, modules
 
     def honest(self) -> Ref:
         """The victim that nobody attacked: the user's own weights or endpoint where they brought one."""

@@ -20,8 +20,8 @@ from threatloop.engine.operations import module_of
 from threatloop.engine.task import Ref, Task
 from threatloop.scenario.build import Audit, Condition
 
-TRAINS = frozenset({"train", "fit", "shadows"})
-"""Operations that train models; what an attack trains for itself is part of the attack."""
+TRAINS = frozenset({"train", "match", "fit", "shadows"})
+"""Operations that train models, a search counted as one; what an attack trains for itself is part of the attack."""
 
 
 @dataclass

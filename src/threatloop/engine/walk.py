@@ -92,6 +92,11 @@ def _attacked(first: Step[Any], tasks: SeedTasks) -> Ref:
     return tasks.honest()
 
 
+def _attacked_by(step: Step[Any], source: Ref, tasks: SeedTasks) -> Ref:
+    """The victim of a poisoning, as in the attack's own arm."""
+    return tasks.victim([tasks.act(step, source, owned=False)], step)
+
+
 def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
     source = arm.start or _start(scenario, tasks)
     victim = source if scenario.steps[0].info.direction.source == "M" else None
@@ -106,6 +111,8 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
         if direction is Direction.DATA_TO_MODEL:
             crafted.append(outcome)
             victim = tasks.victim([*arm.offers, outcome], None if step.info.unchanged else step)
+            if arm.matched and i == 1:
+                victim = tasks.matched(_attacked_by(meant, source, tasks), [outcome])
             truths |= {"crafted": outcome, "outcome": victim}
             poison = outcome if step.info.adds_records else poison
             outcome, owned = victim, False

@@ -12,7 +12,7 @@ from threatloop.analysis.side_effects import SideEffect
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
-from threatloop.report.matrix_words import legend, mark, sign
+from threatloop.report.matrix_words import PARTS, legend, mark, sign
 from threatloop.report.words import Words
 
 FILLS: Final = {
@@ -61,9 +61,10 @@ class Grid:
         return tuple(square for _, row in self.rows for square in row if square is not None)
 
     @property
-    def aimed(self) -> bool:
-        """Whether any cell has a matched control."""
-        return any(square.cell.aimed is not None for square in self.squares)
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons beside that with A's absence which any cell has, with their headings."""
+        cells = [square.cell for square in self.squares]
+        return tuple(item for item in PARTS.items() if any(cell.part(item[0]) is not None for cell in cells))
 
 
 @dataclass(frozen=True)

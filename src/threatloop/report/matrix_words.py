@@ -18,6 +18,10 @@ _WORDS: Final = {
 }
 
 
+PARTS: Final = {"aimed": "Aimed part", "matched": "At matched accuracy"}
+"""Comparisons beside that with A's absence, and how they are headed."""
+
+
 def mark(cell: Interaction) -> Words:
     """The verdict of a cell; what weakens by ruining the model is no win."""
     if cell.suspect and cell.verdict in RESOLVED:
@@ -27,6 +31,14 @@ def mark(cell: Interaction) -> Words:
     if cell.verdict == "unresolved" and cell.why.startswith(NO_ADAPTIVE):
         return Words("?", f"unresolved: {NO_ADAPTIVE}", "open")
     return _WORDS[cell.verdict]
+
+
+def part_mark(cell: Interaction, reference: str) -> Words:
+    """The verdict of a comparison with another reference than A's absence."""
+    part = cell.part(reference)
+    if part is None or isinstance(part, Undefined):
+        return _WORDS["not assessed"]
+    return _WORDS[part.verdict]
 
 
 def legend(two_stage: bool) -> str:

@@ -21,6 +21,7 @@ OPERATIONS: dict[str, str] = {
     "skewed": f"{_HERE}.targets:skewed",
     "canaries": f"{_HERE}.canaries:canaries",
     "train": f"{_HERE}.train:train",
+    "match": f"{_HERE}.match:match",
     "given": f"{_HERE}.train:given",
     "endpoint": f"{_HERE}.train:endpoint",
     "fit": f"{_HERE}.train:fit",
