@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, Problems
 
 if TYPE_CHECKING:
     from threatloop.analysis.claims import Tested
@@ -244,7 +244,10 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     from threatloop.runs.folder import read_run_folder
 
     a, b = (read_run_folder(Path(folder)) for folder in (before, after))
-    return compared((a.record, a.rows), (b.record, b.rows))
+    try:
+        return compared((a.record, a.rows), (b.record, b.rows))
+    except Problems as error:
+        raise Problems(f"{before} and {after} cannot be compared", error.problems) from None
 
 
 @dataclass(frozen=True)
@@ -267,6 +270,7 @@ def recommend(
     min_accuracy: float | None = None,
     max_train_cost: float | None = None,
     max_size: int | None = None,
+    folder: str | Path = ".",
 ) -> Recommendation:
     """Which set of defences to turn on, from a run that measured some.
 
@@ -276,6 +280,7 @@ def recommend(
         min_accuracy: test accuracy that a set must keep, in [0, 1].
         max_train_cost: most training time, relative to no defence, at least 1.
         max_size: defences in a set; default: as many as the largest measured set has.
+        folder: where the recommended spec is to be saved; the paths in it start from there.
 
     Raises:
         InputError: the run folder cannot be read or has nothing to choose from, or no set is within the limits; then
@@ -286,18 +291,20 @@ def recommend(
     from threatloop.analysis.recommendation.spec import as_yaml
     from threatloop.core.catalogue import exclusions
     from threatloop.runs.folder import read_run_folder
+    from threatloop.scenario.moved import moved
 
     wishes = Wishes(min_accuracy, max_train_cost, max_size)
-    folder = read_run_folder(Path(run))
-    names = list(folder.record.targets)
+    found = read_run_folder(Path(run))
+    names = list(found.record.targets)
     if target is None and len(names) != 1:
         raise InputError(f"{run}: has the targets {', '.join(names)}; name one with --target")
     if target is not None and target not in names:
         raise InputError(f"target {target!r}: not in {run}; allowed: {', '.join(names)}")
     chosen = target or names[0]
-    defences = {str(one["name"]) for found in folder.record.conditions.values() for one in found}
-    advice = advise(folder.record, folder.rows, chosen, exclusions(defences), wishes)
-    return Recommendation(advice, as_yaml(folder.record, advice))
+    defences = {str(one["name"]) for members in found.record.conditions.values() for one in members}
+    advice = advise(found.record, found.rows, chosen, exclusions(defences), wishes)
+    record = found.record.model_copy(update={"spec": moved(found.record.spec, Path(run), Path(folder))})
+    return Recommendation(advice, as_yaml(record, advice))
 
 
 def load_spec(

@@ -132,6 +132,16 @@ def test_ranks_over_victims_are_correlated_within_each_seed() -> None:
     assert tested.effect.mean < -0.5  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("seeds", [1, 3, 11])
+def test_too_few_seeds_decide_nothing(seeds: int) -> None:
+    found = Readings(record(), rows(noisy(0.3), [("", "attack"), ("a", "attack")], seeds=seeds))
+    planned = plan_claims([claim()], found, seeds)
+    assert planned == {"planted": 0}
+    (tested,) = judge_claims([claim()], found, seeds, planned)
+    assert (tested.reading, tested.tested) == ("unresolved", 0)
+    assert "12" in tested.why
+
+
 def test_what_was_not_measured_is_not_computed() -> None:
     found = Readings(record(), rows(noisy(0.1), [("", "attack")]))
     (tested,) = judge_claims([claim()], found, 12, plan_claims([claim()], found, 12))

@@ -102,6 +102,11 @@ def test_what_the_second_run_lacks_is_lost_and_fails_closed() -> None:
     assert not found.failed(allow_unresolved=True)
 
 
+def test_that_means_and_differences_rest_on_other_seeds_is_said() -> None:
+    found = compare(_run({"infer": 0.3}), _run({"infer": 0.3}, seeds=3))
+    assert found.remarks == ("seeds 12 and 3: a mean is over all seeds of its run, a difference over the 3 of both",)
+
+
 def test_too_few_seeds_decide_nothing_and_fail_closed() -> None:
     found = compare(_run(BEFORE, seeds=3), _run({**BEFORE, "infer": 0.9}, seeds=3, draw=1))
     assert _change(found, "infer").reading == "too few seeds"

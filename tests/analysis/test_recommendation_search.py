@@ -54,9 +54,11 @@ def test_limits_need_known_figures() -> None:
 def test_the_nearest_set_is_named_where_none_is_within_the_limits() -> None:
     error = refuse(["a", "b"], _outlook([0.93, 0.97], [1.5, 2.0]), Limits(0.99, 0.99, None))
     assert str(error) == (
-        "no set of defences has accuracy of at least 0.990; the nearest is b with 0.970 at 2.00×: "
-        "lower --min-accuracy or raise --max-train-cost"
+        "no set of defences has accuracy of at least 0.990; the nearest is b with 0.970 at 2.00×: lower --min-accuracy"
     )
+    halfway = refuse(["a"], _outlook([0.3], [1.5]), Limits(0.5, None, 1.0))
+    assert str(halfway).endswith(": raise --max-train-cost")
+    assert str(refuse(["a"], _outlook([0.3], [1.5]), Limits(0.5, None, None))).endswith("cost less accuracy")
     untimed = refuse(["a"], _outlook([0.93], [np.nan]), Limits(0.9, None, 2.0))
     assert "no training times" in str(untimed)
 

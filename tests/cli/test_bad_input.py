@@ -39,6 +39,11 @@ def weights(folder: Path, content: Any, name: str = "model.pt", members: str = M
     return tiny.spec({"digits": {**tiny.DIGITS, "weights": name, "members": "members.txt"}}, FLIP)
 
 
+def brought_with(written: dict[str, Any], defence: str) -> dict[str, Any]:
+    written["targets"]["digits"]["defences"] = [defence]
+    return written
+
+
 def without(path: Path, written: dict[str, Any]) -> dict[str, Any]:
     path.unlink()
     return written
@@ -113,6 +118,18 @@ CASES: dict[str, tuple[Callable[[Path], Written], str]] = {
     "more access than granted": (
         lambda _: tiny.spec({"digits": {**tiny.DIGITS, "access": ["labels"]}}, {"m": {"attack": "lira"}}),
         "lira needs scores; targets.digits.access grants labels",
+    ),
+    "a training defence on weights that were brought": (
+        lambda f: brought_with(weights(f, fitting()), "mixup"),
+        "mixup acts before a model is served, and this one was brought; leave `weights` out and it is trained here",
+    ),
+    "BatchNorm with DP-SGD": (
+        lambda _: tiny.spec({"digits": {**tiny.DIGITS, "model": {"name": "resnet18"}, "defences": ["dp_sgd"]}}, FLIP),
+        "set `group_norm: true` here, or `norm: group` in the model's parameters",
+    ),
+    "top-k of two classes": (
+        lambda _: tiny.spec({"table": tiny.TABLE}, FLIP, defences={"k": ["top_k"]}),
+        "  - defences.k: top_k: 3 of 2 probabilities leave nothing out, since all sum to 1; use labels_only or",
     ),
     "code that was not allowed": (
         lambda _: tiny.spec({"digits": {**tiny.DIGITS, "train": "mine:fit"}}, FLIP),

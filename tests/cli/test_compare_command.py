@@ -50,6 +50,7 @@ def test_runs_that_cannot_be_compared_are_refused_in_full(
     )
     assert tiny.command_line(monkeypatch, "compare", str(a), str(b)) == 2
     said = capsys.readouterr().err
+    assert f"{a} and {b} cannot be compared: 2 problems" in said
     assert "threatloop: 0.1.0 and 9.9" in said
     assert "the data differ in records: 1797 and 3" in said
     assert tiny.command_line(monkeypatch, "compare", str(a), str(tmp_path / "none")) == 2

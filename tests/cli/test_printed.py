@@ -57,3 +57,17 @@ def test_results_stand_under_direction_and_metric(tmp_path: Path) -> None:
     groups = {f"[bold]{f.direction} {f.metric}[/]" for f in summary.figures if f.headline}
     assert groups == {cell for cell in cells if cell.startswith("[bold]")}
     assert table.row_count == len(groups) + sum(figure.headline for figure in summary.figures)
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = {**tiny.spec({"table": tiny.TABLE}, {"theft": {"attack": tiny.THEFT}}, 1), "name": "[/red] mine"}
+    spec, store = tiny.save(written, tmp_path), ("--store", tmp_path / "store")
+    assert tiny.command_line(monkeypatch, "plan", spec, *store) == 0
+    out = ("--out", tmp_path / "[bold]", "--backend", "inline")
+    assert tiny.command_line(monkeypatch, "audit", spec, *store, *out) == 0
+    assert tiny.command_line(monkeypatch, "report", tmp_path / "[bold]") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("[/red] mine: 1 seed") == 2
+    assert printed.replace("\n", "").count("[bold]/report.html") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,66 @@ def test_what_it_refuses(
 ) -> None:
     assert tiny.command_line(monkeypatch, "recommend", run, *options) == 2
     assert said in capsys.readouterr().err
+
+
+def test_what_is_no_recommended_spec_is_not_replaced(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("seeds: 3\n", encoding="utf-8")
+    for out, said in (
+        (mine, "exists and is no recommended spec, so it is left alone; choose another --out"),
+        (tmp_path, "is a folder, and the spec needs a file"),
+        (mine / "next.yaml", "mine.yaml is a file, not a folder"),
+    ):
+        assert tiny.command_line(monkeypatch, "recommend", run, "--out", out) == 2
+        assert said in capsys.readouterr().err
+    assert mine.read_text(encoding="utf-8") == "seeds: 3\n"
+    for _ in range(2):
+        assert tiny.command_line(monkeypatch, "recommend", run, "--out", tmp_path / "next.yaml") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yaml", "next.yaml"]
+
+
+def test_few_seeds_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, rows = Planted({(NAMES[1], "evade"): -1.0}).run(design(NAMES, (1, 2)), seeds=3)
+    named = record.model_copy(update={"spec": {**record.spec, "scenarios": SCENARIOS}})
+    write_run_folder(tmp_path / "run", named, rows, CURVES_SCHEMA.empty_table(), RECORDS_SCHEMA.empty_table())
+    assert tiny.command_line(monkeypatch, "recommend", tmp_path / "run") == 0
+    assert "a first look: 3 seeds, a verdict needs 12" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_specs_of_a_run_find_their_data_from_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    lines = [f"{i},{i % 7},{'xy'[i % 2]}" for i in range(120)]
+    (tmp_path / "in" / "table.csv").write_text("\n".join(["a,b,y", *lines]), encoding="utf-8")
+    target = {**tiny.TABLE, "data": {"csv": "table.csv", "target": "y"}}
+    written = tiny.spec({"table": target}, {"theft": {"attack": tiny.THEFT}}, 2, defences={"round": ["rounding"]})
+    store, run = ("--store", tmp_path / "store"), tmp_path / "out" / "run"
+    spec = tiny.save(written, tmp_path / "in")
+    assert tiny.command_line(monkeypatch, "audit", spec, *store, "--out", run, "--backend", "inline") == 0
+    assert tiny.command_line(monkeypatch, "plan", run / "spec.yaml", *store, "--json") == 0
+    out = tmp_path / "else" / "next.yaml"
+    assert tiny.command_line(monkeypatch, "recommend", run, "--out", out) == 0
+    assert yaml.safe_load(out.read_text(encoding="utf-8"))["targets"]["table"]["data"]["csv"] == "../in/table.csv"
+    assert tiny.command_line(monkeypatch, "plan", out, *store, "--json") == 0
+
+
+def test_a_spec_that_names_code_must_stay_beside_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.command_line(monkeypatch, "recommend", run, "--out", tmp_path / "next.yaml") == 0
+    assert "names code" not in capsys.readouterr().out
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    written = json.loads((copy / "run.json").read_text(encoding="utf-8"))
+    written["spec"]["targets"] = {"digits": {"data": "digits", "train": "mine:fit", "model": {"name": "mlp"}}}
+    (copy / "run.json").write_text(json.dumps(written), encoding="utf-8")
+    assert tiny.command_line(monkeypatch, "recommend", copy, "--out", tmp_path / "next.yaml") == 0
+    assert "the spec names code (mine:fit): save it in the folder that this lies in" in capsys.readouterr().out
 
 
 def test_costs_are_multiples() -> None:

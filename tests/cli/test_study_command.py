@@ -10,6 +10,7 @@ import pytest
 
 import tiny
 from threatloop import api
+from threatloop.analysis.ledger import ledger
 from threatloop.core.catalogue import DEFENCES
 from threatloop.engine.execute import Workspace
 from threatloop.engine.plan import make_plan
@@ -17,6 +18,7 @@ from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import read_run_folder
 from threatloop.scenario import usual_defences
 from threatloop.scenario.usual_defences import USUAL
+from threatloop.study.forecast import claims_stages
 
 THEFT: dict[str, Any] = {"theft": {"attack": tiny.THEFT}}
 
@@ -39,6 +41,67 @@ def test_a_study_prints_the_matrix_and_what_it_spent(
     assert [(one["row"], one["column"]) for one in written["interactions"]] == [("round", "theft")]
     assert written["spent"]["executed"] == 0
     assert "not_computed" in written["spent"]["per_cpu_hour"]
+
+
+def test_the_dry_run_of_a_study_says_what_it_will_run_and_the_most_that_may_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenarios = {**THEFT, "flips": {"chain": [{"name": "label_flip", "rate": 0.4}, tiny.THEFT]}}
+    spec = tiny.save(tiny.spec({"table": tiny.TABLE}, scenarios, 12, defences={"round": ["rounding"]}), tmp_path)
+    store = ("--store", tmp_path / "store")
+
+    def planned(*more: str) -> dict[str, Any]:
+        assert tiny.command_line(monkeypatch, "plan", spec, "--json", *store, *more) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    screening, everything = planned("--for", "study"), planned()
+    # Chains are studied on the targets as they are only.
+    assert screening["to_run"] < everything["to_run"]
+    out = tmp_path / "run"
+    assert tiny.command_line(monkeypatch, "study", spec, "--backend", "inline", "--out", out, *store) == 0
+    said = capsys.readouterr().err
+    assert f"{screening['tasks']} tasks planned, {screening['to_run']} to run" in " ".join(said.split())
+    note = read_run_folder(out).record.study
+    assert note is not None
+    assert note.screening is not None
+    ran = read_run_folder(out).record.tasks["executed"]
+    assert 0 < ran <= screening["second_stage_at_most"]["to_run"]
+    assert planned("--for", "study")["to_run"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--for", "stduy"), "did you mean 'study'?); allowed: audit, study, claims"),
+        (("--for", "claims", "SPEC"), "leave the spec and --study out"),
+        (("--for", "study", "--defences"), "`threatloop study` has no such option"),
+        (("--for", "study", "SPEC"), "nothing here could interact"),
+    ],
+)
+def test_a_dry_run_that_means_nothing_is_refused(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = tiny.save(tiny.spec({"table": tiny.TABLE}, THEFT, 12), tmp_path)
+    words = [word.replace("SPEC", str(spec)) for word in arguments]
+    assert tiny.command_line(monkeypatch, "plan", *words, "--store", tmp_path / "store") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_too_few_screening_seeds_leave_the_claims_without_a_second_stage() -> None:
+    audit = api.load_spec(study=api.CLAIMS, seeds=3)
+    (screening,) = claims_stages(audit, ledger())
+    assert screening.chosen is not None
+    assert set(screening.chosen.values()) == {(0, 1, 2)}
+    first, most = claims_stages(api.load_spec(study=api.CLAIMS), ledger())
+    assert first.chosen is not None
+    assert most.chosen is not None
+    assert {len(seeds) for seeds in most.chosen.values()} == {42}
 
 
 def test_too_few_seeds_for_a_study_are_one_line(

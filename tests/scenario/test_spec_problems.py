@@ -72,7 +72,11 @@ def scenario(**content: Any) -> dict[str, Any]:
         (target(members="m.npy"), "has `members` but no `weights`"),
         (target(shares={"own": 0.5, "contribution": 0.3, "pool": 0.16}), "own + contribution + pool is over 0.95"),
         (target(access=["labels", "everything"]), "targets.digits.access.1: input should be 'labels'"),
-        (tiny.spec(targets={"a/b": tiny.DIGITS}), "targets.a/b"),
+        (tiny.spec(targets={"a/b": tiny.DIGITS}), "targets.'a/b': is no name; use up to 64 letters"),
+        (target(defences="rounding"), "targets.digits.defences: needs a list, such as [a, b] (got 'rounding')"),
+        (target(defences=[["rounding"]]), "1 problem\n  - targets.digits.defences.0: needs a name or a mapping"),
+        (target(data={"name": "digits"}), "targets.digits.data: none of the keys name names a source"),
+        (tiny.spec(scenarios={"one": ["knockoff"]}), "scenarios.one: needs a mapping, such as {key: value}"),
     ],
 )
 def test_one_problem_one_clear_line(written: dict[str, Any], expected: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from threatloop import api
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, Problems
 from threatloop.core.study_note import PlannedCell
 from threatloop.engine.run import Finished, Options
 from threatloop.runs.folder import read_run_folder
@@ -157,3 +157,9 @@ def test_what_cannot_become_a_study_is_refused_before_anything_runs(
     with pytest.raises(InputError, match=words):
         study({**SPEC, **changes}, tmp_path)
     assert not (tmp_path / "store").exists()
+
+
+def test_all_that_keeps_a_spec_from_a_study_is_said_at_once(tmp_path: Path) -> None:
+    written = {**SPEC, "seeds": 3, "defences": {}, "scenarios": {"a": {"attack": "loss_threshold"}}}
+    with pytest.raises(Problems, match=r"(?s)seeds 3.*nothing here could interact"):
+        study(written, tmp_path)

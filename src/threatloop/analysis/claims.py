@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import UNIT_BOUNDS
 from threatloop.analysis.ledger import WORST, Claim, Side, ledger
-from threatloop.analysis.two_stage import MAX_CONFIRMATION, Cell, confirm, plan_confirmation
+from threatloop.analysis.two_stage import MAX_CONFIRMATION, SCREENING_SEEDS, Cell, confirm, plan_confirmation
 from threatloop.core.measurement import ADAPTIVE, ATTACK, BASELINE, MATCHED, Measurement, MetricNote, RunRecord
 from threatloop.core.seeds import Streams
 from threatloop.numerics.means import Bounds
@@ -156,8 +156,11 @@ def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> 
     """By claim the number of fresh seeds that can probably resolve it, else the most that there are.
 
     A claim that stays open has had all the seeds that it may have, and so has one of
-    whose screening seeds some could not be matched in accuracy. 0 where screening seeds failed.
+    whose screening seeds some could not be matched in accuracy. 0 where screening seeds failed, or
+    are fewer than 12.
     """
+    if screening < SCREENING_SEEDS:
+        return {claim.id: 0 for claim in claims}
     planned = {}
     for claim in claims:
         seen = _part(differences(claim, readings, range(screening)), range(screening))

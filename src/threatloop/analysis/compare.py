@@ -83,7 +83,11 @@ def compare(before: Run, after: Run) -> Comparison:
                 rng = streams.numpy(f"test {key.label}")
                 tests[key.label] = tested(key.label, a[key], b[key], draft.paired, rng)
     changes = [change for family in ("headline", "other", "victim") for change in _judged(family, drafts, tests, a, b)]
-    lines = (*remarks(before[0], after[0]), *_unpaired(before[0], after[0], pairs))
+    lines = (
+        *remarks(before[0], after[0]),
+        *_unpaired(before[0], after[0], pairs),
+        *_shared(before[0], after[0], pairs),
+    )
     return Comparison(before[0].run, after[0].run, tuple(sorted(changes, key=_rank)), lines)
 
 
@@ -160,6 +164,14 @@ def _unpaired(a: RunRecord, b: RunRecord, pairs: frozenset[str]) -> list[str]:
     return [
         f"{name}: the seeds split the data differently, so they are compared as independent samples" for name in split
     ]
+
+
+def _shared(a: RunRecord, b: RunRecord, pairs: frozenset[str]) -> list[str]:
+    """That means and differences rest on other seeds where one run has more of them."""
+    if a.seeds == b.seeds or not pairs:
+        return []
+    few = min(a.seeds, b.seeds)
+    return [f"seeds {a.seeds} and {b.seeds}: a mean is over all seeds of its run, a difference over the {few} of both"]
 
 
 def _rank(change: Change) -> tuple[int, Key]:

@@ -114,4 +114,4 @@ def _tell(result: Result) -> None:
         if "train_accuracy" in victim:
             train, test = victim["train_accuracy"], victim["test_accuracy"]
             out.print(f"victim {name}: train accuracy {train:.3f}, test accuracy {test:.3f}")
-    out.print(f"report: {result.report}")
+    out.print(escape(f"report: {result.report}"))

@@ -16,7 +16,7 @@ from threatloop.cli.audit import command_line
 from threatloop.cli.console import console
 from threatloop.cli.progress import Progress
 from threatloop.report.machine import plain
-from threatloop.report.numbers import difference, number, probability
+from threatloop.report.numbers import count, difference, number, probability
 
 if TYPE_CHECKING:
     from threatloop.analysis.claims import Tested
@@ -85,11 +85,13 @@ def _tell(tested: Sequence[Tested], folder: Path) -> None:
     out.print(table)
     words = [one.reading for one in tested]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    out.print(f"{len(tested)} claims: {counts}")
+    out.print(f"{count(len(tested), 'claim')}: {counts}")
     for one in tested:
         if one.reading in ("unresolved", "not computed"):
             out.print(escape(f"{one.claim.id}: {one.why}"), style="dim")
-    out.print("A and B are the two readings of each test (threatloop claims --list); run folder: " + str(folder))
+    out.print(
+        "A and B are the two readings of each test (threatloop claims --list); run folder: " + escape(str(folder))
+    )
 
 
 def row(one: Tested) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def run(before: Path, after: Path, fail_on_worse: bool, allow_unresolved: bool, 
     if json:
         print(comparison_json(found))
     else:
-        _tell(found)
+        _tell(found, f"{before} → {after}")
     failed = fail_on_worse and found.failed(allow_unresolved)
     if failed and not found.of("worse"):
         what = "too few seeds for any verdict" if found.undecided else "figures of the first run are lost"
@@ -50,10 +50,10 @@ def run(before: Path, after: Path, fail_on_worse: bool, allow_unresolved: bool, 
     return EXIT_WORSE if failed else EXIT_OK
 
 
-def _tell(found: Comparison) -> None:
+def _tell(found: Comparison, title: str) -> None:
     out = console()
     if _listed(found):
-        out.print(changes_table(found))
+        out.print(changes_table(found, title))
     if (more := len(_listed(found)) - MOST_ROWS) > 0:
         out.print(f"… and {more} more; --json lists them all")
     times = Counter(change.reading for change in found.changes)
@@ -63,10 +63,10 @@ def _tell(found: Comparison) -> None:
         out.print(escape(remark))
 
 
-def changes_table(found: Comparison) -> Table:
+def changes_table(found: Comparison, title: str) -> Table:
     """The figures of both runs, the worst first."""
     table = Table(
-        title=f"{escape(found.before)} → {escape(found.after)}",
+        title=escape(title),
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -46,7 +46,8 @@ Study = Annotated[
     str | None,
     typer.Option(
         "--study",
-        help="a shipped study instead of a spec: embedded (default), catalogue (all attacks), interactions, defended",
+        help="a shipped study instead of a spec: embedded (default), catalogue (all attacks), interactions, defended, "
+        "claims",
     ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="independent seeds, instead of the spec's")]
@@ -146,7 +147,10 @@ def study(
 def claims(
     only: Annotated[list[str] | None, typer.Option("--only", help="id of a claim; may be repeated")] = None,
     show: Annotated[bool, typer.Option("--list", help="print the ledger and run nothing")] = False,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="screening seeds; at least 12")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="screening seeds, instead of 12; with fewer every claim stays unresolved"),
+    ] = None,
     backend: BackendOption = "processes",
     workers: Workers = None,
     store: StoreOption = DEFAULT_STORE,
@@ -160,10 +164,15 @@ def claims(
     raise typer.Exit(command.run(command.Request(chosen, show, seeds, backend, workers, store, out, json)))
 
 
-@app.command(epilog="Example: threatloop plan spec.yaml --seeds 3")
+@app.command(epilog="Examples: threatloop plan spec.yaml --seeds 3   |   threatloop plan spec.yaml --for study")
 def plan(
     spec: SpecPath = None,
     study: Study = None,
+    command_for: Annotated[
+        str,
+        typer.Option("--for", help="the command that will run it: audit, study (screening, and at most), claims"),
+    ] = "audit",
+    defences: Annotated[bool, typer.Option("--defences", help="as for audit: with the usual defences")] = False,
     seeds: Seeds = None,
     workers: Workers = None,
     store: StoreOption = DEFAULT_STORE,
@@ -173,7 +182,8 @@ def plan(
     """Dry run: the tasks, what is in the store already, estimated time and memory."""
     from threatloop.cli import plan as command
 
-    raise typer.Exit(command.run(spec, study, seeds, workers, store, allow_code, json))
+    request = command.Request(spec, study, command_for, defences, seeds, workers, store, allow_code, json)
+    raise typer.Exit(command.run(request))
 
 
 @app.command(epilog="Examples: threatloop catalogue   |   threatloop catalogue attacks --json")

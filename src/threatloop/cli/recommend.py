@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,12 +42,15 @@ def run(request: Request) -> int:
     from threatloop.api import recommend
     from threatloop.report.machine import advice_json
 
+    if request.out is not None:
+        _check(request.out)
     found = recommend(
         request.run,
         target=request.target,
         min_accuracy=request.min_accuracy,
         max_train_cost=cost(request.max_train_cost),
         max_size=request.max_size,
+        folder=Path() if request.out is None else request.out.parent,
     )
     if request.out is not None:
         _save(request.out, found.yaml)
@@ -59,7 +63,18 @@ def run(request: Request) -> int:
     elif found.advice.chosen.spec:
         console().print("[bold]the recommended spec, on fresh seeds[/] (--out saves it):")
         print(found.yaml, end="")
+    if code := _code(found.yaml):
+        console().print(escape(f"the spec names code ({', '.join(code)}): save it in the folder that this lies in"))
     return 0
+
+
+def _code(text: str) -> list[str]:
+    """Names of the user's own code in a spec; they are imported from beside it."""
+    import yaml
+
+    targets = yaml.safe_load(text)["targets"].values()
+    names = [name for one in targets for name in (one.get("train"), (one.get("model") or {}).get("name"))]
+    return [name for name in names if name and ":" in name]
 
 
 def cost(text: str | None) -> float | None:
@@ -123,9 +138,31 @@ def _tell(advice: Advice) -> None:
         out.print(Text(words.trust(found)))
 
 
+def _check(path: Path) -> None:
+    """Before anything is computed: the spec can be put there, and nothing of the user's is lost."""
+    from threatloop.analysis.recommendation.spec import HEAD
+
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, and the spec needs a file; choose another --out")
+        if path.exists() and not path.read_bytes().startswith(HEAD.encode()):
+            raise InputError(f"{path}: exists and is no recommended spec, so it is left alone; choose another --out")
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise InputError(f"{path}: {parent.name} is a file, not a folder; choose another --out")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); choose another --out") from error
+
+
 def _save(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another --out") from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from threatloop.cli.console import console
 
 
@@ -12,5 +14,5 @@ def run(folder: Path, out: Path | None, show_records: bool) -> int:
     from threatloop.report.build import build
 
     page = build(folder, out, show_records=show_records)
-    console().print(f"report: {page}")
+    console().print(escape(f"report: {page}"))
     return 0

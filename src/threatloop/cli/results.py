@@ -20,7 +20,7 @@ ORDER = ("D→D", "D→M", "M→M", "M→D")
 
 def results_table(record: RunRecord, summary: Summary) -> Table:
     """The headline figure of every step of every scenario, by direction and metric."""
-    title = f"{record.name}: {numbers.count(record.seeds, 'seed')}"
+    title = escape(record.name) + f": {numbers.count(record.seeds, 'seed')}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("scenario", "target"):
         table.add_column(column, overflow="fold")

@@ -72,7 +72,7 @@ def _tell(result: Result) -> None:
     tell(out, "not assessed", record.not_assessed, titles)
     for line in lines(spent(record, result.summary.matrix.cells)):
         out.print(escape(line))
-    out.print(f"report: {result.report}")
+    out.print(escape(f"report: {result.report}"))
 
 
 def lines(found: Spent) -> list[str]:

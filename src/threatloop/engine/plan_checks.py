@@ -76,9 +76,13 @@ def _unfit(defence: Defence, facts: TargetFacts) -> Iterator[str]:
         yield f"{name} works on {', '.join(sorted(defence.info.modalities))} records; this target holds {kind} records"
         return
     if spec.brought and defence.info.stage in BEFORE_SERVING and not isinstance(defence, IngestGate):
-        yield f"{name} acts before a model is served, and this model was brought; without its weights it is retrained"
+        what = "weights" if spec.endpoint is None else "endpoint"
+        yield (
+            f"{name} acts before a model is served, and this one was brought; leave `{what}` out and it is trained "
+            "here, or use defences that act on answers"
+        )
     for problem in defence.unfit(facts.schema, facts.architecture):
-        yield f"{name}: {problem}"
+        yield problem if problem.startswith(f"{name}: ") else f"{name}: {problem}"
 
 
 def _of_target(facts: TargetFacts) -> Iterator[str]:

@@ -23,6 +23,7 @@ from threatloop.engine.schedule import Scheduler, Tally, Watcher
 from threatloop.engine.storage.store import Store
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA, refuse_foreign, write_run_folder
 from threatloop.scenario.build import Audit
+from threatloop.scenario.moved import moved
 
 CORRUPT_ROUNDS = 5
 
@@ -109,6 +110,8 @@ def run_audit(
     seconds = time.perf_counter() - clock
     cpu = None if options.backend.startswith("ray") else round(processor_seconds() - used, 2)
     record = record_of(plan, options.command, backend.workers, collected, total, started, seconds, victims, study, cpu)
+    # From the run folder, so that its spec.yaml repeats the run from there.
+    record = record.model_copy(update={"spec": moved(record.spec, audit.base, options.out)})
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
     write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threatloop.analysis.effects import MIN_SEEDS
 from threatloop.analysis.recommendation.advice import Advice, Figure, Option
 from threatloop.analysis.recommendation.skill import Skill
 from threatloop.analysis.recommendation.validate import Validation
@@ -35,7 +36,12 @@ def short(found: Figure, places: int, suffix: str = "") -> str:
 
 
 def headline(advice: Advice) -> str:
-    """What to turn on."""
+    """What to turn on, and whether that rests on enough seeds."""
+    few = f"; a first look: {numbers.count(advice.seeds, 'seed')}, a verdict needs {MIN_SEEDS}"
+    return _choice(advice) + few * (advice.seeds < MIN_SEEDS)
+
+
+def _choice(advice: Advice) -> str:
     chosen = advice.chosen
     if not chosen.spec:
         return "no set of defences is better than none within the limits"

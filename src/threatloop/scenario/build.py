@@ -109,7 +109,8 @@ def parse_spec(written: bytes | str | Mapping[str, Any], where: str, *, allow_co
         found = [item for item in error.errors(include_url=False) if not _follows(item["loc"], known)]
     if not odd and not found:
         return spec
-    lines = [f"{spelled(place)}: {problem}" for place, problem in odd] + [line(item, Spec) for item in found]
+    lines = [f"{spelled(place)}: {problem}" for place, problem in odd]
+    lines += dict.fromkeys(line(item, Spec) for item in found)
     faulty = [item["loc"][:-1] if item["loc"][-1:] == ("[key]",) else item["loc"] for item in found]
     raise Problems(where, [*lines, *_further_problems(content, sound, _without(sound, faulty), allow_code)])
 

@@ -10,6 +10,11 @@ from pydantic import BaseModel
 from threatloop.core.catalogue import nearest
 
 MAX_SHOWN = 80
+_KEY = "[key]"
+_EITHER = (("str",), ("dict[str,any]",))
+"""Last parts of the places that pydantic gives the two sides of ``str | dict``."""
+_LIST, _MAPPING = "needs a list, such as [a, b]", "needs a mapping, such as {key: value}"
+_WORDS = {"tuple_type": _LIST, "list_type": _LIST, "dict_type": _MAPPING, "model_type": _MAPPING}
 
 
 def quoted(value: Any) -> str:
@@ -39,8 +44,21 @@ def line(error: Any, model: type[BaseModel]) -> str:
         return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
     given = error.get("input")
     shown = f" (got {quoted(given)})" if isinstance(given, (str, int, float, bool)) else ""
-    message = error["msg"].removeprefix("Value error, ")
+    if error["loc"][-1:] == (_KEY,):
+        place = spelled((*error["loc"][:-2], quoted(given)))
+        return f"{place}: is no name; use up to 64 letters, digits and _ . - after a letter or digit"
+    if error["loc"][-1:] in _EITHER:
+        place = spelled(error["loc"][:-1])
+    message = _plain(error)
     return f"{place + ': ' if error['loc'] else ''}{message[0].lower()}{message[1:]}{shown}"
+
+
+def _plain(error: Any) -> str:
+    """The message in words of YAML rather than of Python."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["loc"][-1:] in _EITHER and error["type"] in ("string_type", "dict_type"):
+        return "needs a name or a mapping"
+    return _WORDS.get(error["type"], message)
 
 
 def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:

@@ -70,7 +70,7 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
     try:
         source = parse_source(target.data)
     except ThreatloopError as error:
-        problems.append(f"{at}.data: {error}")
+        problems.append(f"{at}.data: {str(error).removeprefix('data: ')}")
         return None
     if not allow_code:
         problems += code_problems(name, target.train, target.model.name if target.model else None)

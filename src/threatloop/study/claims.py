@@ -24,13 +24,13 @@ def run_claims(audit: Audit, claims: Sequence[Claim], options: Options, watch: W
     """
     first = audit.spec.seeds
     watch.stage(f"stage 1 of 2: screening, seeds 0 to {first - 1}")
-    readings = _run(audit, {cell: first for claim in claims for cell in _cells(claim, audit)}, options, watch)
+    readings = _run(audit, {cell: first for claim in claims for cell in claim_cells(claim, audit)}, options, watch)
     planned = plan_claims(claims, readings, first)
     worth = sum(n > 0 for n in planned.values())
     watch.stage(f"stage 2 of 2: {worth} of {len(claims)} claims are worth fresh seeds")
     wanted: dict[Cell, int] = {}
     for claim in claims:
-        for cell in _cells(claim, audit):
+        for cell in claim_cells(claim, audit):
             wanted[cell] = max(wanted.get(cell, 0), first + planned[claim.id])
     return judge_claims(claims, _run(audit, wanted, options, watch), first, planned)
 
@@ -46,7 +46,7 @@ def _readings(options: Options) -> Readings:
     return Readings(folder.record, folder.rows)
 
 
-def _cells(claim: Claim, audit: Audit) -> Iterable[Cell]:
+def claim_cells(claim: Claim, audit: Audit) -> Iterable[Cell]:
     """The cells whose rows a claim reads; a correlation reads those of every condition."""
     every = [condition.name for condition in audit.conditions]
     for side in claim.sides:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from threatloop.analysis.interaction_plan import plan_cells
 from threatloop.analysis.two_stage import MAX_CONFIRMATION, SCREENING_SEEDS
-from threatloop.core.errors import InputError
+from threatloop.core.errors import Problems
 from threatloop.core.study_note import PlannedCell, StudyNote
 from threatloop.engine.plan import Plan
 from threatloop.engine.run import Finished, Options, run_audit
@@ -47,9 +47,10 @@ def run_study(audit: Audit, options: Options, watch: Watchers, *, exhaust: bool 
         exhaust: cells that would probably stay open get the most fresh seeds too.
 
     Raises:
-        InputError: fewer than 12 seeds, nothing that could interact, or as `run_audit` does.
+        Problems: fewer than 12 seeds, nothing that could interact.
+        InputError: as `run_audit` does.
     """
-    _check(audit)
+    check_study(audit)
     first = audit.spec.seeds
     note = StudyNote(screening_seeds=first, most=MAX_CONFIRMATION, exhaust=exhaust)
     watch.stage(f"stage 1 of 2: screening, seeds 0 to {first - 1}")
@@ -71,16 +72,24 @@ def _second(planned: tuple[PlannedCell, ...], first: int) -> str:
     return f"stage 2 of 2: {len(worth)} of {len(planned)} cells are worth fresh seeds, {first} to {last} at most"
 
 
-def _check(audit: Audit) -> None:
+def check_study(audit: Audit) -> None:
+    """Before any compute: the spec can be run as a study.
+
+    Raises:
+        Problems: fewer than 12 seeds, nothing that could interact.
+    """
+    problems = []
     if audit.spec.seeds < SCREENING_SEEDS:
-        raise InputError(
+        problems.append(
             f"seeds {audit.spec.seeds}: a study screens with at least {SCREENING_SEEDS}; raise `seeds`, or use "
             "`threatloop audit` for a first look without verdicts"
         )
     pairs = any(len(scenario.steps) == 2 for scenario in audit.scenarios)
     defended = len(audit.conditions) > 1 and any(len(scenario.steps) == 1 for scenario in audit.scenarios)
     if not pairs and not defended:
-        raise InputError(
+        problems.append(
             "nothing here could interact; name sets of `defences` beside scenarios of single attacks, or chains of "
             "two attacks"
         )
+    if problems:
+        raise Problems("study", problems)

@@ -55,7 +55,9 @@ def usable(found: Outlook, kept: Limits) -> Bools:
 def refuse(sets: Sequence[str], found: Outlook, kept: Limits) -> InputError:
     """The error where no set is within the limits; it names the nearest."""
     missing = np.maximum(kept.floor - found.careful, 0.0)
-    wanted = f"accuracy of at least {kept.floor:.3f}"
+    wanted, remedies = f"accuracy of at least {kept.floor:.3f}", []
+    if kept.asked is not None and kept.asked >= kept.floor:
+        remedies.append("lower --min-accuracy")
     if kept.max_cost is not None:
         if np.isnan(found.cost).all():
             return InputError(
@@ -63,11 +65,12 @@ def refuse(sets: Sequence[str], found: Outlook, kept: Limits) -> InputError:
             )
         missing = missing + np.maximum(np.log(np.maximum(found.cost, 1e-9) / kept.max_cost), 0.0)
         wanted += f" at {kept.max_cost:g}× the training time"
+        remedies.append("raise --max-train-cost")
     nearest = int(np.nanargmin(missing))
     cost = "" if np.isnan(found.cost[nearest]) else f" at {found.cost[nearest]:.2f}×"
     return InputError(
         f"no set of defences has {wanted}; the nearest is {sets[nearest]} with "
-        f"{found.accuracy[nearest]:.3f}{cost}: lower --min-accuracy or raise --max-train-cost"
+        f"{found.accuracy[nearest]:.3f}{cost}: {' or '.join(remedies) or 'measure sets that cost less accuracy'}"
     )
 
 

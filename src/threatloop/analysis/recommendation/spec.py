@@ -11,6 +11,8 @@ from threatloop.analysis.recommendation.advice import Advice
 from threatloop.core.measurement import RunRecord
 
 CONDITION: Final = "recommended"
+HEAD: Final = "# recommended by threatloop: "
+"""Begins every such text, so that a file with it may be replaced by the next recommendation."""
 
 
 def rerun(record: RunRecord, advice: Advice) -> dict[str, Any]:
@@ -35,5 +37,6 @@ def rerun(record: RunRecord, advice: Advice) -> dict[str, Any]:
 
 
 def as_yaml(record: RunRecord, advice: Advice) -> str:
-    """The same as text."""
-    return yaml.safe_dump(rerun(record, advice), sort_keys=False, allow_unicode=True)
+    """The same as text, with a line that says what it is."""
+    written = yaml.safe_dump(rerun(record, advice), sort_keys=False, allow_unicode=True)
+    return f"{HEAD}{advice.target.encode('unicode_escape').decode()}, from run {record.run}, on fresh seeds\n{written}"
