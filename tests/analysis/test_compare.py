@@ -163,3 +163,10 @@ def test_what_only_one_run_was_asked_for_is_a_remark() -> None:
     found = compare(_run(BEFORE), (later.model_copy(update={"scenarios": scenarios}), rows))
     assert not [change for change in found.changes if change.key.attack == "infer"]
     assert "scenario infer: only in the first run, so it is not compared" in found.remarks
+
+
+def test_another_state_of_the_code_is_refused() -> None:
+    a, b, older = ({"evade": {"title": "Evade", **code}} for code in ({"code": "1f"}, {"code": "2e"}, {}))
+    with pytest.raises(Problems, match=r"attacks.evade: its code, or that of what judges it, differs"):
+        compare(_run(BEFORE, attacks=a), _run(BEFORE, draw=1, attacks=b))
+    assert compare(_run(BEFORE, attacks=a), _run(BEFORE, draw=1, attacks=older)).changes

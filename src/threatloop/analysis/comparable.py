@@ -26,6 +26,10 @@ def obstacles(before: RunRecord, after: RunRecord) -> list[str]:
     for what, a, b in (("target", before.targets, after.targets), ("scenario", before.scenarios, after.scenarios)):
         if not a.keys() & b.keys():
             found.append(f"no {what} is in both: {_names(a)} and {_names(b)}; name them alike")
+    for attack in _shared(before.attacks, after.attacks):
+        codes = [record.attacks[attack].get("code") for record in (before, after)]
+        if None not in codes and codes[0] != codes[1]:
+            found.append(f"attacks.{attack}: its code, or that of what judges it, differs; run both with one version")
     for target in _shared(before.targets, after.targets):
         found += _of_target(target, before, after)
     for scenario in _shared(before.scenarios, after.scenarios):

@@ -17,13 +17,18 @@ from threatloop.core.measurement import MetricNote, Notice, RunRecord, VictimNot
 from threatloop.core.study_note import StudyNote
 from threatloop.engine.collect import Collected
 from threatloop.engine.facts import table
+from threatloop.engine.operations import module_of
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, decode
 from threatloop.engine.profile import environment
 from threatloop.engine.schedule import Tally
+from threatloop.engine.sources import source_digest
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Task
 from threatloop.scenario.build import Audit, Scenario
+
+FIGURES_COME_FROM = ("train", "act", "grade")
+"""The operations between an attack's code and its figures."""
 
 
 def identity(audit: Audit, started: datetime) -> str:
@@ -151,7 +156,15 @@ def _about(cls: Any) -> dict[str, Any]:
         "atlas": list(info.atlas),
         "baseline": info.baseline,
         "metrics": list(info.metrics),
+        "code": _code(cls),
     }
+
+
+def _code(cls: Any) -> str:
+    """Digest of the sources that an attack's figures come from: its own, its judges' and the operations'."""
+    judges = [METRICS.path(name).partition(":")[0] for name in cls.info.metrics]
+    modules = [cls.__module__, *judges, *map(module_of, FIGURES_COME_FROM)]
+    return digest_json({name: source_digest(name) for name in modules})
 
 
 def _metric_notes(names: set[str]) -> dict[str, MetricNote]:
