@@ -54,6 +54,7 @@ class InputPurification(InputFilter):
         "Smoothing, arXiv 2003.01908, section 3",
         atlas=("AML.M0010",),
         randomised=True,
+        reads_inputs=True,
     )
 
     noise: float = Field(default=0.1, ge=0, le=1)

@@ -50,6 +50,7 @@ class Strip(Serving):
         modalities=frozenset({"image", "tabular"}),
         paper="Gao, Xu, Wang, Chen, Ranasinghe, Nepal 2019, STRIP, arXiv 1902.06531, section IV",
         atlas=("AML.M0015",),
+        reads_inputs=True,
     )
 
     copies: int = Field(default=32, ge=2, le=1000)
