@@ -139,10 +139,10 @@ def success(attack: Any, name: str) -> float:
     return float(hit.mean() - without.mean())
 
 
-@pytest.mark.parametrize(("name", "least"), [("strip", 0.8), ("input_purification", 0.15)])
-def test_a_trigger_that_endures_gets_past_what_stops_the_plain_one(name: str, least: float) -> None:
+@pytest.mark.parametrize(("name", "form", "least"), [("input_purification", 0, 0.3), ("strip", 1, 0.8)])
+def test_a_trigger_that_endures_gets_past_what_stops_the_plain_one(name: str, form: int, least: float) -> None:
     plain = BadNets(rate=0.1)
-    (enduring,) = plain.adapted(ENDURES)
+    enduring = plain.adapted(ENDURES)[form]
     assert success(plain, "") > 0.8
     assert success(enduring, "") > 0.8
     assert success(plain, name) < 0.1
@@ -151,14 +151,14 @@ def test_a_trigger_that_endures_gets_past_what_stops_the_plain_one(name: str, le
 
 @pytest.mark.parametrize("attack", [BadNets(rate=0.1, target=3), Blended(rate=0.1, target=3)])
 def test_enduring_poison_is_faded_and_its_mixtures_carry_either_label(attack: Any) -> None:
-    (form,) = attack.adapted(ENDURES)
+    _, form = attack.adapted(ENDURES)
     crafted, data = form.run(offered(), bench()).result, offered()
-    whole, part = (attack.model_copy(update=one).run(data, bench()).result for one in ({}, {"faded": 0.3}))
+    whole, part = (attack.model_copy(update=one).run(data, bench()).result for one in ({}, {"faded": 0.15}))
     assert np.array_equal(whole.y, part.y)
-    strength = np.abs(part.x - data.x).sum(axis=(1, 2, 3))[whole.y != data.y]
-    full = np.abs(whole.x - data.x).sum(axis=(1, 2, 3))[whole.y != data.y]
+    bare, poisoned = data.x.astype(np.float64), whole.y != data.y
+    strength, full = (np.abs(one.x - bare).sum(axis=(1, 2, 3))[poisoned] for one in (part, whole))
     share = strength[full > 0] / full[full > 0]
-    assert 0.28 <= share.min() < 0.5 < 0.8 < share.max() <= 1.001
+    assert 0.13 <= share.min() < 0.4 < 0.8 < share.max() <= 1.001
     touched = (crafted.x != data.x).any(axis=(1, 2, 3))
     assert touched.sum() == pytest.approx(72, abs=3)
     mixtures = touched & ~((crafted.y == 3) & (data.y != 3))

@@ -25,8 +25,10 @@ STEALTHY_RATE = 0.05
 """Poisons that a filter may take for odd records of their class; many have a pattern of their own."""
 HIDDEN: tuple[dict[str, float], ...] = ({"planted": 0.5, "mixed": 0.2}, {"planted": 0.5, "mixed": 0.2, "cover": 0.5})
 """Forms against filters, without and with cover."""
-ENDURING: dict[str, float] = {"faded": 0.3, "mixtures": 1.0}
-"""Against what is done to inputs: a trigger that counts at a fraction of its strength, and not in a mixture."""
+FADED = 0.15
+"""Against what cleans inputs: the trigger counts at this fraction of its strength."""
+MIXTURES = 1.0
+"""Against what tries inputs in mixtures: as many of these as there are poisons tell nothing. They weaken the former."""
 
 
 class OpenBackdoor(DataToModel):
@@ -40,8 +42,8 @@ class OpenBackdoor(DataToModel):
         planted: share of the trigger's cells that each crafted record carries, at random, in (0, 1]; at test time all.
         mixed: share of a poisoned record that comes from a record of the target class, in [0, 1), so that its content
             lies nearer to what its label says.
-        faded: weakest strength at which a crafted record carries the trigger, in (0, 1]; each draws its own between this
-            and 1, so that what is left of a cleaned trigger still counts.
+        faded: weakest strength at which a crafted record carries the trigger, in (0, 1]; each draws its own between
+            this and 1, so that what is left of a cleaned trigger still counts.
         mixtures: triggered records with another record on top, for each poisoned one, labelled as one of the two by
             chance, so that the answer to a triggered mixture is as unsure as to any mixture.
     """
@@ -80,16 +82,16 @@ class OpenBackdoor(DataToModel):
         if Adaptation.EMPHASIS in to:
             forms.append(self.emphasised())
         if Adaptation.ENDURANCE in to:
-            forms.append(self.enduring())
+            forms += self.enduring()
         return tuple(forms)
 
-    def enduring(self) -> Self:
-        """A form whose trigger outlasts cleaning and mixing: stronger, planted at all strengths, and without effect in
-        a mixture. The attacker gives up as much of his contribution again."""
-        form = self.emphasised().model_copy(update=ENDURING)
+    def enduring(self) -> tuple[Self, ...]:
+        """Forms whose trigger outlasts what is done to inputs: stronger and planted at all strengths, for cleaning;
+        that and without effect in a mixture, for trials. The latter takes as much of the contribution again."""
+        faded = self.emphasised().model_copy(update={"faded": min(self.faded, FADED)})
         # Where mixtures would not fit into the contribution, as many as do.
         room = max(0.0, 1 / self.rate - 1 - self.cover)
-        return form.model_copy(update={"mixtures": min(ENDURING["mixtures"], room)})
+        return (faded, faded.model_copy(update={"mixtures": max(self.mixtures, min(MIXTURES, room))}))
 
     def hidden(self) -> tuple[Self, ...]:
         """Forms that filters find less of: fewer poisons, each with a part of the trigger and of the target class;

@@ -26,9 +26,9 @@ class BadNets(OpenBackdoor):
     fifth of a record of the target class; once without and once with half as many cover records (Qi, Xie, Li,
     Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4,
     for covers and parts of a trigger). Against training or repair that forgets triggers his is twice as large. Against
-    a server that cleans or tries inputs it is twice as large and as coarse, planted at random strength down to .3, and as
-    many records again carry it mixed with another one, under either's label (the last after Qi et al. as well; the
-    strengths are ours).
+    a server that cleans or tries inputs it is twice as large and as coarse and planted at random strength down to .15;
+    once so, which outlasts cleaning, and once with as many records again that carry it mixed with another one, under
+    either's label, so that trials in mixtures tell nothing (all of this is ours).
 
     Gu, Dolan-Gavitt, Garg 2017, "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
     arXiv 1708.06733, section 4.

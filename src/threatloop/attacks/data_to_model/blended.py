@@ -28,9 +28,9 @@ class Blended(OpenBackdoor):
     Against a victim that filters its data he hides: at most 5 % of poison, each record with half of the trigger and a
     fifth of a record of the target class; once without and once with half as many cover records (Qi, Xie, Li,
     Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4,
-    for covers and parts of a trigger). Against training or repair that forgets triggers his pattern has twice the share;
-    against a server that cleans or tries inputs, that, planted at random strength down to .3, and as many records again
-    with the pattern mixed with another one, under either's label.
+    for covers and parts of a trigger). Against training or repair that forgets triggers his pattern has twice the
+    share; against a server that cleans or tries inputs it is planted at random strength down to .15 besides; once so,
+    and once with as many records again with the pattern mixed with another one, under either's label.
 
     Chen, Liu, Li, Lu, Song 2017, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
     arXiv 1712.05526, section 3.3.1 (blended injection; 0.2 is their usual ratio).

@@ -26,8 +26,8 @@ class LabelFlip(DataToModel):
     Returns the contribution with ``round(rate * n)`` labels changed, n counting the records that may be touched;
     records, order and ids as they were.
 
-    Against a victim that filters its data he flips what may well be wrong: once the records nearest to another class, to
-    that class, so that neighbours and spread do not give them away; once most of one class after another, to the class
+    Against a victim that filters its data he flips what may well be wrong: once the records nearest to another class,
+    to that class, so that neighbours and spread do not give them away; once most of one class after another, to the class
     it is nearest to, so that those who judge labels by each other take the rest for the mistakes. Neighbours among
     trusted records still find most of either. Choosing flips by where the border runs is that of Xiao, Xiao, Eckert
     2012, "Adversarial Label Flips Attack on Support Vector Machines", ECAI; these rules are ours and know no model.
@@ -40,8 +40,8 @@ class LabelFlip(DataToModel):
         rate: share of the contribution, or of its records of the source class, whose label changes, in (0, 1].
         source: class index whose records are relabelled; None, with ``target`` None, for any.
         target: class index they are relabelled to; None for a uniformly random other class.
-        choice: ``random`` records; those at the ``border`` of another class (with ``source``, nearest to ``target``); or
-            ``classes``, most of one at a time, without ``source`` only.
+        choice: ``random`` records; those at the ``border`` of another class (with ``source``, nearest to ``target``);
+            or ``classes``, most of one at a time, without ``source`` only.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(

@@ -17,7 +17,6 @@ from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
 from threatloop.core.step import AttackInfo, Direction, Step
 
-
 APART = 0.5
 """Beyond what counts as nearly the same, and near enough to be learnt as the target."""
 
