@@ -266,6 +266,7 @@ def recommend(
     target: str | None = None,
     min_accuracy: float | None = None,
     max_train_cost: float | None = None,
+    max_delay: float | None = None,
     max_size: int | None = None,
 ) -> Recommendation:
     """Which set of defences to turn on, from a run that measured some.
@@ -275,6 +276,7 @@ def recommend(
         target: of the run; may be left out where there is one.
         min_accuracy: test accuracy that a set must keep, in [0, 1].
         max_train_cost: most training time, relative to no defence, at least 1.
+        max_delay: most time to answer, relative to no defence, at least 1.
         max_size: defences in a set; default: as many as the largest measured set has.
 
     Raises:
@@ -287,7 +289,7 @@ def recommend(
     from threatloop.core.catalogue import exclusions
     from threatloop.runs.folder import read_run_folder
 
-    wishes = Wishes(min_accuracy, max_train_cost, max_size)
+    wishes = Wishes(min_accuracy, max_train_cost, max_size, max_delay)
     folder = read_run_folder(Path(run))
     names = list(folder.record.targets)
     if target is None and len(names) != 1:

@@ -27,7 +27,7 @@ def _universe(*names: str, exclusions: dict[str, frozenset[str]] | None = None) 
 def _outlook(accuracy: list[float], cost: list[float]) -> Outlook:
     n = len(accuracy)
     found = np.array(accuracy)
-    return Outlook(np.zeros((n, 1)), np.zeros((n, 1), np.bool_), found, np.array(cost), found)
+    return Outlook(np.zeros((n, 1)), np.zeros((n, 1), np.bool_), found, np.array(cost), np.array(cost), found)
 
 
 def test_sets_that_exclude_each_other_are_never_proposed() -> None:
@@ -102,3 +102,13 @@ def test_optuna_is_imported_only_where_it_searches() -> None:
     code = "import sys, threatloop.report.build, threatloop.api; print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_delay_is_a_limit_of_its_own() -> None:
+    found = _outlook([0.95, 0.95, 0.95], [1.0, 4.0, np.nan])
+    assert usable(found, Limits(0.9, None, None, 3.0)).tolist() == [True, False, False]
+    error = refuse(["a"], _outlook([0.95], [4.0]), Limits(0.9, None, None, 3.0))
+    assert "at 3× the time to answer" in str(error)
+    assert "4.00× the time to answer" in str(error)
+    assert "raise --max-train-cost or --max-delay" in str(error)
+    assert "no times of answers" in str(refuse(["a"], _outlook([0.95], [np.nan]), Limits(0.9, None, None, 3.0)))
