@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.cover import own_share
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.recipe import Recipe
@@ -189,6 +190,23 @@ class Step(BaseModel, Generic[S]):
         if Adaptation.EXPECTATION in to and "expectation" in type(self).model_fields:
             forms = [self.model_copy(update={"expectation": EXPECTATION})]
         return tuple(forms)
+
+    @property
+    def questions(self) -> bool:
+        """Whether it asks a model for answers; what looks inside asks nothing that a monitor sees."""
+        asks = self.info.direction.source == "M" or Resource.VICTIM in self.info.resources
+        return asks and not self.required() & {Capability.GRADIENTS, Capability.WEIGHTS}
+
+    def forms(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """`adapted`, and where questions are watched with so many fewer of them as are spent on cover.
+
+        The plan mixes the benign ones in; an attack that states no budget asks as much as before, and more in all.
+        """
+        found = self.adapted(to - {Adaptation.MIXING})
+        if Adaptation.MIXING not in to or not self.questions:
+            return found
+        mine = [(one, getattr(one, "queries", None)) for one in found or (self,)]
+        return tuple(one if n is None else one.model_copy(update={"queries": own_share(n)}) for one, n in mine)
 
     def as_control(self) -> Step[Any] | None:
         """The matched control ``info.control`` with the fields that both have, or None."""

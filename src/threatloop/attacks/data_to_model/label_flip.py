@@ -29,8 +29,8 @@ class LabelFlip(DataToModel):
     Against a victim that filters its data he flips what may well be wrong: once the records nearest to another class,
     to that class, so that neighbours and spread do not give them away; once most of one class after another, to the
     class it is nearest to, so that those who judge labels by each other take the rest for the mistakes. Neighbours
-    among trusted records still find most of either. Choosing flips by where the border runs is that of Xiao, Xiao, Eckert
-    2012, "Adversarial Label Flips Attack on Support Vector Machines", ECAI; these rules are ours and know no model.
+    among trusted records still find most of either. That the border is where flips pay: Xiao, Xiao, Eckert 2012,
+    "Adversarial Label Flips Attack on Support Vector Machines", ECAI; these rules are ours and know no model.
 
     Biggio, Nelson, Laskov 2012, "Poisoning Attacks against Support Vector Machines", arXiv 1206.6389 (random flips);
     class-to-class as in Tolpegin et al. 2020, "Data Poisoning Attacks Against Federated Learning Systems",
