@@ -10,6 +10,7 @@ import pytest
 
 import tiny
 from threatloop.algorithms.training import RecipeTraining
+from threatloop.attacks.data_to_data.hopskipjump import HopSkipJump
 from threatloop.attacks.model_to_model.knockoff import Knockoff
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import ATTACKS
@@ -57,6 +58,9 @@ def test_a_stated_budget_is_shared_with_the_cover() -> None:
     assert theft.forms(MIXING) == (theft.model_copy(update={"queries": own_share(100)}),)
     assert own_share(100) * (COVER + 1) <= 100
     assert own_share(3) == 1
+    (walk,) = HopSkipJump(queries_per_record=100).forms(MIXING)
+    assert walk == HopSkipJump(queries_per_record=own_share(100))
+    assert HopSkipJump(queries_per_record=3).forms(MIXING)[0] == HopSkipJump(queries_per_record=2)
     loss = ATTACKS.load("loss_threshold")()
     assert loss.forms(MIXING) == (loss,)
     for name in ("pgd", "badnets", "honest_contribution"):  # what looks inside asks nothing that is watched
@@ -112,4 +116,4 @@ def test_an_attack_that_is_seen_bare_hides_in_the_adaptive_arm(tmp_path: Path) -
     assert sum(flagged["attack"]) >= 2
     assert sum(flagged["adaptive"]) <= 1
     queries = {row["arm"]: row["queries"] for row in rows if row["metric"] == "evasion" and row["condition"]}
-    assert queries["adaptive"] > 5 * queries["attack"]
+    assert queries["adaptive"] <= 400  # all of them, cover included

@@ -198,15 +198,14 @@ class Step(BaseModel, Generic[S]):
         return asks and not self.required() & {Capability.GRADIENTS, Capability.WEIGHTS}
 
     def forms(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
-        """`adapted`, and where questions are watched with so many fewer of them as are spent on cover.
+        """`adapted`; and where questions are watched, with the share of the budget that is not spent on cover.
 
-        The plan mixes the benign ones in; an attack that states no budget asks as much as before, and more in all.
+        The plan mixes the benign ones in. An attack that states no budget asks as much as before, and more in all.
         """
         found = self.adapted(to - {Adaptation.MIXING})
         if Adaptation.MIXING not in to or not self.questions:
             return found
-        mine = [(one, getattr(one, "queries", None)) for one in found or (self,)]
-        return tuple(one if n is None else one.model_copy(update={"queries": own_share(n)}) for one, n in mine)
+        return tuple(one.model_copy(update=_own_budget(one)) for one in found or (self,))
 
     def as_control(self) -> Step[Any] | None:
         """The matched control ``info.control`` with the fields that both have, or None."""
@@ -245,3 +244,9 @@ class Step(BaseModel, Generic[S]):
             if bench.progress.best is None:
                 raise NotAssessable(f"the query budget ended it before any usable result: {spent}") from None
             return Outcome(bench.progress.best, "query budget spent")
+
+
+def _own_budget(attack: Step[Any]) -> dict[str, int]:
+    """The attack's stated budgets of queries, each cut to what is left beside the cover."""
+    stated = {name: getattr(attack, name, None) for name in ("queries", "queries_per_record")}
+    return {name: max(2, own_share(n)) for name, n in stated.items() if n is not None}
