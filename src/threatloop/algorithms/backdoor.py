@@ -167,7 +167,8 @@ class OpenBackdoor(DataToModel):
         kind, schema = of(data.schema), data.schema
         apart = kind.encode(stamped, schema) - kind.encode(data.x, schema)
         strength = rng.uniform(self.faded, 1, (len(data), *[1] * (apart.ndim - 1))).astype(np.float32)
-        found: npt.NDArray[Any] = kind.moved(data.x, strength * apart, schema)
+        # Back from the whole trigger: what cannot be moved by small steps, a category, is stamped whole.
+        found: npt.NDArray[Any] = kind.moved(stamped, (strength - 1) * apart, schema)
         return found
 
     @property
