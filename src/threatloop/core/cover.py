@@ -16,6 +16,12 @@ def own_share(queries: int) -> int:
     return max(1, queries // (COVER + 1))
 
 
+def own_budgets(attack: object) -> dict[str, int]:
+    """The budgets of questions that an attack states, each cut to its own share; never below what fields allow."""
+    stated = {name: getattr(attack, name, None) for name in ("queries", "queries_per_record")}
+    return {name: max(2, own_share(n)) for name, n in stated.items() if n is not None}
+
+
 class Cover:
     """Records that a benign client might ask about, none twice while there are others.
 

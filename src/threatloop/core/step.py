@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.cover import own_share
+from threatloop.core.cover import own_budgets
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.recipe import Recipe
@@ -205,7 +205,7 @@ class Step(BaseModel, Generic[S]):
         found = self.adapted(to - {Adaptation.MIXING})
         if Adaptation.MIXING not in to or not self.questions:
             return found
-        return tuple(one.model_copy(update=_own_budget(one)) for one in found or (self,))
+        return tuple(one.model_copy(update=own_budgets(one)) for one in found or (self,))
 
     def as_control(self) -> Step[Any] | None:
         """The matched control ``info.control`` with the fields that both have, or None."""
@@ -244,9 +244,3 @@ class Step(BaseModel, Generic[S]):
             if bench.progress.best is None:
                 raise NotAssessable(f"the query budget ended it before any usable result: {spent}") from None
             return Outcome(bench.progress.best, "query budget spent")
-
-
-def _own_budget(attack: Step[Any]) -> dict[str, int]:
-    """The attack's stated budgets of queries, each cut to what is left beside the cover."""
-    stated = {name: getattr(attack, name, None) for name in ("queries", "queries_per_record")}
-    return {name: max(2, own_share(n)) for name, n in stated.items() if n is not None}
