@@ -269,6 +269,7 @@ def recommend(
     target: str | None = None,
     min_accuracy: float | None = None,
     max_train_cost: float | None = None,
+    max_delay: float | None = None,
     max_size: int | None = None,
     folder: str | Path = ".",
 ) -> Recommendation:
@@ -279,6 +280,7 @@ def recommend(
         target: of the run; may be left out where there is one.
         min_accuracy: test accuracy that a set must keep, in [0, 1].
         max_train_cost: most training time, relative to no defence, at least 1.
+        max_delay: most time to answer, relative to no defence, at least 1.
         max_size: defences in a set; default: as many as the largest measured set has.
         folder: where the recommended spec is to be saved; the paths in it start from there.
 
@@ -293,7 +295,7 @@ def recommend(
     from threatloop.runs.folder import read_run_folder
     from threatloop.scenario.moved import moved
 
-    wishes = Wishes(min_accuracy, max_train_cost, max_size)
+    wishes = Wishes(min_accuracy, max_train_cost, max_size, max_delay)
     found = read_run_folder(Path(run))
     names = list(found.record.targets)
     if target is None and len(names) != 1:

@@ -232,6 +232,21 @@ def test_a_defence_that_ruins_the_model_is_no_win() -> None:
     assert costs["ruin"].effect.mean == pytest.approx(0.6)
 
 
+def test_the_delay_of_answers_is_the_median_over_seeds() -> None:
+    made = world({("d", "a"): single(-5)})
+    record = made.record(12)
+    slow = {"": 0.001, "d": 0.03}
+    victims = [
+        one.model_copy(update={"answer_seconds": slow[one.condition] * (100 if one.seed == 3 else 1)})
+        for one in record.victims
+    ]
+    (found,) = interactions(record.model_copy(update={"victims": tuple(victims)}), made.rows(range(12))).side_effects
+    assert (found.delay_on, found.delay_off) == (0.03, 0.001)
+    assert found.slower == pytest.approx(30)
+    (untimed,) = interactions(record, made.rows(range(12))).side_effects
+    assert untimed.slower is None
+
+
 def test_families_do_not_mix() -> None:
     made = world({("d", "a"): single(1.2)}, chains={f"c{i}": (0.0, 0.0) for i in range(5)})
     rows = made.rows(range(12))

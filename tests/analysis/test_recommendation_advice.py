@@ -125,7 +125,7 @@ def test_works_by_hand() -> None:
     measured = responses(record, rows, "digits", found)
     risk = np.full((4, 4), 0.5)
     risk[1, 0] = 0.3  # blur lowers the first attack's risk by more than the margin
-    means = Means(risk, np.array([0.95, 0.9, 0.93, 0.9]), np.zeros(4))
+    means = Means(risk, np.array([0.95, 0.9, 0.93, 0.9]), np.zeros(4), np.zeros(4))
     pair = [frozenset((0, 1))]
     assert measured.tolerances == pytest.approx(0.05 / 0.8, abs=1e-6)
 

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defended import record
+from defended import record, world
+from threatloop.analysis.recommendation.advice import Wishes
+from threatloop.analysis.recommendation.advise import advise
 from threatloop.analysis.recommendation.front import Limits, choice, pareto, refuse, usable
 from threatloop.analysis.recommendation.outlook import Outlook
 from threatloop.analysis.recommendation.search import candidates
 from threatloop.analysis.recommendation.sets import EXHAUSTIVE, Members, Universe, universe
+from threatloop.core.errors import InputError
 from threatloop.numerics.arrays import Floats
 
 MANY = [f"d{i}" for i in range(24)]
@@ -27,7 +30,7 @@ def _universe(*names: str, exclusions: dict[str, frozenset[str]] | None = None) 
 def _outlook(accuracy: list[float], cost: list[float]) -> Outlook:
     n = len(accuracy)
     found = np.array(accuracy)
-    return Outlook(np.zeros((n, 1)), np.zeros((n, 1), np.bool_), found, np.array(cost), found)
+    return Outlook(np.zeros((n, 1)), np.zeros((n, 1), np.bool_), found, np.array(cost), np.array(cost), found)
 
 
 def test_sets_that_exclude_each_other_are_never_proposed() -> None:
@@ -104,3 +107,33 @@ def test_optuna_is_imported_only_where_it_searches() -> None:
     code = "import sys, threatloop.report.build, threatloop.api; print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_delay_is_a_limit_of_its_own() -> None:
+    found = _outlook([0.95, 0.95, 0.95], [1.0, 4.0, np.nan])
+    assert usable(found, Limits(0.9, None, None, 3.0)).tolist() == [True, False, False]
+    error = refuse(["a"], _outlook([0.95], [4.0]), Limits(0.9, None, None, 3.0))
+    assert "at 3× the time to answer" in str(error)
+    assert "4.00× the time to answer" in str(error)
+    assert "raise --max-train-cost or --max-delay" in str(error)
+    assert "no times of answers" in str(refuse(["a"], _outlook([0.95], [np.nan]), Limits(0.9, None, None, 3.0)))
+
+
+def test_delay_is_learnt_from_what_was_measured_and_limits_the_choice() -> None:
+    sets = {"a": ["a"], "slow": ["slow"], "both": ["a", "slow"]}
+    slow = {False: 0.002, True: 0.02}
+    planted = world(
+        sets,
+        12,
+        lambda _attack, members, seed: 0.9 - 0.3 * len(members) + 0.001 * seed,
+        lambda members, seed: 0.95 - 0.01 * len(members) + 0.0001 * seed,
+        delay=lambda members: slow["slow" in members],
+    )
+    free = advise(*planted, "digits", {})
+    assert free.chosen.label == "a + slow"
+    assert free.chosen.delay.value == pytest.approx(10, rel=0.2)
+    quick = advise(*planted, "digits", {}, Wishes(max_delay=3.0))
+    assert quick.chosen.label == "a"
+    assert quick.chosen.delay.value == pytest.approx(1, rel=0.2)
+    with pytest.raises(InputError, match="max-delay"):
+        Wishes(max_delay=0.5)

@@ -94,12 +94,14 @@ def world(
     accuracy: Callable[[frozenset[str], int], float],
     seconds: Callable[[frozenset[str]], float] = lambda _set: 1.0,
     adaptive: Sequence[str] = tuple(DIRECTIONS),
+    delay: Callable[[frozenset[str]], float | None] = lambda _set: None,
 ) -> tuple[RunRecord, list[Measurement]]:
     """A run of every set in every seed.
 
     Args:
         risk: of an attack under a set in a seed.
         adaptive: attacks with an arm of an attacker who knows the defences.
+        delay: seconds that 1,000 answers take, under a set.
     """
     rows, victims = [], []
     for name, found in {"": (), **sets}.items():
@@ -117,6 +119,7 @@ def world(
                     seed=seed,
                     test_accuracy=accuracy(members, seed),
                     seconds=seconds(members),
+                    answer_seconds=delay(members),
                 )
             )
     return record(seeds, sets, victims), rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,7 @@ class SideEffect:
         on, off: test accuracy with the set and without.
         effect: accuracy lost, positive where the set costs accuracy; one family per target.
         seconds_on, seconds_off: what making a victim took.
+        delay_on, delay_off: seconds that 1,000 answers take, the median over seeds of the quickest try in each.
         usable: False where the accuracy falls below halfway between chance and the undefended victim's.
     """
 
@@ -37,6 +38,13 @@ class SideEffect:
     seconds_on: float | None
     seconds_off: float | None
     usable: bool
+    delay_on: float | None = None
+    delay_off: float | None = None
+
+    @property
+    def slower(self) -> float | None:
+        """How many times as long answers take."""
+        return None if self.delay_on is None or not self.delay_off else self.delay_on / self.delay_off
 
 
 def side_effects(record: RunRecord, streams: Streams) -> tuple[SideEffect, ...]:
@@ -44,16 +52,23 @@ def side_effects(record: RunRecord, streams: Streams) -> tuple[SideEffect, ...]:
     most = record.study.screening_seeds if record.study else None
     accuracy: dict[tuple[str, str], dict[int, float]] = {}
     seconds: dict[tuple[str, str], list[float]] = {}
+    delays: dict[tuple[str, str], list[float]] = {}
     for one in record.victims:
         place = (one.target, one.condition)
         if one.test_accuracy is not None and (most is None or one.seed < most):
             accuracy.setdefault(place, {})[one.seed] = one.test_accuracy
         if one.seconds is not None:
             seconds.setdefault(place, []).append(one.seconds)
+        if one.answer_seconds is not None:
+            delays.setdefault(place, []).append(one.answer_seconds)
     time = {place: float(np.mean(found)) for place, found in seconds.items()}
+    delay = {place: float(np.median(found)) for place, found in delays.items()}
     found: list[SideEffect] = []
     for target in record.targets:
-        found += _of_target(record, target, accuracy, time, streams.child("side effects", target))
+        found += [
+            replace(one, delay_on=delay.get((target, one.condition)), delay_off=delay.get((target, "")))
+            for one in _of_target(record, target, accuracy, time, streams.child("side effects", target))
+        ]
     return tuple(found)
 
 

@@ -241,6 +241,9 @@ def recommend(
     max_train_cost: Annotated[
         str | None, typer.Option("--max-train-cost", help="most training time, relative to no defence, such as 3x")
     ] = None,
+    max_delay: Annotated[
+        str | None, typer.Option("--max-delay", help="most time to answer, relative to no defence, such as 3x")
+    ] = None,
     max_size: Annotated[
         int | None, typer.Option("--max-size", min=1, help="defences in a set; default: as the largest measured set")
     ] = None,
@@ -250,7 +253,9 @@ def recommend(
     """Which defences to turn on together: the Pareto front over risk per direction, accuracy and cost."""
     from threatloop.cli import recommend as command
 
-    raise typer.Exit(command.run(command.Request(run, target, min_accuracy, max_train_cost, max_size, out, json)))
+    raise typer.Exit(
+        command.run(command.Request(run, target, min_accuracy, max_train_cost, max_delay, max_size, out, json))
+    )
 
 
 @app.command(epilog="Example: threatloop schema > spec.schema.json")

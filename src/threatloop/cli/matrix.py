@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from threatloop.analysis.matrix import FAMILIES, Interaction, Matrix, resolved_share, tally
+from threatloop.analysis.side_effects import SideEffect
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
@@ -41,6 +42,25 @@ def print_matrix(out: Console, record: RunRecord, matrix: Matrix) -> None:
                     out.print(escape(f"{numbers.count(n, 'cell')} not computed, because {why}"), style="dim")
     if matrix.cells:
         out.print(escape(legend(matrix.two_stage)), style="dim")
+    if matrix.side_effects:
+        out.print(costs_table(matrix.side_effects))
+
+
+def costs_table(found: Sequence[SideEffect]) -> Table:
+    """What the defences cost the victims: accuracy, training and delay."""
+    table = Table(
+        title="what the defences cost the victims", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("target", overflow="fold")
+    table.add_column("defences", overflow="fold", ratio=1)
+    for name in ("accuracy", "without", "training", "answers", ""):
+        table.add_column(name, justify="right" if name else "left")
+    for one in found:
+        training = one.seconds_on / one.seconds_off if one.seconds_on is not None and one.seconds_off else None
+        accuracy = ("–" if isinstance(x.mean, Undefined) else numbers.number(x.mean, 3) for x in (one.on, one.off))
+        times = ("–" if x is None else f"{x:.1f}×" for x in (training, one.slower))
+        table.add_row(escape(one.target), escape(one.condition), *accuracy, *times, "" if one.usable else "not usable")
+    return table
 
 
 def _print_grid(out: Console, title: str, cells: Sequence[Interaction], reference: str = "") -> None:

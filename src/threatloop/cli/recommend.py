@@ -32,6 +32,7 @@ class Request:
     target: str | None
     min_accuracy: float | None
     max_train_cost: str | None
+    max_delay: str | None
     max_size: int | None
     out: Path | None
     json: bool
@@ -49,6 +50,7 @@ def run(request: Request) -> int:
         target=request.target,
         min_accuracy=request.min_accuracy,
         max_train_cost=cost(request.max_train_cost),
+        max_delay=cost(request.max_delay, "max-delay", "time to answer"),
         max_size=request.max_size,
         folder=Path() if request.out is None else request.out.parent,
     )
@@ -77,7 +79,7 @@ def _code(text: str) -> list[str]:
     return [name for name in names if name and ":" in name]
 
 
-def cost(text: str | None) -> float | None:
+def cost(text: str | None, option: str = "max-train-cost", of: str = "training time") -> float | None:
     """``3x`` and ``3`` as a number.
 
     Raises:
@@ -86,7 +88,7 @@ def cost(text: str | None) -> float | None:
     if text is None:
         return None
     if re.fullmatch(r"\d+(\.\d+)?[x×]?", text.strip()) is None:
-        raise InputError(f"max-train-cost {text!r}: needs a multiple of the training time without defences, such as 3x")
+        raise InputError(f"{option} {text!r}: needs a multiple of the {of} without defences, such as 3x")
     return float(text.strip().rstrip("x×"))
 
 
@@ -101,7 +103,7 @@ def front_table(advice: Advice) -> Table:
     table.add_column("defences", overflow="fold", ratio=1)
     for direction in DIRECTIONS:
         table.add_column(f"risk {direction}", justify="right")
-    for name in ("accuracy", "train cost", ""):
+    for name in ("accuracy", "train cost", "delay", ""):
         table.add_column(name, justify="right" if name else "left")
     for option in advice.front:
         table.add_row(*_row(option), style="bold" if option is advice.chosen else None)
@@ -117,6 +119,7 @@ def _row(option: Option) -> tuple[str, ...]:
         *(words.risk(option, direction) for direction in DIRECTIONS),
         words.short(option.accuracy, 3),
         words.short(option.cost, 2, "×"),
+        words.short(option.delay, 1, "×"),
         "measured" if option.measured else "predicted",
     )
 

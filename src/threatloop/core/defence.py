@@ -46,13 +46,20 @@ class Adaptation(StrEnum):
     """Falls back on labels, where scores are withheld or falsified."""
     STEALTH = "stealth"
     """Hides his poison from filters."""
+    EMPHASIS = "emphasis"
+    """Poisons with a stronger trigger, which training and repair find harder to ignore."""
+    ENDURANCE = "endurance"
+    """Poisons such that his trigger survives what becomes of inputs, and what they are tried with."""
+    MIXING = "mixing"
+    """Hides his questions among those that a benign client would ask."""
 
 
 _BY_STAGE = {
     Stage.DATA: frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH}),
-    Stage.TRAINING: frozenset({Adaptation.LIFECYCLE}),
-    Stage.MODEL: frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH}),
+    Stage.TRAINING: frozenset({Adaptation.LIFECYCLE, Adaptation.EMPHASIS}),
+    Stage.MODEL: frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH, Adaptation.EMPHASIS}),
     Stage.SERVING: frozenset({Adaptation.LIFECYCLE, Adaptation.LABELS}),
+    Stage.MONITOR: frozenset({Adaptation.MIXING}),
 }
 
 
@@ -69,6 +76,7 @@ class DefenceInfo:
         randomised: its answers are drawn at random, so that averaging sees through it.
         excludes: catalogue names of defences that it cannot be combined with.
         reversible: a serving defence whose answers tell the model's own to whoever knows its parameters.
+        reads_inputs: a serving defence that looks at what is asked, or changes it.
     """
 
     title: str
@@ -79,11 +87,13 @@ class DefenceInfo:
     randomised: bool = False
     excludes: tuple[str, ...] = ()
     reversible: bool = False
+    reads_inputs: bool = False
 
     @property
     def adaptations(self) -> frozenset[Adaptation]:
         """What an attacker who knows this defence does about it."""
         more = {Adaptation.EXPECTATION} if self.randomised else set()
+        more |= {Adaptation.ENDURANCE} if self.reads_inputs else set()
         return _BY_STAGE.get(self.stage, frozenset()) | more
 
 

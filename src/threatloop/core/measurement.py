@@ -167,6 +167,7 @@ class VictimNote(BaseModel):
         test_accuracy, train_accuracy: in [0, 1]; None where accuracy means nothing.
         test_loss, train_loss: mean loss per record, or per token.
         seconds: that its lifecycle took; None for a model that the user brought.
+        answer_seconds: that 1,000 of its answers take behind its serving defences; None for a remote model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -179,6 +180,7 @@ class VictimNote(BaseModel):
     test_loss: float | None = None
     train_loss: float | None = None
     seconds: float | None = None
+    answer_seconds: float | None = None
 
 
 class RunRecord(BaseModel):

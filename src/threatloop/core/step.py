@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.cover import own_budgets
 from threatloop.core.defence import Adaptation
 from threatloop.core.errors import BudgetExhausted, NotAssessable
 from threatloop.core.recipe import Recipe
@@ -189,6 +190,22 @@ class Step(BaseModel, Generic[S]):
         if Adaptation.EXPECTATION in to and "expectation" in type(self).model_fields:
             forms = [self.model_copy(update={"expectation": EXPECTATION})]
         return tuple(forms)
+
+    @property
+    def questions(self) -> bool:
+        """Whether it asks a model for answers; what looks inside asks nothing that a monitor sees."""
+        asks = self.info.direction.source == "M" or Resource.VICTIM in self.info.resources
+        return asks and not self.required() & {Capability.GRADIENTS, Capability.WEIGHTS}
+
+    def forms(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """`adapted`; and where questions are watched, with the share of the budget that is not spent on cover.
+
+        The plan mixes the benign ones in. An attack that states no budget asks as much as before, and more in all.
+        """
+        found = self.adapted(to - {Adaptation.MIXING})
+        if Adaptation.MIXING not in to or not self.questions:
+            return found
+        return tuple(one.model_copy(update=own_budgets(one)) for one in found or (self,))
 
     def as_control(self) -> Step[Any] | None:
         """The matched control ``info.control`` with the fields that both have, or None."""

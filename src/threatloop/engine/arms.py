@@ -81,7 +81,7 @@ def defended_arms(scenario: Scenario, defences: Sequence[Defence]) -> Iterable[A
     for i, step in enumerate(scenario.steps, start=1):
         yield Arm(BASELINE if single else f"{WITHOUT}{i}", _replaced(scenario, i, step.as_baseline()), graded_from=i)
     known = frozenset(one for defence in defences for one in defence.info.adaptations)
-    forms = [step.adapted(known) for step in scenario.steps]
+    forms = [step.forms(known) for step in scenario.steps]
     for k in range(max(map(len, forms), default=0)):
         steps = tuple(
             found[min(k, len(found) - 1)] if found else step for step, found in zip(scenario.steps, forms, strict=True)

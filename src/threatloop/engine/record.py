@@ -199,6 +199,7 @@ def victims_of(plan: Plan, store: Store, tally: Tally) -> tuple[VictimNote, ...]
                 test_loss=values.get("test_loss"),
                 train_loss=values.get("train_loss"),
                 seconds=made.get("seconds"),
+                answer_seconds=product.facts.get("answer_seconds"),
             )
         )
     return tuple(found)

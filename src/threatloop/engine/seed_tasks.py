@@ -9,6 +9,7 @@ from typing import Any
 from threatloop.core.access import ALL_CAPABILITIES, Capability
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
+from threatloop.core.cover import own_share
 from threatloop.core.defence import Defence, InputFilter, Serving
 from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.step import Direction, Step
@@ -69,12 +70,17 @@ class SeedTasks(ModelTasks):
         if info.direction.source == "M" or info.resources & ASKS_OWNER:
             config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
+            watched = not owned and any(isinstance(one, Monitor) for one in self.defences)
+            if mixes := informed and watched and attack.questions:
+                cap = None if cap is None else own_share(cap)
             config["limit"] = None if owned else query_limit(attack, cap)
             if asks and not owned:
                 labels = attack.required() == {Capability.LABELS}
                 standing = in_the_way(self.defences, labels=labels, informed=informed)
                 self._serve(config, inputs, modules, (Serving, Monitor), standing)
                 filters = any(isinstance(defence, InputFilter) for defence in self.defences)
+                if mixes:
+                    config["mixing"], inputs["cover"] = True, self.role("pool")
                 if informed and filters and Capability.GRADIENTS in attack.required():
                     config["informed"] = True
         self._provide_owner(info.resources, config, inputs, modules)

@@ -67,10 +67,13 @@ class Modality(Generic[SchemaT]):
         """The nearest valid records of encoded ones: the way back from what a network reads."""
         raise NotAssessable(f"encoded {self.kind} records have no way back to records")
 
-    def insert_trigger(self, x: npt.NDArray[Any], schema: SchemaT, size: int, permutation: int = 0) -> npt.NDArray[Any]:
+    def insert_trigger(
+        self, x: npt.NDArray[Any], schema: SchemaT, size: int, permutation: int = 0, magnified: int = 1
+    ) -> npt.NDArray[Any]:
         """The records with a fixed trigger inserted; ``size`` is its side in pixels, or its number of columns.
 
-        ``permutation`` above 0 numbers a way to put the same values into other pixels or columns.
+        ``permutation`` above 0 numbers a way to put the same values into other pixels or columns. ``magnified`` times
+        the side, or the columns, make the same trigger larger and coarser, as far as the record has room.
         """
         raise NotAssessable(f"{self.kind} records have no trigger to insert")
 

@@ -94,10 +94,10 @@ class Image(Labelled[ImageSchema]):
         return [_moved(x[..., ::-1] if mirror else x, *move) for move, mirror in chosen]
 
     def insert_trigger(
-        self, x: npt.NDArray[Any], schema: ImageSchema, size: int, permutation: int = 0
+        self, x: npt.NDArray[Any], schema: ImageSchema, size: int, permutation: int = 0, magnified: int = 1
     ) -> npt.NDArray[Any]:
         """A copy with a black-and-white checkerboard of ``size`` × ``size`` pixels in the bottom right corner, or its
-        pixels scattered over the image.
+        pixels scattered over the image. Magnified, each of its pixels is a square.
 
         The alternation has the highest contrast and spatial frequency that an image can hold, so it stands out
         from bright and dark surroundings alike; a uniform patch does not.
@@ -108,7 +108,9 @@ class Image(Labelled[ImageSchema]):
         side = min(schema.height, schema.width)
         if not 1 <= size <= side:
             raise InputError(f"trigger size {size}: allowed are 1 to {side} pixels (the image's shorter side)")
-        board = np.indices((size, size)).sum(axis=0) % 2 == 0
+        coarse = max(1, min(magnified, side // size))
+        size *= coarse
+        board = (np.indices((size, size)) // coarse).sum(axis=0) % 2 == 0
         values, marked = board * (255 if x.dtype == np.uint8 else 1), np.array(x)
         if permutation:
             pixels = np.random.default_rng(permutation).permutation(schema.height * schema.width)[: size * size]

@@ -87,7 +87,7 @@ class Tabular(Labelled[TabularSchema]):
         return rows
 
     def insert_trigger(
-        self, x: npt.NDArray[Any], schema: TabularSchema, size: int, permutation: int = 0
+        self, x: npt.NDArray[Any], schema: TabularSchema, size: int, permutation: int = 0, magnified: int = 1
     ) -> npt.NDArray[Any]:
         """A copy with ``size`` columns at extreme values: each valid by itself, together a rare combination.
 
@@ -105,7 +105,7 @@ class Tabular(Labelled[TabularSchema]):
             )
         order = np.random.default_rng(permutation).permutation(len(cells)) if permutation else np.arange(len(cells))
         marked = np.array(x)
-        for i, value in (cells[k] for k in order[:size]):
+        for i, value in (cells[k] for k in order[: size * magnified]):
             marked[:, i] = value
         return marked
 

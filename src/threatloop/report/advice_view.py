@@ -58,6 +58,7 @@ class OptionRow:
     risks: tuple[str, ...]
     accuracy: str
     cost: str
+    delay: str
     seen: str
 
 
@@ -128,6 +129,7 @@ def _row(number: int, option: Option, chosen: bool) -> OptionRow:
         tuple(words.risk(option, direction) for direction in DIRECTIONS),
         words.full(option.accuracy, 3),
         words.short(option.cost, 2, "×"),
+        words.short(option.delay, 1, "×"),
         "measured" if option.measured else "predicted",
     )
 

@@ -62,6 +62,8 @@ def details(advice: Advice) -> list[str]:
         lines.append(f"risk {direction} {full(found)} against {without} without{note}")
     lines.append(f"test accuracy {full(chosen.accuracy, 3)} against {short(plain.accuracy, 3)} without")
     lines.append(f"training time {full(chosen.cost)} × that without")
+    if not isinstance(chosen.delay.value, Undefined):
+        lines.append(f"time to answer {full(chosen.delay, 1)} × that without")
     lines += [f"{d}: not assessed" for d in advice.missing]
     lines += [f"{name}: a self-check failed, so its risk is a lower bound" for name in advice.suspect]
     return lines

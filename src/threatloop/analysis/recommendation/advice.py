@@ -33,7 +33,7 @@ class Option:
         unresolved: directions in which no attacker who knows the defences was measured; the risk there is that without
             defences at least.
         score: 1 − Π(1 − risk).
-        accuracy: on test records. cost: seconds of training relative to no defence.
+        accuracy: on test records. cost, delay: seconds of training, and of answering, relative to no defence.
         regret: what the choice rests on: risks added up, and the share of the accuracy that is lost.
         usable: accuracy and cost are within the limits.
     """
@@ -46,6 +46,7 @@ class Option:
     score: float | Undefined
     accuracy: Figure
     cost: Figure
+    delay: Figure
     regret: float
     usable: bool
 
@@ -94,7 +95,7 @@ class Wishes:
 
     Attributes:
         min_accuracy: floor, in [0, 1].
-        max_cost: seconds of training relative to no defence, at least 1.
+        max_cost, max_delay: seconds of training, and of answering, relative to no defence, at least 1.
         most: defences in a set; default: as many as the largest measured set has, at least two. Of larger ones the
             run has nothing to say.
     """
@@ -102,11 +103,14 @@ class Wishes:
     min_accuracy: float | None = None
     max_cost: float | None = None
     most: int | None = None
+    max_delay: float | None = None
 
     def __post_init__(self) -> None:
         if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 1:
             raise InputError(f"min-accuracy {self.min_accuracy:g}: needs a share from 0 to 1, such as 0.9")
         if self.max_cost is not None and not self.max_cost >= 1:
             raise InputError(f"max-train-cost {self.max_cost:g}: needs at least 1, the cost of no defence; such as 3x")
+        if self.max_delay is not None and not self.max_delay >= 1:
+            raise InputError(f"max-delay {self.max_delay:g}: needs at least 1, the delay without defences; such as 3x")
         if self.most is not None and self.most < 1:
             raise InputError(f"max-size {self.most}: needs at least 1 defence in a set")

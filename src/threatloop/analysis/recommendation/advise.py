@@ -58,7 +58,7 @@ def advise(
     streams = Streams(record.run_seed, ("recommend", target))
     predictor = Predictor(found, measured)
     undefended = float(outlook(predictor, [frozenset()]).accuracy[0])
-    kept = limits(measured, undefended, wishes.min_accuracy, wishes.max_cost)
+    kept = limits(measured, undefended, wishes.min_accuracy, wishes.max_cost, wishes.max_delay)
     most = min(wishes.most or max(found.largest, 2), len(found.elements))
     sets = _looked_at(predictor, kept, most, streams)
     everything = outlook(predictor, sets)
@@ -126,6 +126,7 @@ def _options(
             _combined(middle, i),
             _figure(middle.accuracy[i], drawn.accuracy[:, i], seeds),
             _figure(middle.cost[i], drawn.cost[:, i], seeds),
+            _figure(middle.delay[i], drawn.delay[:, i], seeds),
             float(regrets[i]),
             bool(allowed[i]),
         )

@@ -26,28 +26,37 @@ class Limits:
         floor: accuracy below which a set is not usable: halfway between chance and the undefended model, or the
             user's own floor where that is higher.
         asked: the user's own floor, or None.
-        max_cost: most seconds of training relative to no defence, or None.
+        max_cost, max_delay: most seconds of training, and of answering, relative to no defence, or None.
     """
 
     floor: float
     asked: float | None
     max_cost: float | None
+    max_delay: float | None = None
 
 
-def limits(measured: Responses, undefended: float, min_accuracy: float | None, max_cost: float | None) -> Limits:
+def limits(
+    measured: Responses,
+    undefended: float,
+    min_accuracy: float | None,
+    max_cost: float | None,
+    max_delay: float | None = None,
+) -> Limits:
     """The limits on one target."""
     halfway = (measured.chance + undefended) / 2
-    return Limits(max(halfway, min_accuracy or 0.0), min_accuracy, max_cost)
+    return Limits(max(halfway, min_accuracy or 0.0), min_accuracy, max_cost, max_delay)
 
 
 def usable(found: Outlook, kept: Limits) -> Bools:
-    """(m,): accuracy and cost stay within the limits; an unknown figure does not.
+    """(m,): accuracy, cost and delay stay within the limits; an unknown figure does not.
 
     What was not measured must keep the floor with its uncertainty.
     """
     good = found.careful >= kept.floor
     if kept.max_cost is not None:
         good &= found.cost <= kept.max_cost * (1 + 1e-9)
+    if kept.max_delay is not None:
+        good &= found.delay <= kept.max_delay * (1 + 1e-9)
     allowed: Bools = good
     return allowed
 
@@ -66,8 +75,18 @@ def refuse(sets: Sequence[str], found: Outlook, kept: Limits) -> InputError:
         missing = missing + np.maximum(np.log(np.maximum(found.cost, 1e-9) / kept.max_cost), 0.0)
         wanted += f" at {kept.max_cost:g}× the training time"
         remedies.append("raise --max-train-cost")
+    if kept.max_delay is not None:
+        if np.isnan(found.delay).all():
+            return InputError(
+                "max-delay: the run has no times of answers (the model is remote, or the run old); leave it out"
+            )
+        missing = missing + np.maximum(np.log(np.maximum(found.delay, 1e-9) / kept.max_delay), 0.0)
+        wanted += f" at {kept.max_delay:g}× the time to answer"
+        remedies.append("raise --max-delay")
     nearest = int(np.nanargmin(missing))
     cost = "" if np.isnan(found.cost[nearest]) else f" at {found.cost[nearest]:.2f}×"
+    if kept.max_delay is not None:
+        cost += f" and {found.delay[nearest]:.2f}× the time to answer"
     return InputError(
         f"no set of defences has {wanted}; the nearest is {sets[nearest]} with "
         f"{found.accuracy[nearest]:.3f}{cost}: {' or '.join(remedies) or 'measure sets that cost less accuracy'}"

@@ -25,6 +25,7 @@ class Outlook:
         unresolved: the same shape: no attacker who knows the defences was measured with the goal that is worst there,
             so that the risk is that without defences at least.
         accuracy: (..., m). cost: (..., m), seconds of training relative to no defence; NaN where unknown.
+        delay: (..., m), seconds of answering relative to no defence; NaN where unknown.
         careful: (m,), accuracy, of sets that were not measured the lower end of its 90 % interval.
     """
 
@@ -32,6 +33,7 @@ class Outlook:
     unresolved: Bools
     accuracy: Floats
     cost: Floats
+    delay: Floats
     careful: Floats
 
 
@@ -67,8 +69,8 @@ def judged(found: Predicted, known: Bools, measured: Responses, careful: Floats)
         open_ones = np.broadcast_to(~known[:, columns], filled.shape)
         unresolved[..., d] = np.take_along_axis(open_ones, top[..., None], -1)[..., 0]
     accuracy = np.clip(found.accuracy[..., :-1], 0.0, 1.0)
-    cost = np.exp(found.log_cost[..., :-1])
-    return Outlook(np.where(worst < 0, np.nan, worst), unresolved, accuracy, cost, careful)
+    cost, delay = (np.exp(one[..., :-1]) for one in (found.log_cost, found.log_delay))
+    return Outlook(np.where(worst < 0, np.nan, worst), unresolved, accuracy, cost, delay, careful)
 
 
 def resolved(measured: Responses, sets: Sequence[Members]) -> Bools:

@@ -32,12 +32,13 @@ class Predicted:
     """Of m sets, or (draws, m) of them.
 
     Attributes:
-        risk: (..., m, attacks). accuracy, log_cost: (..., m); NaN where nothing is known.
+        risk: (..., m, attacks). accuracy, log_cost, log_delay: (..., m); NaN where nothing is known.
     """
 
     risk: Floats
     accuracy: Floats
     log_cost: Floats
+    log_delay: Floats
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,10 @@ class Predictor:
         columns = _columns(measured.means(self.seeds))
         kept = np.full(len(measured.sets), False)
         kept[self.rows] = True
-        self.heredity = heredity(self.incidence, [np.where(kept, one, np.nan) for one in columns])
+        # A filter may take fifty times as long to answer; that says nothing about what it does to attacks.
+        self.heredity = heredity(self.incidence, [np.where(kept, one, np.nan) for one in columns[:-1]])
         spectra = Spectra(Overlap.of(self.incidence, self.incidence, self.heredity))
-        self.fitted = [self._fit(i, values, spectra, kappas, i == len(columns) - 1) for i, values in enumerate(columns)]
+        self.fitted = [self._fit(i, values, spectra, kappas, i >= len(columns) - 2) for i, values in enumerate(columns)]
 
     def predict(self, sets: Sequence[Members]) -> Predicted:
         """What the effects say of these sets, measured or not."""
@@ -118,7 +120,7 @@ class Predictor:
 
     def careful_accuracy(self, sets: Sequence[Members]) -> Floats:
         """(m,): accuracy; of sets that were not measured the lower end of its 90 % interval."""
-        one = self.fitted[-2]
+        one = self.fitted[len(self.measured.places)]
         if one is None:
             return np.full(len(sets), np.nan)
         x = self.universe.incidence(sets)
@@ -193,10 +195,10 @@ class Predictor:
 
 
 def _columns(found: Means | Predicted) -> list[Floats]:
-    """The responses one by one: attacks, accuracy, log cost."""
-    return [*found.risk.T.copy(), found.accuracy.copy(), found.log_cost.copy()]
+    """The responses one by one: attacks, accuracy, log cost, log delay."""
+    return [*found.risk.T.copy(), found.accuracy.copy(), found.log_cost.copy(), found.log_delay.copy()]
 
 
 def _predicted(columns: Sequence[Floats], attacks: int) -> Predicted:
     risk = np.stack(columns[:attacks], axis=-1)
-    return Predicted(risk, columns[attacks], columns[attacks + 1])
+    return Predicted(risk, *columns[attacks:])

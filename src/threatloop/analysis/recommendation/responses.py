@@ -27,11 +27,13 @@ class Means:
     Attributes:
         risk: (sets, attacks), NaN where not measured: the larger of the unchanged and the adaptive attacker's mean.
         accuracy: (sets,). log_cost: (sets,), log of the seconds relative to no defence; NaN where not measured.
+        log_delay: the same of the seconds that answers take.
     """
 
     risk: Floats
     accuracy: Floats
     log_cost: Floats
+    log_delay: Floats
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Responses:
         tolerances: (attacks,), the metric's equivalence margin in units of risk.
         arms: (arms, sets, attacks, seeds), NaN where not measured.
         adaptive: (sets, attacks) bool: an attacker who knows the defences was measured.
-        accuracy, seconds: (sets, seeds), NaN where not measured.
+        accuracy, seconds, delays: (sets, seeds), NaN where not measured; delays are seconds for 1,000 answers.
         chance: accuracy of the commonest class.
         suspect: attacks whose self-check failed somewhere.
     """
@@ -57,6 +59,7 @@ class Responses:
     adaptive: npt.NDArray[np.bool_]
     accuracy: Floats
     seconds: Floats
+    delays: Floats
     chance: float
     suspect: frozenset[str]
 
@@ -75,8 +78,10 @@ class Responses:
         chosen = np.arange(self.seeds) if seeds is None else seeds
         risk = np.fmax.reduce(_mean(self.arms[..., chosen]), axis=0)
         # What else runs on the machine only ever adds, so the quickest seed tells the cost.
-        quickest = np.fmin.reduce(self.seconds[:, chosen], axis=1)
-        return Means(risk, _mean(self.accuracy[:, chosen]), np.log(quickest / quickest[0]))
+        logs = [
+            np.log(one / one[0]) for one in (np.fmin.reduce(s[:, chosen], axis=1) for s in (self.seconds, self.delays))
+        ]
+        return Means(risk, _mean(self.accuracy[:, chosen]), *logs)
 
 
 def responses(record: RunRecord, rows: Iterable[Measurement], target: str, found: Universe) -> Responses:
@@ -97,7 +102,7 @@ def responses(record: RunRecord, rows: Iterable[Measurement], target: str, found
     at = {name: sets.index(members) for name, members in found.conditions.items()}
     shape = (len(sets), len(places), len(seeds))
     arms, adaptive = _arms(mine, at, places, seeds, shape)
-    accuracy, seconds = _victims(record, target, at, seeds, len(sets))
+    accuracy, seconds, delays = _victims(record, target, at, seeds, len(sets))
     if np.isnan(accuracy[0]).all():
         raise InputError(
             f"target {target}: the run has no test accuracy of the undefended model, so the use that defences cost "
@@ -109,7 +114,7 @@ def responses(record: RunRecord, rows: Iterable[Measurement], target: str, found
     )
     suspect = frozenset(one.place.attack for one in mine if one.suspect)
     chance = max(counts) / sum(counts)
-    return Responses(target, sets, places, tolerances, arms, adaptive, accuracy, seconds, chance, suspect)
+    return Responses(target, sets, places, tolerances, arms, adaptive, accuracy, seconds, delays, chance, suspect)
 
 
 def _arms(
@@ -134,8 +139,8 @@ def _arms(
 
 def _victims(
     record: RunRecord, target: str, at: Mapping[str, int], seeds: Sequence[int], sets: int
-) -> tuple[Floats, Floats]:
-    accuracy, seconds = (np.full((sets, len(seeds)), np.nan) for _ in range(2))
+) -> tuple[Floats, Floats, Floats]:
+    accuracy, seconds, delays = (np.full((sets, len(seeds)), np.nan) for _ in range(3))
     for victim in record.victims:
         if victim.target == target and victim.condition in at:
             place = at[victim.condition], seeds.index(victim.seed)
@@ -143,7 +148,9 @@ def _victims(
                 accuracy[place] = victim.test_accuracy
             if victim.seconds is not None and victim.seconds > 0:
                 seconds[place] = victim.seconds
-    return accuracy, seconds
+            if victim.answer_seconds is not None and victim.answer_seconds > 0:
+                delays[place] = victim.answer_seconds
+    return accuracy, seconds, delays
 
 
 def _tolerance(record: RunRecord, of_attack: Sequence[Exposure]) -> float:

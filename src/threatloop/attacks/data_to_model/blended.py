@@ -28,7 +28,9 @@ class Blended(OpenBackdoor):
     Against a victim that filters its data he hides: at most 5 % of poison, each record with half of the trigger and a
     fifth of a record of the target class; once without and once with half as many cover records (Qi, Xie, Li,
     Mahloujifar, Mittal 2023, "Revisiting the Assumption of Latent Separability for Backdoor Defenses", ICLR, section 4,
-    for covers and parts of a trigger).
+    for covers and parts of a trigger). Against training or repair that forgets triggers his pattern has twice the
+    share; against a server that cleans or tries inputs it is planted at random strength down to .15 besides; once so,
+    and once with as many records again with the pattern mixed with another one, under either's label.
 
     Chen, Liu, Li, Lu, Song 2017, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
     arXiv 1712.05526, section 3.3.1 (blended injection; 0.2 is their usual ratio).
@@ -39,6 +41,8 @@ class Blended(OpenBackdoor):
         cover: triggered records that keep their labels, for each poisoned one.
         planted: share of the trigger that each crafted record carries, its cells drawn at random; at test time all.
         mixed: share of a poisoned record that comes from a record of the target class, in [0, 1).
+        faded: weakest strength at which a crafted record carries the pattern, each its own, in (0, 1]; at test time 1.
+        mixtures: records with the pattern and another record on top, for each poisoned one, labelled as either.
         ratio: the pattern's share of a poisoned record, in (0, 1].
         key: number of the pattern.
     """
@@ -66,3 +70,7 @@ class Blended(OpenBackdoor):
         """
         pattern = np.random.default_rng((self.key, 0xB1E4D))
         return data.with_x(of(data.schema).blend(data.x, data.schema, self.ratio, pattern))
+
+    def emphasised(self) -> Blended:
+        """With more of the pattern."""
+        return self.model_copy(update={"ratio": min(1.0, 2 * self.ratio)})

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from threatloop.algorithms.poisoning import appended, class_problems, mislabelled, target_problems
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError
 from threatloop.core.schema import Schema
-from threatloop.core.step import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction, Step
+
+APART = 0.5
+"""Beyond what counts as nearly the same, and near enough to be learnt as the target."""
 
 
 class TruthSerum(DataToModel):
@@ -27,12 +32,19 @@ class TruthSerum(DataToModel):
     −1. What it gains is measured by a membership probe after it: ``membership.targets`` is the AUC over the targets,
     ``membership`` that over records it did not touch. Alone it is graded by the accuracy that it costs.
 
+    Against a victim that filters its data no replica is like another: each lies about half as far from its target as
+    records lie from each other, in a direction of its own, under the nearest wrong class (perturbed replicas are ours).
+    Removal of near-duplicates then finds nothing. Neighbours among trusted records still find nearly all.
+
     Tramèr, Shokri, San Joaquin, Le, Jagielski, Hong, Carlini 2022, "Truth Serum: Poisoning Machine Learning Models to
     Reveal Their Secrets", arXiv 2204.00032, section 4.2 (mislabelled targets; shadow models see the poison).
 
     Attributes:
         targets: records it is after, half of them members. Few, since each costs accuracy.
         replicas: copies of each; the paper's gain is nearly complete at 8. 0 is an honest contribution.
+        spread: distance of a replica from its target, in units of the median distance of contributed records to their
+            nearest neighbour, ≥ 0.
+        plausible: the wrong label is that of the nearest other class; else any.
     """
 
     info: ClassVar[AttackInfo] = AttackInfo(
@@ -54,6 +66,16 @@ class TruthSerum(DataToModel):
 
     targets: int = Field(default=20, ge=2)
     replicas: int = Field(default=8, ge=0)
+    spread: float = Field(default=0.0, ge=0, le=10)
+    plausible: bool = False
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """Replicas that differ, where poison is looked for; the attacker's own choice where he hides it already."""
+        forms = super().adapted(to)
+        if Adaptation.STEALTH not in to:
+            return forms
+        hides = self.spread > 0 or self.plausible
+        return (*forms, self if hides else self.model_copy(update={"spread": APART, "plausible": True}))
 
     def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
         """Fewer than two classes."""
@@ -72,4 +94,13 @@ class TruthSerum(DataToModel):
         found = bench.data(Resource.TARGETS)
         for problem in target_problems(self.targets, len(found)):
             raise InputError(problem)
-        return appended(data, mislabelled(found, self.replicas, bench.streams.numpy("wrong labels")))
+        crafted = mislabelled(found, self.replicas, bench.streams.numpy("wrong labels"))
+        if not len(crafted) or not (self.spread or self.plausible):
+            return appended(data, crafted)
+        from threatloop.algorithms.plausible_labels import scattered, second_class
+
+        if self.plausible:
+            crafted = crafted.with_y(np.repeat(second_class(found, data)[0], self.replicas))
+        if self.spread:
+            crafted = scattered(crafted, self.spread, data, bench.streams.numpy("spread"))
+        return appended(data, crafted)

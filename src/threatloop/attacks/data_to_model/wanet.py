@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,9 +12,10 @@ from threatloop.algorithms.poisoning import changed, chosen, class_problems, kno
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import DataToModel
 from threatloop.core.bench import Bench
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
-from threatloop.core.step import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction, Step
 from threatloop.modality import of
 
 SMALLEST_SIDE = 4
@@ -65,6 +66,16 @@ class WaNet(DataToModel):
     strength: float = Field(default=0.1, gt=0, lt=1)
     cross: float = Field(default=2.0, ge=0)
     key: int = Field(default=0, ge=0)
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """Its noise mode is cover from those who look for poison; where triggers are forgotten or inputs are changed, a
+        stronger bend."""
+        forms = list(super().adapted(to))
+        if Adaptation.STEALTH in to and self.cross > 0:
+            forms.append(self)
+        if to & {Adaptation.EMPHASIS, Adaptation.ENDURANCE}:
+            forms.append(self.model_copy(update={"strength": min(2 * self.strength, 0.5)}))
+        return tuple(forms)
 
     def problems(self, schema: Schema, records: int) -> list[str]:
         """A target that is no class, a rate that rounds to no record or leaves none for the noise mode."""

@@ -33,8 +33,10 @@ class InputPurification(InputFilter):
     a side), on few steps of grey; number columns at the nearest quantile of the server's own. Costs accuracy on records
     that were clean, and the denoiser's training once.
 
-    It stops perturbations that were made for the bare model. An attacker who knows of it follows gradients through the
-    denoiser, past the squeezing, averaged over the noise, and gets a good part of his success back.
+    It stops perturbations that were made for the bare model. An attacker who knows of it follows gradients through
+    the denoiser, past the squeezing, averaged over the noise, and gets a good part of his success back. It takes a
+    small trigger out of images too (.002 of .99 on digits), but not one of twice the side that was planted at many
+    strengths (.92 there, 2 seeds).
 
     Xu, Evans, Qi 2018, "Feature Squeezing: Detecting Adversarial Examples in Deep Neural Networks", arXiv 1704.01155,
     section III; Salman, Sun, Yang, Kapoor, Kolter 2020, "Denoised Smoothing", arXiv 2003.01908, section 3 (one noisy
@@ -54,6 +56,7 @@ class InputPurification(InputFilter):
         "Smoothing, arXiv 2003.01908, section 3",
         atlas=("AML.M0010",),
         randomised=True,
+        reads_inputs=True,
     )
 
     noise: float = Field(default=0.1, ge=0, le=1)

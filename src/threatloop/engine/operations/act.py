@@ -13,6 +13,7 @@ from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.catalogue import ATTACKS
+from threatloop.core.cover import COVER
 from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.protection import Detector
 from threatloop.core.service import Service
@@ -53,7 +54,9 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
         outcome = attack.run(source, bench)
     except AccessError as refused:
         raise NotAssessable(str(refused)) from None
-    facts = {"queries": ledger.spent, "stop_reason": outcome.stop_reason, "notes": dict(bench.progress.notes)}
+    # Who hides his questions pays for the others too.
+    asked_in_all = ledger.spent * (COVER + 1 if front.cover is not None else 1)
+    facts = {"queries": asked_in_all, "stop_reason": outcome.stop_reason, "notes": dict(bench.progress.notes)}
     if asked is not None:
         facts["alarms"] = front.alarms(asked.responder)
     return Product(_artefact(outcome.result, attack), facts)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from threatloop import modality
 from threatloop.core.assets import Dataset, Model
+from threatloop.core.endpoint import REMOTE
 from threatloop.core.metric import Graded, Reading
 from threatloop.engine.operations.serve import Front
+from threatloop.engine.operations.timing import seconds_per_thousand
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 from threatloop.models.responder import local_service
@@ -16,7 +18,10 @@ MOST_RECORDS = 5000
 
 
 def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim as it is served."""
+    """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim as it is served.
+
+    The fact ``answer_seconds`` is what 1,000 of its answers take; None of a remote model, which is not asked for it.
+    """
     model: Model = inputs["victim"].value
     bare = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
     responder, readings = Front.of(task, inputs).before(bare.responder), []
@@ -29,4 +34,7 @@ def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
         if answers.ndim == 2:
             accuracy = (answers.argmax(axis=1) == data.y).mean()
             readings.append(Reading(f"{name}_accuracy", float(accuracy), len(data)))
-    return Product(Graded(tuple(readings)))
+    # The readings are taken first: a timing must not shift the draws of answers at random.
+    remote = model.architecture.name == REMOTE
+    delay = None if remote else seconds_per_thousand(responder, inputs["test"].value)
+    return Product(Graded(tuple(readings)), {"answer_seconds": delay})

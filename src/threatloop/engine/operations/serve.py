@@ -15,6 +15,7 @@ from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
+from threatloop.core.cover import Cover
 from threatloop.core.defence import Defence, InputFilter, Respond, Serving, draws_of
 from threatloop.core.detection import Monitor
 from threatloop.core.errors import NotAssessable
@@ -53,6 +54,7 @@ class Front:
         streams: of the server, the same for all tasks of a seed.
         asked: what the party behind this front has asked so far.
         informed: this party knows the defences, so that its gradients take account of what becomes of its input.
+        cover: what this party hides its questions among; None where it does not.
     """
 
     defences: tuple[Defence, ...] = ()
@@ -61,6 +63,7 @@ class Front:
     streams: Streams = field(default_factory=lambda: Streams(0))
     asked: list[npt.NDArray[Any]] = field(default_factory=list)
     informed: bool = False
+    cover: Cover | None = None
 
     @property
     def held(self) -> Dataset:
@@ -77,7 +80,8 @@ class Front:
         informed = bool(task.config.get("informed"))
         strangers = inputs["strangers"].value if "strangers" in inputs else None
         held, standing = inputs["server"].value, defences_of(task.config["serving"])
-        return cls(standing, held, strangers, streams, informed=informed)
+        cover = Cover(inputs["cover"].value.x, task.streams.numpy("cover")) if task.config.get("mixing") else None
+        return cls(standing, held, strangers, streams, informed=informed, cover=cover)
 
     def before(self, responder: Responder) -> Responder:
         """The responder behind its serving defences."""
@@ -88,7 +92,7 @@ class Front:
         behind = self.before(responder)
         if self.informed and self.own is not None:
             behind = _Informed(behind, self._filters(responder, self.own), self.own.schema)
-        return _Watched(behind, self.asked) if of_kind(self.defences, Monitor) else behind
+        return _Watched(behind, self.asked, self.cover) if of_kind(self.defences, Monitor) else behind
 
     def _filters(self, responder: Responder, own: Dataset) -> tuple[Filter, ...]:
         """What becomes of an input before the model reads it, in order."""
@@ -161,10 +165,11 @@ class _Informed:
 
 @dataclass(frozen=True)
 class _Watched:
-    """A responder that remembers what it was asked."""
+    """A responder that remembers what it was asked, cover included; nobody reads the answers to that."""
 
     inner: Responder
     asked: list[npt.NDArray[Any]]
+    cover: Cover | None = None
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         self._remember(x)
@@ -176,7 +181,7 @@ class _Watched:
 
     def _remember(self, x: npt.NDArray[Any]) -> None:
         if sum(map(len, self.asked)) < MOST_WATCHED:
-            self.asked.append(np.array(x[:MOST_WATCHED]))
+            self.asked.append(np.array((x if self.cover is None else self.cover.among(x))[:MOST_WATCHED]))
 
     def differentiable(self) -> Any:
         return self.inner.differentiable()
