@@ -74,7 +74,7 @@ def trust(found: Validation) -> str:
     if not found.predictions:
         return f"held-out {found.held_out}: not validated, because {_reason(found.works)}"
     works = found.works
-    share = "" if isinstance(works, Undefined) else f", {works:.0%} of which work"
+    share = "" if isinstance(works, Undefined) else f", {found.decided} decided, {works:.0%} of which work"
     width = "–" if isinstance(found.width, Undefined) else numbers.number(found.width, 2)
     covered = "–" if isinstance(found.covered, Undefined) else f"{found.covered:.0%}"
     return (

@@ -27,7 +27,7 @@ def balanced(truth: Sequence[bool], said: Sequence[bool]) -> Skill:
     """Accuracy and balanced accuracy."""
     a, b = np.array(truth, np.bool_), np.array(said, np.bool_)
     if not a.size:
-        none = Undefined("no combination was left out")
+        none = Undefined("no combination was decided")
         return Skill(none, none)
     right = float((a == b).mean())
     if a.all() or not a.any():

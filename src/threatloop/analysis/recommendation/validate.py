@@ -1,12 +1,8 @@
 """How far the predictions can be trusted: held-out combinations, and held-out pairs of defences.
 
-A combination *works* as in Def\\Con (Duddu, Zhang, Asokan 2024, arXiv 2411.09776) if no constituent loses its own
-effect and the model keeps its use: wherever a defence alone lowers an attack's risk by at least the margin, the
-combination's risk lies at most the margin above that of the defence alone; and its accuracy is within .05 of its least
-accurate constituent's.
-
 Half of the seeds are fitted, the other half say what is true, and the other way round: were both taken from the same
-seeds, noise in the single defences would decide both sides and look like skill.
+seeds, noise in the single defences would decide both sides and look like skill. Combinations of which the judging
+seeds show neither that they work nor that they fail (see `working`) are counted and not scored.
 """
 
 from __future__ import annotations
@@ -18,15 +14,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.analysis.effects import RATE_MARGIN
 from threatloop.analysis.recommendation.model import KAPPAS, MAIN_ONLY
-from threatloop.analysis.recommendation.outlook import Bools, judged
+from threatloop.analysis.recommendation.outlook import judged
 from threatloop.analysis.recommendation.predict import LEVEL, Predictor
-from threatloop.analysis.recommendation.responses import Means, Responses, Seeds
-from threatloop.analysis.recommendation.sets import Members, Universe
+from threatloop.analysis.recommendation.responses import Responses, Seeds
+from threatloop.analysis.recommendation.sets import Universe
 from threatloop.analysis.recommendation.skill import Skill, balanced
+from threatloop.analysis.recommendation.working import outcomes, works
 from threatloop.core.seeds import Streams
-from threatloop.numerics.arrays import Floats
 from threatloop.numerics.undefined import Undefined
 
 FOLDS: Final = 5
@@ -34,6 +29,7 @@ MOST_PAIRS: Final = 8
 _DRAWS: Final = 200
 FEWEST: Final = 4
 """Combinations below which nothing is validated."""
+NONE_DECIDED: Final = "the seeds are too few to show of any combination whether it works"
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,8 @@ class Validation:
     Attributes:
         held_out: what was left out: ``combinations``, or ``pairs`` with every set that contains them.
         combinations: how many were predicted.
-        predictions: of which the skills are made; two of each combination, one per half of the seeds.
+        decided: how many of them one half of the seeds or both show to work or to fail.
+        predictions: of which the skills are made; up to two of each decided combination, one per half of the seeds.
         works: share of them that work, as measured.
         model, main_only, majority: with pairwise effects, without, and the commoner answer always.
         measured: the combinations themselves, measured on the seeds that the predictions are fitted on: no prediction
@@ -54,6 +51,7 @@ class Validation:
 
     held_out: str
     combinations: int
+    decided: int
     predictions: int
     works: float | Undefined
     model: Skill
@@ -73,6 +71,7 @@ class _Tally:
     widths: list[float] = field(default_factory=list)
     covered: list[float] = field(default_factory=list)
     combinations: set[int] = field(default_factory=set)
+    decided: set[int] = field(default_factory=set)
 
 
 def validate(found: Universe, measured: Responses, streams: Streams) -> tuple[Validation, ...]:
@@ -100,24 +99,6 @@ def gradable(measured: Responses) -> npt.NDArray[np.int64]:
         if len(members) > 1 and all(frozenset([one]) in known for one in members)
     ]
     return np.array(found, np.int64)
-
-
-def works(combined: Floats, accuracy: Floats, members: Sequence[Members], measured: Responses, means: Means) -> Bools:
-    """(m,): which combinations keep every constituent's own effect, and the model's use.
-
-    Args:
-        combined: (m, attacks), their risks. accuracy: (m,).
-        means: of the single defences and of no defence, over the seeds on which this is judged.
-    """
-    at = {one: row for row, one in enumerate(measured.sets)}
-    found = np.zeros(len(members), np.bool_)
-    for i, one in enumerate(members):
-        alone = [at[frozenset([part])] for part in one]
-        risk, own = means.risk[alone], means.risk[0] - means.risk[alone] >= measured.tolerances
-        lost = (own & (combined[i] > risk + measured.tolerances)).any()
-        useful = accuracy[i] >= np.nanmin(means.accuracy[alone]) - RATE_MARGIN
-        found[i] = not lost and bool(useful)
-    return found
 
 
 def _pairs(
@@ -148,14 +129,15 @@ def _validated(
             _predict(tally, found, measured, rest, asked, fitted, judging)
         _intervals(tally, found, measured, rest, asked, streams.numpy(f"draws {i}"))
     truth = tally.truth
-    if not truth:
+    if not tally.combinations:
         return _nothing(name, "no pair was measured" if name == "pairs" else "no combination could be left out")
     common = sum(truth) * 2 >= len(truth)
     return Validation(
         name,
         len(tally.combinations),
+        len(tally.decided),
         len(truth),
-        float(np.mean(truth)),
+        float(np.mean(truth)) if truth else Undefined(NONE_DECIDED),
         balanced(truth, tally.model),
         balanced(truth, tally.main_only),
         balanced(truth, [common] * len(truth)),
@@ -180,10 +162,14 @@ def _predict(
     fitted: Seeds,
     judging: Seeds,
 ) -> None:
-    sets = [measured.sets[row] for row in asked]
-    true, known = measured.means(judging), measured.means(fitted)
-    tally.truth += works(true.risk[asked], true.accuracy[asked], sets, measured, true).tolist()
-    tally.measured += works(known.risk[asked], known.accuracy[asked], sets, measured, known).tolist()
+    shown = outcomes(measured, asked, judging)
+    known, decided = measured.means(fitted), asked[[one != "undecided" for one in shown]]
+    if not len(decided):
+        return
+    sets = [measured.sets[row] for row in decided]
+    tally.decided |= set(decided.tolist())
+    tally.truth += [one == "works" for one in shown if one != "undecided"]
+    tally.measured += works(known.risk[decided], known.accuracy[decided], sets, measured, known).tolist()
     for kappas, said in ((KAPPAS, tally.model), (MAIN_ONLY, tally.main_only)):
         guess = Predictor(found, measured, rest, fitted, kappas).predict(sets)
         said += works(guess.risk, guess.accuracy, sets, measured, known).tolist()
@@ -225,4 +211,4 @@ def _mean(values: Sequence[float]) -> float | Undefined:
 def _nothing(name: str, why: str) -> Validation:
     none = Undefined(why)
     skill = Skill(none, none)
-    return Validation(name, 0, 0, none, skill, skill, skill, skill, none, none)
+    return Validation(name, 0, 0, 0, none, skill, skill, skill, skill, none, none)
