@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop import modality
-from threatloop.algorithms.answers import Floats, answers, probabilities
+from threatloop.algorithms.answers import Floats, answers
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
 from threatloop.core.errors import NotAssessable
@@ -18,6 +18,8 @@ from threatloop.core.seeds import Streams
 MOST_OWN = 400
 """Own records that the threshold is set on."""
 FEWEST = 8
+LOG_FLOOR = -30.0
+"""Keeps the entropy of an impossible answer at 0."""
 
 
 class Strip(Serving):
@@ -70,30 +72,25 @@ class Strip(Serving):
         if not len(judged):
             judged = own.x
 
-        def mixed(x: npt.NDArray[Any]) -> Floats:
-            """Answers to the mixtures, (copies, n, classes)."""
-            found = []
+        def mixed(x: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+            """Mean entropy of the answers to each record's mixtures in nats, (n,), and their mean, (n, classes)."""
+            entropy, total = np.zeros(len(x)), np.zeros((len(x), own.n_classes))
             for i, mixer in enumerate(mixers):
-                other = np.broadcast_to(mixer, x.shape)
-                mixture = kind.superimposed(x, other, schema, self.share, streams.numpy(f"cells-{i}"))
-                found.append(probabilities(respond(mixture)))
-            return np.stack(found)
+                mixture = kind.superimposed(x, mixer[None], schema, self.share, streams.numpy(f"cells-{i}"))
+                told = np.maximum(respond(mixture), LOG_FLOOR)
+                shares = np.exp(told)
+                entropy -= (shares * told).sum(axis=1)
+                total += shares
+            return entropy / len(mixers), total / len(mixers)
 
-        threshold = float(np.quantile(_entropy(mixed(judged)), self.false_alarms))
+        threshold = float(np.quantile(mixed(judged)[0], self.false_alarms))
 
         def stripped(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             told = respond(x)
             if not len(x):
                 return told
-            mixtures = mixed(x)
-            refused = _entropy(mixtures) < threshold
-            insisted = mixtures.mean(axis=0).argmax(axis=1)
-            others = 1.0 - np.eye(told.shape[1])[insisted]
-            return np.where(refused[:, None], answers(others), told)
+            entropy, mean = mixed(x)
+            others = 1.0 - np.eye(told.shape[1])[mean.argmax(axis=1)]
+            return np.where((entropy < threshold)[:, None], answers(others), told)
 
         return stripped
-
-
-def _entropy(found: Floats) -> Floats:
-    """Mean entropy of a record's mixtures in nats, (n,)."""
-    return np.asarray(-(found * np.log(np.maximum(found, 1e-12))).sum(axis=2).mean(axis=0))
