@@ -124,3 +124,13 @@ def test_who_imitates_a_marked_victim_draws_a_secret_of_his_own() -> None:
     victim, other = Streams(0, ("seed-3", "train")), Streams(0, ("seed-4", "train"))
     assert secret(victim) == secret(Streams(0, ("seed-3", "lap-1", "claim")))
     assert len({secret(victim).path, secret(strangers(victim)).path, secret(strangers(other)).path}) == 3
+
+
+def test_a_filter_that_removes_nothing_leaves_the_very_same_victim_and_clone(tmp_path: Path) -> None:
+    sets = {"apart": ["near_duplicates"], **SMOOTH}
+    finished = tiny.run(tiny.spec(scenarios={"theft": {"attack": tiny.THEFT}}, defences=sets), tmp_path)
+    rows = [row for row in tiny.table(finished.out) if row["arm"] == "attack" and row["metric"] == "fidelity"]
+    contents = {row["condition"]: (row["model"], row["outcome"]) for row in rows}
+    assert contents["apart"] == contents[""]
+    assert contents["smooth"][0] != contents[""][0]
+    assert contents["smooth"][1] != contents[""][1]

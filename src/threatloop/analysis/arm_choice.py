@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from threatloop.analysis.pairings import BySeed, Pairing, both
-from threatloop.core.measurement import ATTACK, Measurement
+from threatloop.core.measurement import ATTACK
 
 Gates = tuple[str, str]
+_CONTENTS: Final = ("model", "outcome")
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,22 @@ def reference_differences(pairing: Pairing, reference: str, choice: Choice, seed
 def same_by_construction(pairing: Pairing, choice: Choice) -> int:
     """Seeds in which A cannot have mattered, if that is all of them, else 0.
 
-    The figure is the same to the last digit, and either the graded artefact is the very same, or the attack read the
-    very same model past whatever A put in front of it. A figure that hardly varies over seeds shows nothing: at its
-    bound it would be the same under many a defence that does act.
+    The figure is the same to the last digit, and either the attack read the very same model past whatever A put in
+    front of it, or the graded artefact is the very same. The latter alone shows nothing where a figure hardly varies
+    over seeds: at its bound an outcome would be the same under many a defence that does act.
     """
     pairs = both(pairing.arms.get(choice.arm, {}), pairing.off)
-    same = [a.value == b.value and _untouched(pairing, a, b) for a, b in pairs.values()]
-    varied = 2 * len({a.value for a, _ in pairs.values()}) >= len(pairs)
-    return len(same) if same and all(same) and varied else 0
+    if not pairs or any(a.value != b.value for a, b in pairs.values()):
+        return 0
+    model, outcome = (all(_same(getattr(a, what), getattr(b, what)) for a, b in pairs.values()) for what in _CONTENTS)
+    commonest = Counter(a.value for a, _ in pairs.values()).most_common(1)[0][1]
+    # Behind a first step it reads what that made, which is not the victim.
+    certain = (model and pairing.reads_inside and pairing.step == 1) or (outcome and 2 * commonest <= len(pairs))
+    return len(pairs) if certain else 0
 
 
-def _untouched(pairing: Pairing, on: Measurement, off: Measurement) -> bool:
-    same_model = bool(on.model) and on.model == off.model
-    return (bool(on.outcome) and on.outcome == off.outcome) or (pairing.reads_inside and same_model)
+def _same(on: str, off: str) -> bool:
+    return bool(on) and on == off
 
 
 def _able(pairing: Pairing, seeds: Collection[int]) -> dict[Choice, dict[int, float]]:

@@ -70,8 +70,8 @@ class Measurement(BaseModel):
         seconds: seconds that the step's own task took.
         gate: ``accepted``, ``refused`` or empty: what the ingest gate said of the data on which this figure rests.
         dataset: store key of what the step started from; a role of a split has the split's key.
-        model: store key of the victim, or empty.
-        outcome: store key of the graded artefact.
+        model: digest of the victim's content, or empty.
+        outcome: digest of the graded artefact's content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -117,6 +117,7 @@ def _add_rows(
     run: str,
 ) -> None:
     facts, graded = product.facts, product.value
+    contents = facts.get("contents", {})
     # The oracle's victim is not the one that the baselines ran against.
     compared = figure.arm.startswith((ATTACK, ADAPTIVE, REFERENCE))
     of_split = [one for check in checks for one in check.value.readings if one.metric == NO_QUERY]
@@ -148,8 +149,8 @@ def _add_rows(
                 seconds=float(facts.get("attack_seconds", 0.0)),
                 gate=str(facts.get("gate", "")),
                 dataset=figure.source.key,
-                model=figure.victim.key if figure.victim else "",
-                outcome=figure.outcome.key,
+                model=contents.get("victim", ""),
+                outcome=contents.get("outcome", ""),
             )
         )
 

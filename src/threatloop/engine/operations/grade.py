@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from threatloop.algorithms.training import training_of
-from threatloop.core.assets import Model
+from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.catalogue import METRICS
+from threatloop.core.digests import digest_arrays
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
 from threatloop.core.step import Direction, Step
@@ -22,7 +23,10 @@ COPIED_FACTS = ("queries", "stop_reason", "notes")
 
 
 def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """Every metric of the attack on the outcome. Facts: the outcome's own, the gate's, and the victim's notes."""
+    """Every metric of the attack on the outcome.
+
+    Facts: the outcome's own, the gate's, the victim's notes, and ``contents``, digests of victim and outcome.
+    """
     attack, front = attack_of(task.config["attack"]), Front.of(task, inputs)
     case = Case(
         {name: product.value for name, product in inputs.items()},
@@ -47,7 +51,13 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     alarms, queries = of_attack.get("alarms", {}), int(facts.get("queries", 0))
     judged = Graded(tuple(of_defences(case, front, training, alarms, queries)))
     graded = merge((graded, judged))
+    facts["contents"] = {name: _content(inputs[name].value) for name in ("victim", "outcome") if name in inputs}
     return Product(graded, {**facts, **_victim_facts(inputs)})
+
+
+def _content(artefact: Dataset | Model | Evidence) -> str:
+    """Digest of what it is, however it was made: a filter that removed nothing leaves the very same victim."""
+    return digest_arrays(artefact.arrays) if isinstance(artefact, Evidence) else artefact.digest
 
 
 def _victims(attack: Step[Any], inputs: Mapping[str, Product]) -> tuple[Model, ...]:
