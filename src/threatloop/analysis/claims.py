@@ -102,8 +102,7 @@ class Readings:
         """The metric's equivalence margin, and the bounds of a difference; a secondary figure has its parent's."""
         note = self._note(metric)
         if note is None:
-            decision = metric.startswith(("ownership.", "monitor.")) and not metric.endswith("evidence")
-            return 0.05, ((-1.0, 1.0) if decision else None)
+            return 0.05, ((-1.0, 1.0) if _decides(metric) else None)
         low, high = UNIT_BOUNDS.get(note.unit, (-np.inf, np.inf))
         bounds = (low - high, high - low) if np.isfinite(high - low) else None
         return note.margin, bounds
@@ -155,9 +154,9 @@ def _correlations(sides: tuple[Side, Side], target: str, readings: Readings, scr
 def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> dict[str, int]:
     """By claim the number of fresh seeds that can probably resolve it, else the most that there are.
 
-    A claim that stays open has had all the seeds that it may have, and so has one of
-    whose screening seeds some could not be matched in accuracy. 0 where screening seeds failed, or
-    are fewer than 12.
+    So a claim that stays open has had all the seeds that it may have. The most go also to decisions of yes or no, whose
+    spread a screening hardly tells, and where some screening seeds could not be matched in accuracy. 0 where screening
+    seeds failed, or are fewer than 12.
     """
     if screening < SCREENING_SEEDS:
         return {claim.id: 0 for claim in claims}
@@ -166,10 +165,16 @@ def plan_claims(claims: Sequence[Claim], readings: Readings, screening: int) -> 
         seen = _part(differences(claim, readings, range(screening)), range(screening))
         enough = len(seen) >= screening
         worth = plan_confirmation(list(seen.values()), _margin(claim, readings)[0]) if enough else 0
+        worth = 0 if any(_decides(side.metric) for side in claim.sides) else worth
         # Of a seed that cannot be matched nothing failed; the rest are too few to plan by.
         matched = any(side.arm.startswith(MATCHED) for side in claim.sides) and 2 * len(seen) > screening
         planned[claim.id] = (worth or MAX_CONFIRMATION) if enough or matched else 0
     return planned
+
+
+def _decides(metric: str) -> bool:
+    """Whether a reading is one decision of yes or no a seed."""
+    return metric.endswith(("claimed", "flagged")) and not metric.endswith("benign_flagged")
 
 
 def judge_claims(
