@@ -304,3 +304,13 @@ def test_a_failed_self_check_opens_the_cells_of_its_condition_and_scenario() -> 
     everywhere = failed.model_copy(update={"what": "attack_a: loss falls"})
     record = made.record(12).model_copy(update={"self_checks": (everywhere,)})
     assert not any(cell.resolved for cell in interactions(record, rows).cells)
+
+
+def test_a_form_that_is_stronger_by_itself_is_no_effect_of_the_defence() -> None:
+    """Under d the attacker's other form does four margins more harm; where d is off it does so too."""
+    made = world({("d", "a"): Truth({"attack": 0.0, "adaptive": 4.0}, 0.3)})
+    rows = made.rows(range(12))
+    assert only(interactions(made.record(12), rows).cells).verdict == "amplifies"
+    stronger = [row for row in rows if row.condition == "d" and row.arm == "adaptive"]
+    cell = only(interactions(made.record(12), [*rows, *rows_with(stronger, condition="", arm="form:1")]).cells)
+    assert (cell.arm, cell.off_arm, cell.verdict) == ("adaptive", "form:1", "no effect")

@@ -59,7 +59,7 @@ def test_the_dry_run_of_a_study_says_what_it_will_run_and_the_most_that_may_foll
     # Chains are studied on the targets as they are only.
     assert screening["to_run"] < everything["to_run"]
     out = tmp_path / "run"
-    assert tiny.command_line(monkeypatch, "study", spec, "--backend", "inline", "--out", out, *store) == 0
+    assert tiny.command_line(monkeypatch, "study", spec, "--exhaust", "--backend", "inline", "--out", out, *store) == 0
     said = capsys.readouterr().err
     assert f"{screening['tasks']} tasks planned, {screening['to_run']} to run" in " ".join(said.split())
     note = read_run_folder(out).record.study

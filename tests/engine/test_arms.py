@@ -267,3 +267,16 @@ def test_candidates_that_the_attacker_holds_himself_are_not_graded(probe: str, h
     rows = [row for row in pq.read_table(finished.out / "records.parquet").to_pylist() if row["name"] == "member"]
     members = sum(row["value"] for row in rows)
     assert 0 < len(rows) - members <= (0.7 if holds else 1.1) * members
+
+
+def test_forms_against_defences_are_tried_without_them_too(store: Path) -> None:
+    sets = {"filter": ["spectral_signatures"], "noise": ["answer_noise"], "smooth": ["label_smoothing"]}
+    scenarios = {"poison": {"attack": {"name": "badnets", "rate": 0.2}}, "lira": {"attack": "lira"}}
+    plan = tiny.plan(tiny.spec(scenarios=scenarios, defences=sets), store)
+    forms = [one for one in figures(plan, "badnets") if one.arm.startswith("form:")]
+    assert len(forms) == len({one.grade.key for one in forms}) >= 3
+    assert {one.condition for one in forms} == {""}
+    # Averaging has nothing to average away without defences, and the fallback on labels is another attack.
+    assert not any(one.arm.startswith("form:") for one in figures(plan, "lira"))
+    without = tiny.plan(tiny.spec(scenarios=scenarios), store)
+    assert not any(one.arm.startswith("form:") for _, one in without.figures)

@@ -1,6 +1,7 @@
 """Which arm of a defended attack, and which answers of the gate, a cell is about.
 
-Risk is the larger of the unchanged and the adaptive attacker. The larger of several noisy means is too large, so the
+Risk is the larger of the unchanged and the adaptive attacker. A form that is stronger by itself owes nothing to the
+defence, so that without it, too, the best form counts. The larger of several noisy means is too large, so an
 arm is chosen by seeds that are not tested: by the screening seeds of a study; where all seeds make one stage, for every
 seed by the others.
 """
@@ -14,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from threatloop.analysis.pairings import BySeed, Pairing, both
+from threatloop.analysis.pairings import BySeed, Pairing, both, values_of
 from threatloop.core.measurement import ATTACK
 
 Gates = tuple[str, str]
@@ -28,41 +29,46 @@ class Choice:
     Attributes:
         arm: of the attack with A on.
         gates: the gate's answers with A on and off; seeds with others are left out.
+        off: arm of the attack with A off.
     """
 
     arm: str
     gates: Gates = ("", "")
+    off: str = ATTACK
 
 
 def choose(pairing: Pairing, seeds: Collection[int]) -> Choice:
-    """The arm with the largest mean harm on these seeds, and the commonest answers of the gate."""
-    able = _able(pairing, seeds)
+    """The arms that do most harm on these seeds, with A and without, and the commonest answers of the gate."""
+    off = _worst_without(pairing, seeds)
+    able = _able(pairing, off, seeds)
     if not able:
-        return Choice(ATTACK)
+        return Choice(ATTACK, off=off)
     return max(able, key=lambda one: (np.mean(list(able[one].values())), one.arm == ATTACK))
 
 
 def other_arms(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[str, list[float]]:
     """Harm of A in these seeds in every arm that was not chosen."""
-    return {one.arm: [*values.values()] for one, values in _able(pairing, seeds).items() if one.arm != choice.arm}
+    able = _able(pairing, choice.off, seeds)
+    return {one.arm: [*values.values()] for one, values in able.items() if one.arm != choice.arm}
 
 
 def differences(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
-    """Harm of A on minus off in these seeds, in the chosen arm."""
-    return _within(pairing, choice.arm, choice.gates, seeds)
+    """Harm of A on minus off in these seeds, in the chosen arms."""
+    return _within(pairing, choice, seeds)
 
 
 def left_out_differences(pairing: Pairing, seeds: Collection[int]) -> dict[int, float]:
-    """The same where all seeds make one stage: in each seed the arm that is the worst in the others."""
-    able = _able(pairing, seeds)
-    if len(able) < 2 or len(seeds) < 2:
+    """The same where all seeds make one stage: in each seed the arms that are the worst in the others."""
+    if len(pairing.arms) + len(pairing.offs) < 3 or len(seeds) < 2:
         return differences(pairing, choose(pairing, seeds), seeds)
     found: dict[int, float] = {}
     for seed in seeds:
+        rest = [other for other in seeds if other != seed]
+        able = _able(pairing, _worst_without(pairing, rest), seeds)
         means = [
-            (np.mean(rest), values[seed])
+            (np.mean(known), values[seed])
             for values in able.values()
-            if seed in values and (rest := [value for other, value in values.items() if other != seed])
+            if seed in values and (known := [value for other, value in values.items() if other != seed])
         ]
         if means:
             found[seed] = max(means)[1]
@@ -82,7 +88,7 @@ def same_by_construction(pairing: Pairing, choice: Choice) -> int:
     front of it, or the graded artefact is the very same. The latter alone shows nothing where a figure hardly varies
     over seeds: at its bound an outcome would be the same under many a defence that does act.
     """
-    pairs = both(pairing.arms.get(choice.arm, {}), pairing.off)
+    pairs = both(pairing.arms.get(choice.arm, {}), pairing.offs.get(choice.off, {}))
     if not pairs or any(a.value != b.value for a, b in pairs.values()):
         return 0
     model, outcome = (all(_same(getattr(a, what), getattr(b, what)) for a, b in pairs.values()) for what in _CONTENTS)
@@ -96,16 +102,26 @@ def _same(on: str, off: str) -> bool:
     return bool(on) and on == off
 
 
-def _able(pairing: Pairing, seeds: Collection[int]) -> dict[Choice, dict[int, float]]:
+def _worst_without(pairing: Pairing, seeds: Collection[int]) -> str:
+    """The form that does most harm where A is off: who knows none of the defences may still use it."""
+    known = {arm: [v for s, v in values_of(rows).items() if s in seeds] for arm, rows in pairing.offs.items()}
+    most = max(map(len, known.values()), default=0)
+    able = {arm: pairing.harm * float(np.mean(values)) for arm, values in known.items() if 2 * len(values) > most}
+    return max(able, key=lambda arm: (able[arm], arm == ATTACK), default=ATTACK)
+
+
+def _able(pairing: Pairing, off: str, seeds: Collection[int]) -> dict[Choice, dict[int, float]]:
     """Harm by arm and seed. An arm that most seeds could not compute has nothing to say beside the others."""
-    choices = [Choice(arm, _side(rows, pairing.off, seeds)) for arm, rows in pairing.arms.items()]
-    found = {one: _within(pairing, one.arm, one.gates, seeds) for one in choices}
+    without = pairing.offs.get(off, {})
+    choices = [Choice(arm, _side(rows, without, seeds), off) for arm, rows in pairing.arms.items()]
+    found = {one: _within(pairing, one, seeds) for one in choices}
     most = max(map(len, found.values()), default=0)
     return {one: values for one, values in found.items() if values and 2 * len(values) > most}
 
 
-def _within(pairing: Pairing, arm: str, gates: Gates, seeds: Collection[int]) -> dict[int, float]:
-    return _only(pairing.harms(pairing.arms.get(arm, {}), pairing.off, gates), seeds)
+def _within(pairing: Pairing, choice: Choice, seeds: Collection[int]) -> dict[int, float]:
+    on, off = pairing.arms.get(choice.arm, {}), pairing.offs.get(choice.off, {})
+    return _only(pairing.harms(on, off, choice.gates), seeds)
 
 
 def _only(values: Mapping[int, float], seeds: Collection[int]) -> dict[int, float]:

@@ -73,7 +73,7 @@ def draft_of(pairing: Pairing, record: RunRecord) -> Draft:
     if planned is None:
         choice, n = choose(pairing, range(first)), 0
     else:
-        choice, n = Choice(planned.arm, (planned.gate_on, planned.gate_off)), planned.seeds
+        choice, n = Choice(planned.arm, (planned.gate_on, planned.gate_off), planned.off_arm), planned.seeds
     (delta, bounds), seen, fresh = pairing.frame, range(first), range(first, first + n)
 
     def compared(differ: Callable[[range], dict[int, float]]) -> Compared:

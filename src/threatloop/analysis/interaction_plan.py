@@ -38,6 +38,7 @@ def _planned(pairing: Pairing, screening_seeds: int, exhaust: bool) -> PlannedCe
         scenario=pairing.scenario,
         condition=pairing.condition,
         arm=choice.arm,
+        off_arm=choice.off,
         gate_on=choice.gates[0],
         gate_off=choice.gates[1],
         seeds=_worth(pairing, choice, screening_seeds, exhaust),

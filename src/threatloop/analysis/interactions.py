@@ -113,7 +113,7 @@ def _interaction(
 ) -> Interaction:
     pairing, choice, values = draft.pairing, draft.choice, draft.values
     (delta, bounds), unit, label = pairing.frame, pairing.note.unit, pairing.label
-    pairs = both(pairing.arms.get(choice.arm, {}), pairing.off)
+    pairs = both(pairing.arms.get(choice.arm, {}), pairing.offs.get(choice.off, {}))
     on, off = ({s: pairs[s][side].value or 0.0 for s in values if s in pairs} for side in (0, 1))
     verdict, why = _verdict(draft, effect)
     nothing = Undefined(why)
@@ -134,6 +134,7 @@ def _interaction(
         delta=delta,
         arm=choice.arm,
         arms=tuple(pairing.arms),
+        off_arm=choice.off,
         adaptive=pairing.adaptive,
         gate_on=choice.gates[0],
         gate_off=choice.gates[1],

@@ -11,6 +11,7 @@ from threatloop.analysis.effects import Effect
 from threatloop.analysis.estimates import Estimate
 from threatloop.analysis.side_effects import SideEffect
 from threatloop.analysis.two_stage import MAX_CONFIRMATION
+from threatloop.core.measurement import ATTACK
 from threatloop.core.study_note import ATTACK_FAMILY, DEFENCE_FAMILY
 from threatloop.numerics.undefined import Undefined
 
@@ -36,6 +37,7 @@ class Interaction:
         delta: the metric's margin.
         arm: of the defended attack, the one that is compared.
         arms: all that have rows.
+        off_arm: of the undefended attack, the one that it is compared with.
         adaptive: whether an attacker who knows the defence was among them.
         gate_on, gate_off: the gate's answers that the compared seeds share.
         on, off: B's figure with A and without, over the seeds of the effect.
@@ -81,6 +83,7 @@ class Interaction:
     planned: int
     tested: int
     usable: bool = True
+    off_arm: str = ATTACK
     suspect: tuple[str, ...] = ()
 
     def part(self, reference: str) -> Effect | Undefined | None:

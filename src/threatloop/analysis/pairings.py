@@ -14,6 +14,7 @@ from threatloop.core.measurement import (
     ADAPTIVE,
     ATTACK,
     CONTROL,
+    FORM,
     MATCHED,
     WITHOUT,
     Measurement,
@@ -41,7 +42,7 @@ class Pairing:
         scenario, condition, step: where the rows with A on stand in the table.
         attack, metric: B and its headline figure.
         harm: +1 where a larger figure is worse for the defender, −1 where a smaller one is.
-        off: rows without A, by seed.
+        offs: rows without A, by arm and seed: the unchanged attack, and the forms that it takes against some defences.
         arms: rows with A, by arm and seed: the unchanged attack, and the forms of one who knows the defences.
         references: rows of the other things that A is compared with, by name; without those that such an A has not.
         reads_inside: B reads the model itself, past whatever stands in front of it.
@@ -59,7 +60,7 @@ class Pairing:
     metric: str
     note: MetricNote
     harm: int
-    off: BySeed = field(repr=False)
+    offs: Mapping[str, BySeed] = field(repr=False)
     arms: Mapping[str, BySeed] = field(repr=False)
     references: Mapping[str, BySeed] = field(repr=False)
     reads_inside: bool = False
@@ -88,7 +89,9 @@ class Pairing:
     def frame(self) -> tuple[float, Bounds | None]:
         """Equivalence margin, and bounds of a difference; from all rows, so that every stage has the same."""
         on = [value for rows in self.arms.values() for value in values_of(rows).values()] or [0.0]
-        off = [value for rows in (self.off, *self.references.values()) for value in values_of(rows).values()] or [0.0]
+        off = [
+            value for rows in (*self.offs.values(), *self.references.values()) for value in values_of(rows).values()
+        ] or [0.0]
         extremes = ({0: max(on), 1: min(on)}, {0: min(off), 1: max(off)})
         found = paired(*extremes, self.note, self.harm)
         return found.margin, found.bounds
@@ -130,7 +133,8 @@ def _defended(record: RunRecord, index: Index, rows: _Rows) -> Iterator[Pairing]
                     if where == condition and (arm == ATTACK or arm.split(":")[0] == ADAPTIVE)
                 }
                 about = (DEFENCE_FAMILY, target, condition, scenario, scenario, condition, 1, attack, metric)
-                yield _pairing(record, index, about, on, arms.get(("", ATTACK), {}), {})
+                offs = {arm: found for (where, arm), found in arms.items() if not where and arm.startswith(FORM)}
+                yield _pairing(record, index, about, on, {ATTACK: arms.get(("", ATTACK), {}), **offs}, {})
 
 
 def _chained(record: RunRecord, index: Index, rows: _Rows) -> Iterator[Pairing]:
@@ -153,7 +157,7 @@ def _chained(record: RunRecord, index: Index, rows: _Rows) -> Iterator[Pairing]:
                 or (prefix == MATCHED and record.attacks.get(first, {}).get("direction") == "D→M")
             }
             about = (ATTACK_FAMILY, target, row, column, scenario, "", 2, attack, metric)
-            yield _pairing(record, index, about, {ATTACK: on} if on else {}, off, references)
+            yield _pairing(record, index, about, {ATTACK: on} if on else {}, {ATTACK: off}, references)
 
 
 def _pairing(
@@ -161,10 +165,10 @@ def _pairing(
     index: Index,
     about: tuple[str, str, str, str, str, str, int, str, str],
     arms: Mapping[str, BySeed],
-    off: BySeed,
+    offs: Mapping[str, BySeed],
     references: Mapping[str, BySeed],
 ) -> Pairing:
-    metric = about[-1]
+    metric, off = about[-1], offs[ATTACK]
     unknown = MetricNote(title=metric, unit="", worst=None, margin=0.05, meaning="")
     note = index.notes.get(metric) or record.metrics.get(metric, unknown)
     # Where B's own baselines lie, whatever A is: the attack alone tells on which side the harm is.
@@ -175,7 +179,7 @@ def _pairing(
     harm = harm_of(note, usual or list(values_of(off).values()))
     inside = bool(_INSIDE & set(record.attacks.get(about[-2], {}).get("needs", ())))
     reason = _reason(record, about, arms, off, note, harm)
-    return Pairing(*about, note, harm, off, arms, references, inside, reason)
+    return Pairing(*about, note, harm, offs, arms, references, inside, reason)
 
 
 def _reason(

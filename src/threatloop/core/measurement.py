@@ -33,6 +33,9 @@ SWEEP_CONTROL = "sweep-control:"
 """The same of its matched control."""
 CONTROL = "control:"
 """Prefix of arms in which one step is replaced by its matched control: the same harm, not aimed at a later step."""
+FORM = "form:"
+"""Prefix of arms without any condition: an attack in a form that it takes against some set of defences. What it gains
+there it owes to no defence."""
 MATCHED = "matched:"
 """Prefix of arms in which the victim of one step is an honest one, shrunk to the clean accuracy of the poisoned one."""
 UNBOUNDED = "unbounded"
@@ -51,8 +54,8 @@ class Measurement(BaseModel):
         step: 1-based position in the chain; 1 for a single attack.
         steps: how many steps the scenario has.
         lap: 1, or 2 for the second lap of a fed-back chain.
-        arm: ``attack``, ``adaptive``, ``baseline``, ``oracle``, ``without:N``, ``matched:N``, ``reference:NAME``;
-            in lap 2 ``feedback`` or the name of the control (``restart``, ``double``, ``prior``).
+        arm: ``attack``, ``adaptive``, ``baseline``, ``oracle``, ``without:N``, ``matched:N``, ``form:N``,
+            ``reference:NAME``; in lap 2 ``feedback`` or the name of the control (``restart``, ``double``, ``prior``).
         attack: catalogue name of the attack graded at this step (also in baseline arms).
         direction: ``D→D``, ``D→M``, ``M→D`` or ``M→M``.
         defences: catalogue names of the victim's defences, comma-separated.

@@ -20,6 +20,7 @@ class PlannedCell(_Note):
         row: the condition, or the attack of a chain's first step.
         column: the attacked scenario.
         arm: of the defended attack, the one with the larger mean harm on the screening seeds; the only one tested.
+        off_arm: of the undefended attack, likewise.
         gate_on, gate_off: the commonest pair of the gate's answers; seeds with other answers are left out.
         seeds: fresh seeds that were planned; 0 = not worth confirming.
     """
@@ -31,6 +32,7 @@ class PlannedCell(_Note):
     scenario: str
     condition: str
     arm: str
+    off_arm: str = "attack"
     gate_on: str = ""
     gate_off: str = ""
     seeds: int

@@ -12,6 +12,7 @@ from threatloop.core.measurement import (
     ATTACK,
     BASELINE,
     CONTROL,
+    FORM,
     MATCHED,
     ORACLE,
     SWEEP,
@@ -87,6 +88,26 @@ def defended_arms(scenario: Scenario, defences: Sequence[Defence]) -> Iterable[A
             found[min(k, len(found) - 1)] if found else step for step, found in zip(scenario.steps, forms, strict=True)
         )
         yield Arm(ADAPTIVE if k == 0 else f"{ADAPTIVE}:{k + 1}", steps, informed=True)
+
+
+def undefended_forms(scenario: Scenario, sets: Iterable[Sequence[Defence]]) -> Iterable[Arm]:
+    """A single attack in every form that it takes against these sets of defences, where none of them stands.
+
+    What a form gains by itself is no effect of a defence. Averaging over answers is left out, since there is nothing
+    to average away, and so is another attack that stands in for this one.
+    """
+    if len(scenario.steps) != 1:
+        return
+    step, found = scenario.steps[0], list[Step[Any]]()
+    for defences in sets:
+        known = frozenset(one for defence in defences for one in defence.info.adaptations)
+        for form in step.forms(known):
+            once = {"expectation": getattr(step, "expectation", None)}
+            one = form.model_copy(update=once) if once["expectation"] is not None else form
+            if type(one) is type(step) and one != step and one not in found:
+                found.append(one)
+    for k, form in enumerate(found, start=1):
+        yield Arm(f"{FORM}{k}", (form,))
 
 
 def _replaced(scenario: Scenario, i: int, step: Step[Any]) -> tuple[Step[Any], ...]:

@@ -10,7 +10,7 @@ from threatloop.core.attack import ModelToData
 from threatloop.core.bench import Resource
 from threatloop.core.measurement import ATTACK, REFERENCE
 from threatloop.core.step import Direction, Step
-from threatloop.engine.arms import DOUBLE, Arm, defended_arms, other_arms
+from threatloop.engine.arms import DOUBLE, Arm, defended_arms, other_arms, undefended_forms
 from threatloop.engine.figures import Figure, figure
 from threatloop.engine.seed_tasks import SeedTasks
 from threatloop.engine.task import Ref
@@ -37,7 +37,9 @@ def expand(scenario: Scenario, seed_tasks: SeedTasks) -> list[Figure]:
         return [figure for arm in arms for figure in _walk(arm, scenario, seed_tasks).figures]
     whole = _walk(Arm(ATTACK, scenario.steps), scenario, seed_tasks)
     figures = [*whole.figures]
-    for arm in other_arms(scenario):
+    own, conditions = seed_tasks.defences, [one for one in seed_tasks.audit.conditions if one.name]
+    forms = undefended_forms(scenario, [(*own, *condition.defences) for condition in conditions])
+    for arm in (*other_arms(scenario), *forms):
         figures += _walk(arm, scenario, seed_tasks).figures
     figures += _references(scenario, seed_tasks, whole)
     if scenario.laps == 2:
