@@ -8,7 +8,8 @@ from typing import Any
 from threatloop.algorithms.training import training_of
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.catalogue import METRICS
-from threatloop.core.digests import digest_arrays
+from threatloop.core.digests import digest_arrays, digest_json
+from threatloop.core.endpoint import REMOTE, TERMS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
 from threatloop.core.step import Direction, Step
@@ -57,7 +58,13 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
 
 def _content(artefact: Dataset | Model | Evidence) -> str:
     """Digest of what it is, however it was made: a filter that removed nothing leaves the very same victim."""
-    return digest_arrays(artefact.arrays) if isinstance(artefact, Evidence) else artefact.digest
+    if isinstance(artefact, Evidence):
+        return digest_arrays(artefact.arrays)
+    if isinstance(artefact, Model) and artefact.architecture.name == REMOTE:
+        # How often it may be asked is no part of it.
+        about = artefact.architecture.parameters
+        return digest_json({name: value for name, value in about.items() if name not in TERMS})
+    return artefact.digest
 
 
 def _victims(attack: Step[Any], inputs: Mapping[str, Product]) -> tuple[Model, ...]:
