@@ -312,5 +312,8 @@ def test_a_form_that_is_stronger_by_itself_is_no_effect_of_the_defence() -> None
     rows = made.rows(range(12))
     assert only(interactions(made.record(12), rows).cells).verdict == "amplifies"
     stronger = [row for row in rows if row.condition == "d" and row.arm == "adaptive"]
-    cell = only(interactions(made.record(12), [*rows, *rows_with(stronger, condition="", arm="form:1")]).cells)
-    assert (cell.arm, cell.off_arm, cell.verdict) == ("adaptive", "form:1", "no effect")
+    cell = only(interactions(made.record(12), [*rows, *rows_with(stronger, condition="", arm="form:d:1")]).cells)
+    assert (cell.arm, cell.off_arm, cell.verdict) == ("adaptive", "form:d:1", "no effect")
+    # A form that this condition does not meet is another condition's affair.
+    cell = only(interactions(made.record(12), [*rows, *rows_with(stronger, condition="", arm="form:e:1")]).cells)
+    assert (cell.off_arm, cell.verdict) == ("attack", "amplifies")

@@ -16,7 +16,7 @@ import numpy as np
 from threatloop.analysis.findings import failed_checks
 from threatloop.analysis.index import ACCEPTED, REFUSED
 from threatloop.analysis.risk import risk
-from threatloop.core.measurement import ADAPTIVE, ATTACK, FORM, Measurement, RunRecord
+from threatloop.core.measurement import ADAPTIVE, ATTACK, Measurement, RunRecord
 from threatloop.numerics.undefined import Undefined
 
 FEWEST_ACCEPTED = 2
@@ -44,8 +44,7 @@ class Exposure:
 
     Attributes:
         steps: of the scenario; above 1 in a chain.
-        arms: risk by seed in every arm: ``attack``, ``adaptive`` with its further forms, and without any condition
-            the forms that the attack takes against some.
+        arms: risk by seed in every arm: ``attack``, and ``adaptive`` with its further forms.
         baseline: mean over the seeds.
         refused: the ingest gate stopped the attack, so this is the honest victim.
         suspect: a self-check of the attack failed: the risk is a lower bound.
@@ -87,7 +86,7 @@ def exposures(record: RunRecord, rows: Iterable[Measurement]) -> tuple[Exposure,
     for row in rows:
         if row.lap == 1 and row.arm == ATTACK:
             first.setdefault(row.attack, row.metric)
-        if row.lap == 1 and row.arm.startswith((ATTACK, ADAPTIVE, FORM)) and _is_headline(record, first, row):
+        if row.lap == 1 and row.arm.startswith((ATTACK, ADAPTIVE)) and _is_headline(record, first, row):
             place = Place(row.direction, row.scenario, row.step, row.attack, row.metric)
             cells[row.target, row.condition, place].append(row)
     found = (_exposure(record, *key, group) for key, group in cells.items())

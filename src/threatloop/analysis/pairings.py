@@ -133,7 +133,8 @@ def _defended(record: RunRecord, index: Index, rows: _Rows) -> Iterator[Pairing]
                     if where == condition and (arm == ATTACK or arm.split(":")[0] == ADAPTIVE)
                 }
                 about = (DEFENCE_FAMILY, target, condition, scenario, scenario, condition, 1, attack, metric)
-                offs = {arm: found for (where, arm), found in arms.items() if not where and arm.startswith(FORM)}
+                mine = f"{FORM}{condition}:"
+                offs = {arm: found for (where, arm), found in arms.items() if not where and arm.startswith(mine)}
                 yield _pairing(record, index, about, on, {ATTACK: arms.get(("", ATTACK), {}), **offs}, {})
 
 

@@ -34,8 +34,8 @@ SWEEP_CONTROL = "sweep-control:"
 CONTROL = "control:"
 """Prefix of arms in which one step is replaced by its matched control: the same harm, not aimed at a later step."""
 FORM = "form:"
-"""Prefix of arms without any condition: an attack in a form that it takes against some set of defences. What it gains
-there it owes to no defence."""
+"""Prefix of arms without any condition: an attack in the form that it takes under the condition that follows, and there
+in the arm of the number behind it. What it gains here it owes to no defence."""
 MATCHED = "matched:"
 """Prefix of arms in which the victim of one step is an honest one, shrunk to the clean accuracy of the poisoned one."""
 UNBOUNDED = "unbounded"
@@ -54,7 +54,7 @@ class Measurement(BaseModel):
         step: 1-based position in the chain; 1 for a single attack.
         steps: how many steps the scenario has.
         lap: 1, or 2 for the second lap of a fed-back chain.
-        arm: ``attack``, ``adaptive``, ``baseline``, ``oracle``, ``without:N``, ``matched:N``, ``form:N``,
+        arm: ``attack``, ``adaptive``, ``baseline``, ``oracle``, ``without:N``, ``matched:N``, ``form:NAME:N``,
             ``reference:NAME``; in lap 2 ``feedback`` or the name of the control (``restart``, ``double``, ``prior``).
         attack: catalogue name of the attack graded at this step (also in baseline arms).
         direction: ``D→D``, ``D→M``, ``M→D`` or ``M→M``.

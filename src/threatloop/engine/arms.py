@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,24 +90,22 @@ def defended_arms(scenario: Scenario, defences: Sequence[Defence]) -> Iterable[A
         yield Arm(ADAPTIVE if k == 0 else f"{ADAPTIVE}:{k + 1}", steps, informed=True)
 
 
-def undefended_forms(scenario: Scenario, sets: Iterable[Sequence[Defence]]) -> Iterable[Arm]:
-    """A single attack in every form that it takes against these sets of defences, where none of them stands.
+def undefended_forms(scenario: Scenario, sets: Mapping[str, Sequence[Defence]]) -> Iterable[Arm]:
+    """A single attack in every form that it takes under these conditions, where none of their defences stands.
 
     What a form gains by itself is no effect of a defence. Averaging over answers is left out, since there is nothing
     to average away, and so is another attack that stands in for this one.
     """
     if len(scenario.steps) != 1:
         return
-    step, found = scenario.steps[0], list[Step[Any]]()
-    for defences in sets:
+    step = scenario.steps[0]
+    for name, defences in sets.items():
         known = frozenset(one for defence in defences for one in defence.info.adaptations)
-        for form in step.forms(known):
-            once = {"expectation": getattr(step, "expectation", None)}
-            one = form.model_copy(update=once) if once["expectation"] is not None else form
-            if type(one) is type(step) and one != step and one not in found:
-                found.append(one)
-    for k, form in enumerate(found, start=1):
-        yield Arm(f"{FORM}{k}", (form,))
+        for k, form in enumerate(step.forms(known), start=1):
+            once = getattr(step, "expectation", None)
+            one = form if once is None else form.model_copy(update={"expectation": once})
+            if type(one) is type(step) and one != step:
+                yield Arm(f"{FORM}{name}:{k}", (one,))
 
 
 def _replaced(scenario: Scenario, i: int, step: Step[Any]) -> tuple[Step[Any], ...]:

@@ -38,7 +38,7 @@ def expand(scenario: Scenario, seed_tasks: SeedTasks) -> list[Figure]:
     whole = _walk(Arm(ATTACK, scenario.steps), scenario, seed_tasks)
     figures = [*whole.figures]
     own, conditions = seed_tasks.defences, [one for one in seed_tasks.audit.conditions if one.name]
-    forms = undefended_forms(scenario, [(*own, *condition.defences) for condition in conditions])
+    forms = undefended_forms(scenario, {one.name: (*own, *one.defences) for one in conditions})
     for arm in (*other_arms(scenario), *forms):
         figures += _walk(arm, scenario, seed_tasks).figures
     figures += _references(scenario, seed_tasks, whole)
