@@ -67,22 +67,19 @@ def refuse(sets: Sequence[str], found: Outlook, kept: Limits) -> InputError:
     wanted, remedies = f"accuracy of at least {kept.floor:.3f}", []
     if kept.asked is not None and kept.asked >= kept.floor:
         remedies.append("lower --min-accuracy")
-    if kept.max_cost is not None:
-        if np.isnan(found.cost).all():
-            return InputError(
-                "max-train-cost: the run has no training times (the models were brought, not trained); leave it out"
-            )
-        missing = missing + np.maximum(np.log(np.maximum(found.cost, 1e-9) / kept.max_cost), 0.0)
-        wanted += f" at {kept.max_cost:g}× the training time"
-        remedies.append("raise --max-train-cost")
-    if kept.max_delay is not None:
-        if np.isnan(found.delay).all():
-            return InputError(
-                "max-delay: the run has no times of answers (the model is remote, or the run old); leave it out"
-            )
-        missing = missing + np.maximum(np.log(np.maximum(found.delay, 1e-9) / kept.max_delay), 0.0)
-        wanted += f" at {kept.max_delay:g}× the time to answer"
-        remedies.append("raise --max-delay")
+    no_cost = "the run has no training times (the models were brought, not trained)"
+    no_delay = "the run has no times of answers (the model is remote, or the run old)"
+    for option, values, most, unit, unknown in (
+        ("max-train-cost", found.cost, kept.max_cost, "the training time", no_cost),
+        ("max-delay", found.delay, kept.max_delay, "the time to answer", no_delay),
+    ):
+        if most is None:
+            continue
+        if np.isnan(values).all():
+            return InputError(f"{option}: {unknown}; leave it out")
+        missing = missing + np.maximum(np.log(np.maximum(values, 1e-9) / most), 0.0)
+        wanted += f" at {most:g}× {unit}"
+        remedies.append(f"raise --{option}")
     nearest = int(np.nanargmin(missing))
     cost = "" if np.isnan(found.cost[nearest]) else f" at {found.cost[nearest]:.2f}×"
     if kept.max_delay is not None:
