@@ -63,14 +63,14 @@ class SeedTasks(ModelTasks):
         # An attack on data that holds the victim asks the victim, whoever owns a clone by then.
         owned = owned and info.direction.source == "M" and not info.resources & ASKS_OWNER
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
-        asks = owned or bool(attack.required()) or any(isinstance(defence, Monitor) for defence in self.defences)
+        watched = not owned and any(isinstance(defence, Monitor) for defence in self.defences)
+        asks = owned or watched or bool(attack.required())
         if info.direction.source == "M" and not asks:
             source = self._anybody()
         modules, inputs = [type(attack).__module__], {"source": source, **(extra or {})}
         if info.direction.source == "M" or info.resources & ASKS_OWNER:
             config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
-            watched = not owned and any(isinstance(one, Monitor) for one in self.defences)
             if mixes := informed and watched and attack.questions:
                 cap = None if cap is None else own_share(cap)
             config["limit"] = None if owned else query_limit(attack, cap)
