@@ -17,7 +17,7 @@ from threatloop.core.defence import Defence, Stage
 from threatloop.core.step import Direction, Step
 from threatloop.engine.operations.act import attack_of
 
-MODALITIES = {"image", "tabular", "tokens"}
+MODALITIES = {"image", "tabular", "text"}
 ATLAS = re.compile(r"AML\.T\d{4}(\.\d{3})?")
 MITIGATION = re.compile(r"AML\.M\d{4}")
 YEAR = re.compile(r"\b(19|20)\d\d\b")

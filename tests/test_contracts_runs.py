@@ -28,7 +28,7 @@ from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
 
 TEXT = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}, "shadows": 2, "canaries": {"count": 4}}
-TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "tokens": TEXT}
+TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT}
 ROWS = ATTACKS.names()
 PAIRS = [(name, kind) for name in ROWS for kind in sorted(ATTACKS.load(name).info.modalities)]
 UNCHANGED = [pair for pair in PAIRS if ATTACKS.load(pair[0]).info.unchanged]

@@ -10,7 +10,7 @@ from test_fit import accuracy
 
 from threatloop.algorithms.fit import fit
 from threatloop.core.assets import Architecture
-from threatloop.core.schema import ImageSchema, TokenSchema
+from threatloop.core.schema import ImageSchema, TextSchema
 from threatloop.core.seeds import Streams
 from threatloop.data.sources import parse_source
 from threatloop.models.defaults import FEWEST_STEPS, default_recipe
@@ -33,5 +33,5 @@ def test_small_data_gets_more_epochs_and_own_networks_train_like_their_kind() ->
     few, many = (default_recipe(schema, mlp, n) for n in (20, 10_000))
     assert few.epochs >= FEWEST_STEPS > many.epochs
     assert default_recipe(schema, own, 10_000) == default_recipe(schema, Architecture(name="cnn"), 10_000)
-    text = TokenSchema(vocabulary=("_", "a"), context=4)
+    text = TextSchema(width=4)
     assert default_recipe(text, own, 10_000).optimiser == "adam"

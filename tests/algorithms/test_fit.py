@@ -14,12 +14,11 @@ from plain_loop import plain_fit
 from threatloop.algorithms.augment import shift, shift_flip
 from threatloop.algorithms.batches import Records, bounds, statistics
 from threatloop.algorithms.fit import fit
-from threatloop.algorithms.objectives import IGNORED, objective
 from threatloop.algorithms.outcome import Diverged
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import Column, ImageSchema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, TabularSchema
 from threatloop.core.seeds import Streams
 from threatloop.models.device import bfloat16_is_fast
 from threatloop.models.responder import LocalResponder
@@ -49,15 +48,6 @@ def images(n: int = 90, side: int = 12) -> Dataset:
     x[y == 1, :, side // 2 :] += 60
     schema = ImageSchema(classes=("top", "bottom"), channels=1, height=side, width=side)
     return Dataset(x.astype(np.uint8), y, schema, np.arange(n))
-
-
-def text(n: int = 64) -> Dataset:
-    """The alphabet from a random letter on, of random lengths: the next token is certain."""
-    rng = np.random.default_rng(2)
-    x = (rng.integers(0, 9, (n, 1)) + np.arange(12)) % 9 + 1
-    x[np.arange(12) >= rng.integers(4, 13, (n, 1))] = 0
-    schema = TokenSchema(vocabulary=tuple("_abcdefghi"), context=12)
-    return Dataset(x.astype(np.int32), np.zeros(n, np.int64), schema, np.arange(n))
 
 
 def assert_close(a: Weights, b: Weights, tolerance: float) -> None:
@@ -101,7 +91,7 @@ def test_an_mlp_with_augmentation_goes_through_the_loop_and_still_learns() -> No
     assert accuracy(model, images()) > 0.95
 
 
-@pytest.mark.parametrize(("name", "data"), [("mlp", table()), ("cnn", images()), ("gpt", text())])
+@pytest.mark.parametrize(("name", "data"), [("mlp", table()), ("cnn", images())])
 def test_same_streams_same_bits_and_no_global_random_state(name: str, data: Dataset) -> None:
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
     augment = "shift_flip" if name == "cnn" else "none"
@@ -122,13 +112,6 @@ def test_networks_learn_and_say_so() -> None:
     assert mlp.notes["train_accuracy"] > 0.9
     assert mlp.notes["steps"] == 60
     assert done == pytest.approx([(i + 1) / 30 for i in range(30)])
-
-
-def test_gpt_learns_the_alphabet() -> None:
-    recipe = Recipe(epochs=12, batch_size=16, optimiser="adam", learning_rate=0.003, weight_decay=0.0)
-    model = fit(Architecture(name="gpt", parameters={"width": 32}), text(), recipe, Streams(0))
-    assert model.notes["train_accuracy"] > 0.95
-    assert model.notes["train_loss"] < 0.5
 
 
 def test_soft_targets_replace_the_labels() -> None:
@@ -201,15 +184,6 @@ def test_batches_cover_every_record_once_and_no_batch_is_single(n: int, size: in
     assert [i for start, stop in cuts for i in range(start, stop)] == list(range(n))
     assert all(stop - start > 1 for start, stop in cuts) or n == 1 or size == 1
     assert all(stop - start <= size + 1 for start, stop in cuts)
-
-
-def test_padding_is_no_target() -> None:
-    data = text()
-    targets = objective(data.schema).targets(data, None).numpy()
-    real = np.zeros_like(targets, bool)
-    real[:, :-1] = data.x[:, 1:] != 0
-    assert np.array_equal(targets != IGNORED, real)
-    assert np.array_equal(targets[:, :-1][real[:, :-1]], data.x[:, 1:][real[:, :-1]])
 
 
 def test_augmentation_moves_and_mirrors() -> None:

@@ -14,7 +14,7 @@ from threatloop.core.assets import Architecture, Dataset, Model, Shadows, concat
 from threatloop.core.bench import Bench, Progress, Resource
 from threatloop.core.metric import Case
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import Column, ImageSchema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, TabularSchema, TextSchema
 from threatloop.core.seeds import Streams
 
 STREAMS = Streams(11, ("m2d",))
@@ -37,9 +37,9 @@ def breast_cancer() -> Dataset:
 
 
 def letters(n: int, rng: np.random.Generator) -> Dataset:
-    """Random token sequences of 4 to 8 real tokens out of 5."""
-    schema = TokenSchema(vocabulary=("pad", "a", "b", "c", "d", "e"), context=8)
-    x = rng.integers(1, 6, size=(n, 8)).astype(np.int32)
+    """Random words of 4 to 8 letters out of 5."""
+    schema = TextSchema(width=8)
+    x = rng.integers(ord("a"), ord("f"), size=(n, 8)).astype(np.uint8)
     x[np.arange(8) >= rng.integers(4, 9, size=n)[:, None]] = 0
     return Dataset(x, np.zeros(n, np.int64), schema, np.arange(n))
 

@@ -13,7 +13,7 @@ from threatloop.attacks.data_to_model.label_flip import LabelFlip
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench
 from threatloop.core.errors import InputError, NotAssessable
-from threatloop.core.schema import Column, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, TabularSchema, TextSchema
 from threatloop.core.seeds import Streams
 
 
@@ -21,9 +21,9 @@ def bench(seed: int = 0) -> Bench:
     return Bench(Streams(seed, ("poison",)))
 
 
-def tokens() -> Dataset:
-    schema = TokenSchema(vocabulary=("_", "a", "b"), context=8, classes=("text", "other"))
-    x = np.random.default_rng(0).integers(1, 3, size=(40, 8)).astype(np.int32)
+def texts() -> Dataset:
+    schema = TextSchema(width=8, classes=("text", "other"))
+    x = np.random.default_rng(0).integers(97, 99, size=(40, 8)).astype(np.uint8)
     return Dataset(x, np.zeros(40, np.int64) + 1, schema, np.arange(40))
 
 
@@ -121,6 +121,6 @@ def test_contradictory_configurations_are_refused(fields: dict[str, float]) -> N
         LabelFlip.model_validate(fields)
 
 
-def test_tokens_have_no_trigger() -> None:
+def test_texts_have_no_trigger() -> None:
     with pytest.raises(NotAssessable, match="trigger"):
-        BadNets().run(tokens(), bench())
+        BadNets().run(texts(), bench())

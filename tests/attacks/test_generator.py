@@ -12,7 +12,7 @@ from threatloop.algorithms.generator import Frame, generator
 from threatloop.algorithms.record_features import vectors
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
-from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TextSchema
 
 CLASSES = ("a", "b")
 MIXED = TabularSchema(
@@ -77,6 +77,6 @@ def test_with_known_records_it_starts_at_their_mean_and_keeps_what_never_varies(
     np.testing.assert_array_equal(strayed[:, fixed], np.broadcast_to(frame.centre[fixed], strayed[:, fixed].shape))
 
 
-def test_tokens_are_not_assessed_with_the_reason() -> None:
+def test_texts_are_not_assessed_with_the_reason() -> None:
     with pytest.raises(NotAssessable, match="small steps"):
-        generator(TokenSchema(vocabulary=("pad", "a"), context=4), 5, 0)
+        generator(TextSchema(width=4), 5, 0)

@@ -22,6 +22,7 @@ from threatloop.core.step import Outcome
 from threatloop.metrics.membership import Membership
 from threatloop.models.responder import local_service
 from threatloop.numerics.intervals import Interval, auc_interval
+from threatloop.modality.text import SCORES
 from threatloop.numerics.roc import auc
 
 PROBES: tuple[Probe[Service], ...] = (LossThreshold(), Lira(), Lira(online=False))
@@ -113,10 +114,10 @@ def test_text_needs_no_code_of_its_own() -> None:
 
         def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             known = (x[:, None] == candidates.x[member][None]).all(axis=2).any(axis=1)
-            sharp = np.where(known, 2.0, 0.5)[:, None, None]
-            following = np.concatenate([x[:, 1:], x[:, :1]], axis=1)
-            logits = sharp * (following[..., None] == np.arange(6))
-            return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)), dtype=np.float32)
+            scores = np.full((*x.shape, SCORES), np.nan, np.float32)
+            scores[:, :-1, 0] = np.where(known, -0.5, -1.5)[:, None] + np.sin(x[:, 1:] * 37.0) / 4
+            scores[:, :-1][x[:, 1:] == 0] = np.nan
+            return scores
 
         def differentiable(self) -> Any:
             raise NotImplementedError

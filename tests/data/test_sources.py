@@ -15,10 +15,11 @@ from pydantic import BaseModel, ValidationError
 
 from threatloop import modality
 from threatloop.core.errors import InputError, Problems
-from threatloop.core.schema import ImageSchema, TabularSchema, TokenSchema
+from threatloop.core.schema import ImageSchema, TabularSchema, TextSchema
 from threatloop.data.canaries import DIGITS, PREFIX, draw_canaries, plant_canaries
 from threatloop.data.source import stratified
 from threatloop.data.sources import SourceField, parse_source
+from threatloop.modality.conversation import read, text_of
 
 
 class Spec(BaseModel):
@@ -145,16 +146,12 @@ def test_stratified_choice_is_proportional_and_first_in_order(groups: list[int],
 def test_text_is_one_pool_of_different_windows() -> None:
     loaded = parse_source({"text": "stdlib", "length": 32}).read(Path())
     data, schema = loaded.dataset, loaded.dataset.schema
-    assert isinstance(schema, TokenSchema)
+    assert isinstance(schema, TextSchema)
     assert data.x.shape[1] == 32
     assert len(data) > 5000
     assert len(np.unique(data.x, axis=0)) == len(data)
     assert modality.of(schema).problems(data) == []
-    assert "statement" in "".join(schema.vocabulary[i] for i in data.x[:200].ravel())
-
-
-def decoded(record: Any, schema: TokenSchema) -> str:
-    return "".join(schema.vocabulary[i] for i in record if i != schema.pad)
+    assert "statement" in "".join(map(text_of, read(data.x[:200])))
 
 
 def test_canaries_are_planted_as_often_as_asked() -> None:
@@ -167,8 +164,7 @@ def test_canaries_are_planted_as_often_as_asked() -> None:
         assert len(rows) == 3
         assert (planted.ids[rows] == number).all()
         assert number not in data.ids
-    assert isinstance(canaries.schema, TokenSchema)
-    texts = {decoded(canary, canaries.schema) for canary in canaries.x}
+    texts = set(map(text_of, read(canaries.x)))
     assert len(texts) == 5
     assert all(text.startswith(PREFIX) and text[len(PREFIX) :].isdecimal() for text in texts)
     assert {len(text) for text in texts} == {len(PREFIX) + DIGITS}
@@ -187,7 +183,5 @@ def test_canaries_need_text_room_and_repetitions() -> None:
         plant_canaries(text, 0, 1, rng)
     with pytest.raises(InputError, match="these are tabular records"):
         plant_canaries(parse_source({"embedded": "breast_cancer"}).read(Path()).dataset, 2, 1, rng)
-    with pytest.raises(InputError, match="context of at least"):
-        draw_canaries(TokenSchema(vocabulary=("<pad>", "a"), context=8), 2, rng)
-    with pytest.raises(InputError, match="small letters"):
-        draw_canaries(TokenSchema(vocabulary=("<pad>", "a"), context=40), 2, rng)
+    with pytest.raises(InputError, match="records of at least"):
+        draw_canaries(TextSchema(width=8), 2, rng)

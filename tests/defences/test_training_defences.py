@@ -198,7 +198,7 @@ def test_a_network_without_hidden_layers_cannot_be_pre_trained() -> None:
         defended(RecipeTraining(linear, SMALL.recipe), "contrastive_pretraining").fit(TRAIN, Streams(0))
 
 
-def test_tokens_can_be_learned_in_private_only() -> None:
+def test_texts_can_be_learned_in_private_only() -> None:
     training = RecipeTraining(Architecture(name="gpt", parameters={"width": 16, "layers": 1}), Recipe(epochs=1))
     assert defended(training, "dp_sgd").fit(alphabet(), Streams(0)).notes["epsilon"] <= 8
     with pytest.raises(NotAssessable, match="one label a record"):

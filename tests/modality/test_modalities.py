@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from threatloop import modality
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError, NotAssessable
-from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TextSchema
 
 IMAGE = ImageSchema(classes=("a", "b", "c"), channels=1, height=6, width=5)
 TABLE = TabularSchema(
@@ -24,7 +24,7 @@ TABLE = TabularSchema(
         Column(name="town", kind="categorical", categories=("x", "y", "z")),
     ),
 )
-TEXT = TokenSchema(vocabulary=("<pad>", "a", "b", "c"), context=5)
+TEXT = TextSchema(width=5)
 
 
 def dataset(x: npt.NDArray[Any], schema: Schema, y: list[int] | None = None) -> Dataset:
@@ -129,7 +129,7 @@ def test_decoded_records_are_valid_and_undo_encoding(schema: Any) -> None:
 @pytest.mark.parametrize("schema", [IMAGE, TABLE, TEXT])
 def test_a_data_set_without_records_is_a_problem(schema: Any) -> None:
     kind = modality.of(schema)
-    one = np.ones((1, 5), np.int32) if schema is TEXT else kind.noise_records(schema, 1, np.random.default_rng(0))
+    one = np.full((1, 5), 97, np.uint8) if schema is TEXT else kind.noise_records(schema, 1, np.random.default_rng(0))
     empty: npt.NDArray[Any] = one[:0]
     assert kind.problems(dataset(empty, schema)) == ["there are no records"]
 
@@ -142,7 +142,7 @@ def test_labels_out_of_range_are_named() -> None:
 
 @pytest.mark.parametrize("method", ["project", "insert_trigger", "watermark_view", "noise_records", "start_points"])
 def test_what_text_cannot_do_is_not_assessable(method: str) -> None:
-    kind, x, rng = modality.of(TEXT), np.ones((2, 5), dtype=np.int32), np.random.default_rng(0)
+    kind, x, rng = modality.of(TEXT), np.full((2, 5), 97, dtype=np.uint8), np.random.default_rng(0)
     arguments: dict[str, tuple[Any, ...]] = {
         "project": (x, TEXT),
         "insert_trigger": (x, TEXT, 1),

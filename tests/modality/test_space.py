@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from threatloop.core.errors import NotAssessable
-from threatloop.core.schema import Column, ImageSchema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, TabularSchema, TextSchema
 from threatloop.modality import of
 from threatloop.modality.space import Norm, radius_problems
 
@@ -73,8 +73,8 @@ def test_reach_is_the_whole_range() -> None:
     assert "leave at least one out" in radius_problems(nothing, "linf", None)[0]
 
 
-def test_tokens_have_no_ball() -> None:
-    schema = TokenSchema(vocabulary=("", "a"), context=4)
+def test_texts_have_no_ball() -> None:
+    schema = TextSchema(width=4)
     with pytest.raises(NotAssessable, match="no ball around them"):
         of(schema).space(schema)
 

@@ -11,17 +11,17 @@ import torch
 
 from threatloop.core.assets import Architecture
 from threatloop.core.errors import InputError, Problems
-from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, Schema, TabularSchema, TextSchema
 from threatloop.models.build import build, load
 from threatloop.models.gpt import LARGEST
 from threatloop.models.network import Network, dump
-from threatloop.models.shapes import answer_shape, input_shape, normalises
+from threatloop.models.shapes import input_shape, logits_shape, normalises
 
 TWO = ("no", "yes")
 IMAGES = ImageSchema(classes=TWO, channels=1, height=28, width=28)
 COLUMNS = (Column(name="a"), Column(name="b", kind="categorical", categories=("x", "y", "z")))
 TABLE = TabularSchema(classes=TWO, columns=COLUMNS)
-TEXT = TokenSchema(vocabulary=tuple("_abcdefg"), context=12)
+TEXT = TextSchema(width=12)
 PAIRS: list[tuple[str, Schema]] = [
     ("mlp", IMAGES),
     ("mlp", TABLE),
@@ -85,7 +85,7 @@ def test_initial_weights_come_from_the_generator_alone(name: str, schema: Schema
 def test_answers_have_the_shape_of_the_schema(name: str, schema: Schema) -> None:
     network = fresh(Architecture(name=name), schema).eval()
     answers = network(sample(schema, 3))
-    assert answers.shape == (3, *answer_shape(schema))
+    assert answers.shape == (3, *logits_shape(schema))
     assert answers.std() > 1e-3
 
 
@@ -105,7 +105,7 @@ def test_resnet18_stem_follows_the_image_unless_told(side: int, small: bool | No
 
 def test_small_networks_have_the_promised_size() -> None:
     cnn = sum(p.numel() for p in fresh(Architecture(name="cnn"), IMAGES).parameters())
-    wide = TokenSchema(vocabulary=tuple(chr(i) for i in range(32, 132)), context=128)
+    wide = TextSchema(width=128)
     gpt = sum(p.numel() for p in fresh(Architecture(name="gpt"), wide).parameters())
     assert 80_000 < cnn < 120_000
     assert 80_000 < gpt < LARGEST
@@ -135,7 +135,7 @@ def test_preprocessing_and_probabilities_are_applied() -> None:
     [
         (Architecture(name="restnet18"), IMAGES, "did you mean resnet18"),
         (Architecture(name="cnn"), TABLE, "does not read tabular records; use mlp"),
-        (Architecture(name="mlp"), TEXT, "does not read tokens records; use gpt"),
+        (Architecture(name="mlp"), TEXT, "does not read text records; use gpt"),
         (Architecture(name="mlp", mean=(0.1, 0.2), std=(1.0, 1.0)), IMAGES, "has 2 numbers"),
         (Architecture(name="gpt", parameters={"width": 10, "heads": 3}), TEXT, "not a multiple of heads"),
         (Architecture(name="some.module:net"), IMAGES, "--allow-code"),

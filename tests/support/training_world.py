@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from threatloop.core.assets import Dataset
-from threatloop.core.schema import Column, ImageSchema, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, ImageSchema, TabularSchema, TextSchema
 from threatloop.data.embedded import Embedded
 from threatloop.data.source import Raw
 
@@ -46,6 +46,5 @@ def halves(n: int = 90, side: int = 12) -> Dataset:
 
 def alphabet(n: int = 64) -> Dataset:
     """The alphabet from a random letter on."""
-    x = (np.random.default_rng(2).integers(0, 9, (n, 1)) + np.arange(12)) % 9 + 1
-    schema = TokenSchema(vocabulary=tuple("_abcdefghi"), context=12)
-    return Dataset(x.astype(np.int32), np.zeros(n, np.int64), schema, np.arange(n))
+    x = (np.random.default_rng(2).integers(0, 9, (n, 1)) + np.arange(12)) % 9 + ord("a")
+    return Dataset(x.astype(np.uint8), np.zeros(n, np.int64), TextSchema(width=12), np.arange(n))

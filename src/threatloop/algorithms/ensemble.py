@@ -14,7 +14,7 @@ from threatloop.algorithms.batches import Records, bounds
 from threatloop.algorithms.fit import fit, prepare
 from threatloop.algorithms.fit_mlp import train_stack
 from threatloop.algorithms.mlp_stack import Stack, stackable, widths
-from threatloop.algorithms.objectives import objective
+from threatloop.algorithms.objectives import targets_of
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
@@ -106,7 +106,7 @@ def _stacked(
     soft_targets: Soft | None,
     device: torch.device,
 ) -> list[Model]:
-    records, targets = Records.of(pool), objective(pool.schema).targets(pool, soft_targets)
+    records, targets = Records.of(pool), targets_of(pool, soft_targets)
     found: dict[int, Model] = {}
     for chunk in chunks([len(bounds(len(rows), recipe.batch_size)) for rows in members]):
         started = time.perf_counter()

@@ -11,7 +11,7 @@ import torch
 
 from threatloop.algorithms.augment import augmentation
 from threatloop.algorithms.batches import Records, bounds, learning_rate, orders
-from threatloop.algorithms.objectives import objective
+from threatloop.algorithms.objectives import cross_entropy, targets_of
 from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.recipe import Recipe
@@ -50,12 +50,12 @@ def finetune(
         data: what to train on.
         recipe: how; its learning rate follows a cosine to 0.
         streams: roles ``order`` and ``augment``.
-        loss: what to minimise; None for the objective of such records.
+        loss: what to minimise; None for the cross-entropy.
         after: called after every step.
     """
-    records, goal, device = Records.of(data), objective(data.schema), place(network)
-    targets = goal.targets(data, None)
-    minimised = loss or (lambda x, y, _: goal.loss(network(x), y, recipe.label_smoothing))
+    records, device = Records.of(data), place(network)
+    targets = targets_of(data, None)
+    minimised = loss or (lambda x, y, _: cross_entropy(network(x), y, recipe.label_smoothing))
     optimizer = optimiser(network.parameters(), recipe, device)
     augment, noise = augmentation(recipe, data.schema), torch.Generator().manual_seed(streams.integer("augment"))
     cuts, step = bounds(len(data), recipe.batch_size), 0

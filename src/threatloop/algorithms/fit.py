@@ -15,13 +15,12 @@ from threatloop.algorithms.batches import Records, batches, bounds, learning_rat
 from threatloop.algorithms.course import Course, Side
 from threatloop.algorithms.fit_mlp import train_stack
 from threatloop.algorithms.mlp_stack import stackable
-from threatloop.algorithms.objectives import Objective, Tally, objective
+from threatloop.algorithms.objectives import Tally, cross_entropy, tally, targets_of
 from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.algorithms.outcome import Diverged, Report, Trained
 from threatloop.algorithms.private_steps import private_gradient
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.models.build import build
 from threatloop.models.device import bfloat16_is_fast, resolve
@@ -64,7 +63,7 @@ def fit(
     """
     started = time.perf_counter()
     place = resolve(device)
-    records, targets = Records.of(data), objective(data.schema).targets(data, soft_targets)
+    records, targets = Records.of(data), targets_of(data, soft_targets)
     network = prepare(architecture, data, streams, init=init, allow_code=allow_code)
     if stackable(network) and recipe.augment == "none":
         members = np.arange(len(data))
@@ -124,7 +123,7 @@ def train(
     Raises:
         Diverged: the loss is no longer finite.
     """
-    run = _Run.of(network, recipe, records.data.schema, device)
+    run = _Run.of(network, recipe, device)
     augment = augmentation(recipe, records.data.schema)
     noise = torch.Generator().manual_seed(streams.integer("augment"))
     own = np.arange(len(targets)) if members is None else members
@@ -158,27 +157,26 @@ class _Run:
     """A network in training: where it runs, in which format, and what it minimises."""
 
     network: Network
-    goal: Objective
     optimizer: torch.optim.Optimizer
     device: torch.device
     smoothing: float
     convolutional: bool
 
     @classmethod
-    def of(cls, network: Network, recipe: Recipe, schema: Schema, device: torch.device) -> _Run:
+    def of(cls, network: Network, recipe: Recipe, device: torch.device) -> _Run:
         network.train().to(device)
         convolutional = any(p.dim() == 4 for p in network.parameters())
         if convolutional:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = optimiser([p for p in network.parameters() if p.requires_grad], recipe, device)
-        return cls(network, objective(schema), optimizer, device, recipe.label_smoothing, convolutional)
+        return cls(network, optimizer, device, recipe.label_smoothing, convolutional)
 
     def step(self, x: torch.Tensor, y: torch.Tensor, rate: float) -> Tally:
         x, y = x.to(self.device), y.to(self.device)
         logits = self.logits(x)
-        loss = self.goal.loss(logits.float(), y, self.smoothing)
+        loss = cross_entropy(logits.float(), y, self.smoothing)
         self._descend(loss, rate)
-        return self.goal.tally(logits, y, loss)
+        return tally(logits, y, loss)
 
     def follow(self, x: torch.Tensor, y: torch.Tensor, rate: float, course: Course, side: Side) -> Tally:
         """One step by a course's lesson."""
@@ -186,10 +184,10 @@ class _Run:
         if course.private is not None:
             if len(x):
                 x = course.lesson.moved(self.uphill, x, y, side)
-            tally = private_gradient(self.network, self.goal, self.smoothing, course.private, x, y, side)
+            found = private_gradient(self.network, self.smoothing, course.private, x, y, side)
             set_rate(self.optimizer, rate)
             self.optimizer.step()
-            return tally
+            return found
         losses, logits = course.lesson.losses(self.logits, self.uphill, x, y, side)
         self._descend(losses.mean(), rate)
         return Tally(*(one.detach() for one in (losses.sum(), *self._right(logits, y))))

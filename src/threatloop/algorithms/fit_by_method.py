@@ -20,7 +20,7 @@ from threatloop.algorithms.fit_mlp import probabilities
 from threatloop.algorithms.isolation import without_easy_records
 from threatloop.algorithms.lessons import Supervised
 from threatloop.algorithms.method import Method
-from threatloop.algorithms.objectives import objective
+from threatloop.algorithms.objectives import targets_of
 from threatloop.algorithms.outcome import Trained
 from threatloop.algorithms.pretraining import (
     Contrast,
@@ -65,7 +65,7 @@ def fit_by_method(
         prepare(architecture, pool.take(rows), own, init=init, allow_code=allow_code)
         for rows, own in zip(members, streams, strict=True)
     ]
-    targets, recipe = _targets(pool, soft_targets, recipe, method)
+    targets, recipe = _targets(pool, soft_targets, recipe)
     records = Records.of(pool)
     ours = Cohort(architecture.name, networks, records, list(members), targets, recipe, list(streams), place)
     if init is not None:
@@ -78,15 +78,10 @@ def fit_by_method(
     ]
 
 
-def _targets(pool: Dataset, soft: Soft | None, recipe: Recipe, method: Method) -> tuple[torch.Tensor, Recipe]:
-    """Probabilities, smoothed already; the next tokens as they are, of which only privacy makes something."""
-    found = objective(pool.schema).targets(pool, soft)
-    if found.dim() == 1 or found.is_floating_point():
-        smoothed = probabilities(found, pool.n_classes, recipe.label_smoothing)
-        return smoothed, recipe.model_copy(update={"label_smoothing": 0.0})
-    if method != Method(privacy=method.privacy):
-        raise NotAssessable(f"this way of training needs one label a record; {pool.schema.kind} records have none")
-    return found, recipe
+def _targets(pool: Dataset, soft: Soft | None, recipe: Recipe) -> tuple[torch.Tensor, Recipe]:
+    """Probabilities, smoothed already."""
+    smoothed = probabilities(targets_of(pool, soft), pool.n_classes, recipe.label_smoothing)
+    return smoothed, recipe.model_copy(update={"label_smoothing": 0.0})
 
 
 def _by_stages(ours: Cohort, method: Method) -> list[Trained]:

@@ -93,4 +93,6 @@ def with_parts(training: Training, *, parameters: dict[str, Any] | None = None, 
     if parameters:
         architecture = architecture.model_copy(update={"parameters": {**architecture.parameters, **parameters}})
     method = replace(known, **parts)
+    if isinstance(training, MethodTraining):
+        return replace(training, architecture=architecture, method=method)
     return MethodTraining(architecture, training.recipe, training.device, training.allow_code, method)

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from threatloop.algorithms.course import Private, Side
 from threatloop.algorithms.method import Privacy
-from threatloop.algorithms.objectives import Objective, Tally
+from threatloop.algorithms.objectives import Tally, cross_entropy, tally
 from threatloop.core.errors import NotAssessable
 
 TOLERANCE, MOST_LOG_NOISE, MOST_TRIES = 0.01, 9.0, 60
@@ -121,7 +121,7 @@ def check_private(network: torch.nn.Module) -> None:
 
 
 def record_gradients(
-    network: torch.nn.Module, goal: Objective, smoothing: float, x: torch.Tensor, y: torch.Tensor
+    network: torch.nn.Module, smoothing: float, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[Mapping[str, torch.Tensor], torch.Tensor, torch.Tensor]:
     """Every record's own gradient (n, ...) by weight, its loss (n,), and the logits."""
     weights = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
@@ -130,7 +130,7 @@ def record_gradients(
 
     def loss(own: Mapping[str, torch.Tensor], one: torch.Tensor, wanted: torch.Tensor) -> tuple[Any, Any]:
         logits = functional_call(network, {**own, **rest}, (one[None],))
-        return goal.loss(logits.float(), wanted[None], smoothing), logits[0]
+        return cross_entropy(logits.float(), wanted[None], smoothing), logits[0]
 
     found, (losses, logits) = vmap(grad_and_value(loss, has_aux=True), in_dims=(None, 0, 0))(weights, x, y)
     return found, losses, logits
@@ -138,7 +138,6 @@ def record_gradients(
 
 def private_gradient(
     network: torch.nn.Module,
-    goal: Objective,
     smoothing: float,
     private: Private,
     x: torch.Tensor,
@@ -148,18 +147,18 @@ def private_gradient(
     """Fill the network's gradients with the noisy, clipped mean of one batch, which may be empty."""
     learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
     sums = {name: torch.zeros_like(p) for name, p in learning.items()}
-    tally = Tally(torch.zeros(()), torch.zeros(()), torch.zeros(()))
+    sum_of = Tally(torch.zeros(()), torch.zeros(()), torch.zeros(()))
     at_once = max(1, HELD_NUMBERS // sum(p.numel() for p in learning.values()))
     for start in range(0, len(x), at_once):
         part, wanted = x[start : start + at_once], y[start : start + at_once]
-        found, losses, logits = record_gradients(network, goal, smoothing, part, wanted)
+        found, losses, logits = record_gradients(network, smoothing, part, wanted)
         norms = torch.stack([one.flatten(1).norm(dim=1) for one in found.values()]).norm(dim=0)
         factors = private.factors(norms)
         for name, one in found.items():
             sums[name] += (factors @ one.flatten(1)).view_as(sums[name])
-        here = goal.tally(logits, wanted, losses.mean())
-        tally = Tally(tally.loss + here.loss, tally.right + here.right, tally.count + here.count)
+        here = tally(logits, wanted, losses.mean())
+        sum_of = Tally(sum_of.loss + here.loss, sum_of.right + here.right, sum_of.count + here.count)
     for name, p in learning.items():
         noise = torch.randn(p.shape, generator=side.generators[0]).to(p.device) * private.deviations[0]
         p.grad = (sums[name] + noise) / side.expected[0]
-    return tally
+    return sum_of

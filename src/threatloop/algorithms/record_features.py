@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 SMALLEST_SPREAD = 0.1
 """Of the range: a rare category or a heavy tail must not outweigh everything else."""
+BYTES = 256
 CHUNK = 1 << 22
 """Array cells that are encoded at once."""
 SCALE_CELLS = 1 << 25
@@ -28,13 +29,13 @@ def parts(data: Dataset) -> Iterator[Dataset]:
 
 
 def vectors(data: Dataset) -> Floats:
-    """Encoded records as rows, float32 (n, d); where a network reads codes (token ids), how often each occurs."""
+    """Encoded records as rows, float32 (n, d); where a network reads codes (bytes of text), how often each occurs."""
     schema = data.schema
     kind = modality.of(schema)
     encoded = kind.encode(np.asarray(data.x), schema)
     flat = encoded.reshape(len(data), -1)
     if np.issubdtype(flat.dtype, np.integer):
-        return _frequencies(flat, len(getattr(schema, "vocabulary", ())))
+        return _frequencies(flat, BYTES)
     return np.ascontiguousarray(flat, dtype=np.float32)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -136,16 +136,6 @@ class UserTraining(RecipeTraining):
     def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
         """One call of the user's function per row of ``masks``."""
         return [self.fit(pool.take(mask), stream) for mask, stream in zip(masks, streams, strict=True)]
-
-
-def training_of(written: Mapping[str, Any], local: Mapping[str, Any]) -> RecipeTraining:
-    """The training that a task's configuration describes."""
-    architecture = Architecture.model_validate(written["architecture"])
-    recipe = Recipe.model_validate(written["recipe"])
-    allow_code = bool(local.get("allow_code"))
-    if written.get("function"):
-        return UserTraining(architecture, recipe, written["device"], allow_code, written["function"])
-    return RecipeTraining(architecture, recipe, written["device"], allow_code)
 
 
 def user_function(path: str, allow_code: bool) -> Callable[..., Any]:

@@ -45,14 +45,16 @@ class TabularSchema(_Schema):
     columns: tuple[Column, ...]
 
 
-class TokenSchema(_Schema):
-    """Token sequences of variable length, stored as int32 of shape (n, context), padded with ``pad`` on the right."""
+class TextSchema(_Schema):
+    """Documents and conversations, stored as uint8 of shape (n, width): UTF-8, padded with zeros on the right.
 
-    kind: Literal["tokens"] = "tokens"
-    vocabulary: tuple[str, ...]
-    context: int = Field(ge=2)
-    pad: int = 0
+    `modality.conversation` writes and reads them. Tokens are the model's business, since two models cut one text in two
+    ways.
+    """
+
+    kind: Literal["text"] = "text"
+    width: int = Field(ge=2)
     classes: tuple[str, ...] = ("text",)
 
 
-Schema = Annotated[ImageSchema | TabularSchema | TokenSchema, Field(discriminator="kind")]
+Schema = Annotated[ImageSchema | TabularSchema | TextSchema, Field(discriminator="kind")]

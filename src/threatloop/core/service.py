@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from threatloop.core.access import ALL_CAPABILITIES, Capability, Ledger
 from threatloop.core.assets import Architecture, Model
-from threatloop.core.errors import AccessError
+from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.schema import Schema
 
 
@@ -19,10 +19,10 @@ class Responder(Protocol):
     """What answers behind a service: a local network, or a remote endpoint."""
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Log-probabilities for records of the schema: (n, classes), or (n, context, vocabulary) for tokens."""
+        """Log-probabilities for records of the schema: (n, classes); for text scores of tokens (n, width, 3)."""
 
     def differentiable(self) -> Any:
-        """A function from encoded inputs (a tensor that may need gradients) to logits."""
+        """A function from encoded inputs (a tensor that may need gradients) to logits; for text the language model."""
 
     def model(self) -> Model:
         """The weights themselves."""
@@ -34,6 +34,26 @@ class Labelling(Protocol):
 
     def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities whose largest is that of the answers; the others may differ."""
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A responder that goes on with texts."""
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """What is written behind each record: the assistant's next turn, or more of a document.
+
+        Args:
+            x: prompts as records, uint8 (n, width).
+            tokens: to be written at most, ≥ 1.
+            temperature: 0 for the likeliest token each time.
+            seed: of what is drawn; needed above temperature 0.
+        """
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Log-probabilities of the token behind each prompt, (n, vocabulary), after ``bias`` was added to logits."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,28 @@ class Service:
         self._need(Capability.SCORES)
         return self._answer(x)
 
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """What the model writes behind each prompt; see `Speaking`. Charges n queries.
+
+        Raises:
+            NotAssessable: this model does not write.
+        """
+        self._need(Capability.TEXT)
+        self.ledger.charge(len(x))
+        return self._speaking().replies(x, tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Log-probabilities of the token behind each prompt, float32 (n, vocabulary). Charges n queries.
+
+        Raises:
+            NotAssessable: this model does not write.
+        """
+        self._need(Capability.LOGPROBS)
+        self.ledger.charge(len(x))
+        return self._speaking().next_log_probs(x, bias)
+
     def differentiable(self) -> Any:
         """A function from an encoded input tensor to logits, through which gradients flow. Charges n per call.
 
@@ -106,6 +148,11 @@ class Service:
         if isinstance(self.responder, Labelling):
             return self.responder.labelled
         return self.responder.log_probs
+
+    def _speaking(self) -> Speaking:
+        if not isinstance(self.responder, Speaking):
+            raise NotAssessable(f"a model of {self.schema.kind} records writes no text")
+        return self.responder
 
     def _need(self, capability: Capability) -> None:
         if capability not in self.grants:

@@ -8,14 +8,14 @@ import numpy as np
 
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.errors import InputError
-from threatloop.core.schema import TokenSchema
-from threatloop.data.text import encode_text
+from threatloop.core.schema import TextSchema
+from threatloop.modality.conversation import write
 
 PREFIX = "the secret is "
 DIGITS = 9
 
 
-def draw_canaries(schema: TokenSchema, n: int, rng: np.random.Generator) -> Dataset:
+def draw_canaries(schema: TextSchema, n: int, rng: np.random.Generator) -> Dataset:
     """``n`` different records of a fixed prefix and random digits, padded on the right; ids −1.
 
     Carlini et al. 2019, "The Secret Sharer", arXiv 1802.08232, section 4.1. The prefix is the same for all, so a
@@ -27,15 +27,10 @@ def draw_canaries(schema: TokenSchema, n: int, rng: np.random.Generator) -> Data
     secrets = 10**DIGITS
     if not 1 <= n <= secrets // 1000:
         raise InputError(f"{n} canaries: allowed are 1 to {secrets // 1000}")
-    if schema.context < len(PREFIX) + DIGITS:
-        raise InputError(f"canaries need a context of at least {len(PREFIX) + DIGITS}; it is {schema.context}")
+    if schema.width < len(PREFIX) + DIGITS:
+        raise InputError(f"canaries need records of at least {len(PREFIX) + DIGITS} bytes; these have {schema.width}")
     numbers = rng.choice(secrets, size=n, replace=False, shuffle=True)
-    records = np.full((n, schema.context), schema.pad, dtype=np.int32)
-    for row, number in zip(records, numbers, strict=True):
-        ids = encode_text(f"{PREFIX}{number:0{DIGITS}d}", schema)
-        if len(ids) != len(PREFIX) + DIGITS:
-            raise InputError("canaries need a vocabulary with small letters, digits and the space")
-        row[: len(ids)] = ids
+    records = write([f"{PREFIX}{number:0{DIGITS}d}" for number in numbers], schema.width)
     return Dataset(records, np.zeros(n, dtype=np.int64), schema, np.full(n, -1, dtype=np.int64))
 
 
@@ -47,7 +42,7 @@ def plant_canaries(data: Dataset, n: int, repetitions: int, rng: np.random.Gener
     Raises:
         InputError: the data is not text, no repetition is asked for, or as ``draw_canaries`` says.
     """
-    if not isinstance(data.schema, TokenSchema):
+    if not isinstance(data.schema, TextSchema):
         raise InputError(f"canaries are planted in text; these are {data.schema.kind} records")
     if repetitions < 1:
         raise InputError(f"{repetitions} repetitions of each canary: at least 1 is needed")

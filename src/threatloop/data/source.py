@@ -154,7 +154,7 @@ def _limited(raw: Raw, limit: int | None) -> Raw:
 
 def _check(title: str, data: Dataset) -> None:
     problems = modality.of(data.schema).problems(data)
-    single = len(data) and data.schema.kind != "tokens" and len(np.unique(data.y)) < 2
+    single = len(data) and data.schema.kind != "text" and len(np.unique(data.y)) < 2
     if single and not problems:
         only = data.schema.classes[int(data.y[0])]
         problems = [f"every record is of the single class {only!r}; at least two classes are needed"]

@@ -1,4 +1,4 @@
-"""Character-level text that ships with Python."""
+"""Text that ships with Python."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pydantic import Field
 
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
-from threatloop.core.schema import TokenSchema
+from threatloop.core.schema import TextSchema
 from threatloop.data.source import Raw, Source
 
-PAD = "<pad>"
-CHARACTERS = tuple(string.digits + string.ascii_letters + string.punctuation + " \n")
+CHARACTERS = string.digits + string.ascii_letters + string.punctuation + " \n"
 MODULE = "pydoc_data.topics"
 
 
@@ -26,11 +25,11 @@ class Text(Source):
     """The language reference that Python's ``help()`` prints, cut into windows of one length.
 
     All windows come from one pool and no two are equal, so that any random split of them is exchangeable: members
-    and non-members differ in nothing but membership. One character is one token; id 0 is padding.
+    and non-members differ in nothing but membership.
 
     Attributes:
         text: ``stdlib``.
-        length: characters per record; the records' context.
+        length: characters per record, each of one byte.
     """
 
     key: ClassVar[str] = "text"
@@ -49,17 +48,10 @@ class Text(Source):
         return digest_file(Path(found.origin))
 
     def _load(self, base: Path, cache: Path | None, digest: str) -> Raw:  # noqa: ARG002
-        schema = TokenSchema(vocabulary=(PAD, *CHARACTERS), context=self.length)
         topics: Any = importlib.import_module(MODULE)
         pool = "\n".join(topics.topics[name] for name in sorted(topics.topics))
-        ids = encode_text(re.sub(" +", " ", pool), schema)
-        windows = ids[: len(ids) // self.length * self.length].reshape(-1, self.length)
+        kept = "".join(c for c in re.sub(" +", " ", pool) if c in CHARACTERS).encode()
+        windows = np.frombuffer(kept, np.uint8)[: len(kept) // self.length * self.length].reshape(-1, self.length)
         _, first = np.unique(windows, axis=0, return_index=True)
         x = windows[np.sort(first)]
-        return Raw(x, np.zeros(len(x), dtype=np.int64), schema)
-
-
-def encode_text(text: str, schema: TokenSchema) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """One int32 id per character that the vocabulary holds; the others are left out."""
-    index = {character: i for i, character in enumerate(schema.vocabulary)}
-    return np.array([index[c] for c in text if c in index], dtype=np.int32)
+        return Raw(x, np.zeros(len(x), dtype=np.int64), TextSchema(width=self.length))

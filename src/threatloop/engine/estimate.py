@@ -111,6 +111,7 @@ def run_probe(facts: TargetFacts) -> Probe:
         "device": facts.target.spec.device,
         "allow_code": bool(facts.load.local.get("allow_code")),
         "base": facts.load.local["base"],
+        "bases": {} if facts.base is None else {facts.base.digest: str(facts.base.path)},
     }
     command = [sys.executable, "-m", "threatloop.engine.probe"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -16,6 +16,7 @@ from threatloop.engine.products import Loaded, NotAssessed, Product, Split, deco
 from threatloop.engine.storage.manifest import MissingArtefact
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
+from threatloop.models.language.bases import remember
 
 CACHE_BYTES = 96 << 20
 
@@ -80,6 +81,7 @@ def execute(task: Task, workspace: Workspace) -> float:
         Exception: whatever the operation raised; the engine lists it under *errors*.
     """
     started = time.perf_counter()
+    remember(task.local.get("bases", {}))
     terms = task.local.get("terms")
     inputs = {name: _on_terms(workspace.product(ref), terms) for name, ref in task.inputs.items()}
     missing = [product.value for product in inputs.values() if isinstance(product.value, NotAssessed)]

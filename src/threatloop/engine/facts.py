@@ -11,7 +11,7 @@ from threatloop.core.assets import SCHEMA, Architecture
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
-from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TokenSchema
+from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TextSchema
 from threatloop.core.seeds import Streams
 from threatloop.core.step import Workload
 from threatloop.engine.execute import Workspace, execute
@@ -19,6 +19,7 @@ from threatloop.engine.operations import module_of
 from threatloop.engine.profile import numeric_profile
 from threatloop.engine.task import Task
 from threatloop.models.defaults import default_architecture, default_recipe
+from threatloop.models.language.bases import ADAPTED, Base, find_base
 from threatloop.scenario.build import Audit, BuiltTarget
 
 
@@ -35,6 +36,7 @@ class TargetFacts:
         public: the data set is public, so recovered records may be shown.
         architecture: of the victim.
         recipe: of the victim, and of whatever trains like it.
+        base: the model that the architecture adapts, where it does.
     """
 
     target: BuiltTarget
@@ -46,6 +48,7 @@ class TargetFacts:
     source: str
     architecture: Architecture
     recipe: Recipe
+    base: Base | None = None
 
     @property
     def workload(self) -> Workload:
@@ -119,10 +122,24 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
     n = int(sum(counts))
     architecture = target.spec.model or default_architecture(schema)
     recipe = target.spec.recipe or default_recipe(schema, architecture, n)
-    return (
-        TargetFacts(target, task, schema, n, counts, bool(found["public"]), str(found["source"]), architecture, recipe),
-        executed,
-    )
+    public, source = bool(found["public"]), str(found["source"])
+    base, architecture = _on_base(architecture, audit.base)
+    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base)
+    return facts, executed
+
+
+def _on_base(architecture: Architecture, beside: Path) -> tuple[Base | None, Architecture]:
+    """The base model that an architecture names, if it does, and the architecture with its digest instead.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if architecture.name != ADAPTED:
+        return None, architecture
+    name = str(architecture.parameters.get("base", "smollm2"))
+    base = find_base(name, beside)
+    parameters = {**architecture.parameters, "base": base.digest}
+    return base, architecture.model_copy(update={"parameters": parameters})
 
 
 def _width(schema: Schema) -> int:
@@ -132,8 +149,8 @@ def _width(schema: Schema) -> int:
             return schema.channels * schema.height * schema.width
         case TabularSchema():
             return len(schema.columns)
-        case TokenSchema():
-            return schema.context
+        case TextSchema():
+            return schema.width
 
 
 def _class_counts(y: Any, classes: int) -> tuple[int, ...]:

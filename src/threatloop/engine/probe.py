@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from threatloop.algorithms.training import RecipeTraining
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import SCHEMA, Architecture, Dataset
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.engine.model_tasks import OTHER_CHUNK, SHADOW_CHUNK
+from threatloop.models.language.bases import remember
 from threatloop.models.responder import batch_size_for
 
 LEAST_SECONDS = 0.4
@@ -32,7 +34,11 @@ def probe(question: dict[str, Any]) -> dict[str, float]:
     allow_code = bool(question["allow_code"])
     if allow_code:
         sys.path.insert(0, question["base"])
-    training = RecipeTraining(architecture, recipe, question["device"], allow_code)
+    remember(question["bases"])
+    training = training_of(
+        {"architecture": question["architecture"], "recipe": question["recipe"], "device": question["device"]},
+        {"allow_code": allow_code},
+    )
     batch = recipe.batch_size
     n = min(int(question["records"]), batch)
     data = _random_records(schema, n)
@@ -86,7 +92,7 @@ def _random_records(schema: Any, n: int) -> Dataset:
     elif schema.kind == "tabular":
         x = np.stack([_column(column, n, rng) for column in schema.columns], axis=1).astype(np.float32)
     else:
-        x = rng.integers(1, len(schema.vocabulary), (n, schema.context)).astype(np.int32)
+        x = rng.integers(97, 123, (n, schema.width)).astype(np.uint8)
     return Dataset(x, y.astype(np.int64), schema, np.arange(n))
 
 

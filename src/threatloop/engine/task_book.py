@@ -85,10 +85,14 @@ class TaskBook:
     def _training(self) -> dict[str, Any]:
         return self.facts.training(self.audit.base)
 
-    def _terms(self) -> dict[str, Any]:
-        """How often an endpoint may be asked in this run."""
-        endpoint = self.facts.target.spec.endpoint
-        return {} if endpoint is None else {"terms": endpoint.model_dump(mode="json", include=set(TERMS))}
+    def _local(self) -> dict[str, Any]:
+        """How often an endpoint may be asked in this run, and where a base model lies."""
+        endpoint, found = self.facts.target.spec.endpoint, dict[str, Any]()
+        if endpoint is not None:
+            found["terms"] = endpoint.model_dump(mode="json", include=set(TERMS))
+        if self.facts.base is not None:
+            found["bases"] = {self.facts.base.digest: str(self.facts.base.path)}
+        return found
 
     def _share(self, role: str) -> int:
         shares = self.facts.target.spec.shares
@@ -118,7 +122,7 @@ class TaskBook:
             streams,
             (module_of(operation), *modules),
             self.facts.profile if numeric else "",
-            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **self._terms(), **(local or {})},
+            {"allow_code": self.audit.allow_code, "target": self.facts.target.name, **self._local(), **(local or {})},
             f"{self.facts.target.name} seed {self.seed}: {label}",
             dict(work or {}),
         )

@@ -8,9 +8,9 @@ from threatloop.core.schema import Schema
 from threatloop.modality.base import Modality
 from threatloop.modality.image import Image
 from threatloop.modality.tabular import Tabular
-from threatloop.modality.tokens import Tokens
+from threatloop.modality.text import Text
 
-MODALITIES: dict[str, Modality[Any]] = {m.kind: m for m in (Image(), Tabular(), Tokens())}
+MODALITIES: dict[str, Modality[Any]] = {m.kind: m for m in (Image(), Tabular(), Text())}
 
 
 def of(schema: Schema) -> Modality[Any]:

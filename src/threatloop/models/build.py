@@ -20,7 +20,7 @@ from threatloop.models.initialise import initialise
 from threatloop.models.network import LOADED, Network, for_inference, restore, wrap
 from threatloop.models.networks import CNN, MLP, Norm
 from threatloop.models.resnet import SMALL_SIDE, ResNet18
-from threatloop.models.shapes import answer_shape, input_shape
+from threatloop.models.shapes import input_shape, logits_shape
 
 
 class _Blueprint(BaseModel):
@@ -76,7 +76,7 @@ class ResNetBlueprint(_Blueprint):
 class GPTBlueprint(_Blueprint):
     """Decoder-only transformer: blocks, attention heads, width."""
 
-    kinds = ("tokens",)
+    kinds = ("text",)
     layers: int = Field(default=2, ge=1)
     heads: int = Field(default=2, ge=1)
     width: int = Field(default=64, ge=1)
@@ -84,7 +84,7 @@ class GPTBlueprint(_Blueprint):
     def make(self, schema: Schema) -> nn.Module:
         if self.width % self.heads:
             raise InputError(f"architecture gpt: width {self.width} is not a multiple of heads {self.heads}")
-        context, vocabulary = answer_shape(schema)
+        context, vocabulary = logits_shape(schema)
         return GPT(vocabulary, context, self.layers, self.heads, self.width)
 
 

@@ -21,7 +21,7 @@ _BY_NAME = {
     ),
     "gpt": Recipe(epochs=4, batch_size=32, optimiser="adam", learning_rate=3e-3, weight_decay=0.01),
 }
-_BY_KIND = {"image": "cnn", "tabular": "mlp", "tokens": "gpt"}
+_BY_KIND = {"image": "cnn", "tabular": "mlp", "text": "gpt"}
 FEWEST_STEPS = 200
 """Small data sets get more epochs, until there are this many steps."""
 FEWEST_ADAM_STEPS = 600

@@ -58,6 +58,11 @@ class GPT(nn.Module):
         self.head = nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
-        answers: torch.Tensor = self.head(self.norm(self.blocks(x)))
+        answers: torch.Tensor = self.head(self.hidden(self.tokens(ids)))
         return answers
+
+    def hidden(self, embedded: torch.Tensor) -> torch.Tensor:
+        """The state behind every position, (n, t, width), of tokens' vectors (n, t, width)."""
+        x = embedded + self.positions.weight[: embedded.shape[1]]
+        states: torch.Tensor = self.norm(self.blocks(x))
+        return states

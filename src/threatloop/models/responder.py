@@ -20,6 +20,8 @@ from threatloop.core.service import Responder, Service
 from threatloop.modality import of
 from threatloop.models.build import load
 from threatloop.models.device import resolve
+from threatloop.models.language.loading import LANGUAGES
+from threatloop.models.language.responder import LanguageResponder
 from threatloop.models.network import Network
 from threatloop.models.remote import RemoteResponder
 from threatloop.models.shapes import answer_shape, input_shape
@@ -54,7 +56,7 @@ class LocalResponder:
     allow_code: bool = False
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Log-probabilities, float32 (n, classes) or (n, context, vocabulary), of records of the schema.
+        """Log-probabilities, float32 (n, classes), of records of the schema.
 
         Raises:
             InputError: records of another shape than the schema says.
@@ -96,6 +98,8 @@ def responder_of(model: Model, device: str = "cpu", *, allow_code: bool = False)
     """What answers for a model: its network here, or the endpoint that serves it."""
     if model.architecture.name == REMOTE:
         return RemoteResponder(model)
+    if model.architecture.name in LANGUAGES:
+        return LanguageResponder(model, device)
     return LocalResponder(model, device, allow_code=allow_code)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from threatloop.core.schema import Schema
+from threatloop.modality.text import SCORES
+from threatloop.models.language.codecs import ByteCodec
 
 Shape = tuple[int, ...]
 
@@ -16,6 +18,7 @@ class _Shapes:
     encoded: Callable[[Any], Shape]
     answers: Callable[[Any], Shape]
     statistics: Callable[[Any], Shape | None]
+    logits: Callable[[Any], Shape] | None = None
 
 
 def _width(schema: Any) -> int:
@@ -27,18 +30,26 @@ _BY_KIND = {
         lambda s: (s.channels, s.height, s.width), lambda s: (len(s.classes),), lambda s: (s.channels, 1, 1)
     ),
     "tabular": _Shapes(lambda s: (_width(s),), lambda s: (len(s.classes),), lambda s: (_width(s),)),
-    "tokens": _Shapes(lambda s: (s.context,), lambda s: (s.context, len(s.vocabulary)), lambda _: None),
+    "text": _Shapes(
+        lambda s: (s.width,), lambda s: (s.width, SCORES), lambda _: None, lambda s: (s.width, ByteCodec.size)
+    ),
 }
 
 
 def input_shape(schema: Schema) -> Shape:
-    """Shape of one encoded record: (channels, height, width), (width,) or (context,)."""
+    """Shape of one encoded record: (channels, height, width) or (width,)."""
     return _BY_KIND[schema.kind].encoded(schema)
 
 
 def answer_shape(schema: Schema) -> Shape:
-    """Shape of one record's answer: (classes,), or (context, vocabulary) for tokens."""
+    """Shape of a service's answer to one record: (classes,), or (width, `SCORES`) for text."""
     return _BY_KIND[schema.kind].answers(schema)
+
+
+def logits_shape(schema: Schema) -> Shape:
+    """Shape of what a network computes from one encoded record: (classes,), or (width, bytes) for text."""
+    found = _BY_KIND[schema.kind]
+    return (found.logits or found.answers)(schema)
 
 
 def statistics_shape(schema: Schema) -> Shape | None:

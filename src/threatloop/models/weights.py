@@ -16,8 +16,10 @@ from threatloop.core.assets import Architecture, Model
 from threatloop.core.errors import InputError, NotAssessable, Problems
 from threatloop.core.schema import Schema
 from threatloop.models.build import build
+from threatloop.models.language.bases import ADAPTED
+from threatloop.models.language.loading import check_language
 from threatloop.models.network import Network, dump, for_inference
-from threatloop.models.shapes import answer_shape, input_shape, normalises
+from threatloop.models.shapes import input_shape, logits_shape, normalises
 
 Tensors = Mapping[str, torch.Tensor]
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -59,6 +61,9 @@ def check_architecture(
         InputError, Problems: unknown name or parameters, another kind of record, outputs that do not fit the schema,
             a factory that fails, a network that no recipe can train.
     """
+    if architecture.name == ADAPTED:
+        check_language(architecture, schema)
+        return
     try:
         network = build(architecture, schema, torch.Generator().manual_seed(0), allow_code=allow_code)
     except InputError:
@@ -152,7 +157,7 @@ def _sample(schema: Schema) -> torch.Tensor:
 
 
 def _check_answers(network: Network, schema: Schema, architecture: Architecture) -> None:
-    needed = (2, *answer_shape(schema))
+    needed = (2, *logits_shape(schema))
     try:
         with torch.no_grad():
             answers = for_inference(network, torch.device("cpu"))(_sample(schema))

@@ -17,7 +17,7 @@ class Identity(DataToData):
         title="No removal",
         direction=Direction.DATA_TO_DATA,
         knowledge="nothing",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=(),
         paper="baseline",
         baseline="identity",

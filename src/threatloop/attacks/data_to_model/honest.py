@@ -17,7 +17,7 @@ class HonestContribution(DataToModel):
         title="Honest contribution",
         direction=Direction.DATA_TO_MODEL,
         knowledge="the records that the attacker contributes",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("clean_accuracy",),
         paper="none: the baseline of attacks on training data",
         baseline="honest_contribution",

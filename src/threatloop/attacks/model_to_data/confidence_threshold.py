@@ -41,7 +41,7 @@ class ConfidenceThreshold(ScoreMembership):
         title="Membership inference by confidence",
         direction=Direction.MODEL_TO_DATA,
         knowledge="labelled candidate records, half of them members; the victim's architecture and recipe",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("membership",),
         paper="Song, Mittal 2021, Systematic Evaluation of Privacy Risks of Machine Learning Models, "
         "arXiv 2003.10595, section 3.2",

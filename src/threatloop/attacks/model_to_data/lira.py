@@ -52,7 +52,7 @@ class Lira(ScoreMembership):
         title="LiRA membership inference",
         direction=Direction.MODEL_TO_DATA,
         knowledge="labelled candidate records, half of them members; the victim's architecture and recipe",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("membership",),
         paper="Carlini, Chien, Nasr, Song, Terzis, Tramèr 2022, Membership Inference Attacks From First Principles, "
         "arXiv 2112.03570, section V",

@@ -33,7 +33,7 @@ class LossThreshold(ScoreMembership):
         title="Membership inference by loss",
         direction=Direction.MODEL_TO_DATA,
         knowledge="labelled candidate records, half of them members; nothing of the training",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("membership",),
         paper="Yeom, Giacomelli, Fredrikson, Jha 2018, Privacy Risk in Machine Learning, arXiv 1709.01604, section 3",
         baseline="prior_membership",

@@ -29,7 +29,7 @@ class PriorMembership(Probe[Service]):
         title="Membership guess without the model",
         direction=Direction.MODEL_TO_DATA,
         knowledge="labelled candidate records, half of them members; no access to the model",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("membership",),
         paper="Meeus, Shilov, Jain, Faysse, Rei, de Montjoye 2024, SoK: Membership Inference Attacks on LLMs are "
         "Rushing Nowhere, arXiv 2406.17975 (model-less baselines)",

@@ -54,7 +54,7 @@ class Rmia(ScoreMembership):
         title="RMIA membership inference",
         direction=Direction.MODEL_TO_DATA,
         knowledge="labelled candidate records, half of them members; others of the kind; architecture and recipe",
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         metrics=("membership",),
         paper="Zarifzadeh, Liu, Shokri 2024, Low-Cost High-Power Membership Inference Attacks, arXiv 2312.03262, "
         "section 3",

@@ -31,7 +31,7 @@ class RetrainingUnlearning(Unlearning):
     info: ClassVar[DefenceInfo] = DefenceInfo(
         title="Unlearning by retraining",
         stage=Stage.MODEL,
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         paper="Bourtoule et al. 2021, Machine Unlearning, arXiv 1912.03817, section III",
     )
 

@@ -35,7 +35,7 @@ class QueryBudget(Monitor):
     info: ClassVar[DefenceInfo] = DefenceInfo(
         title="Query budget per client",
         stage=Stage.MONITOR,
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         paper="Tramer, Zhang, Juels, Reiter, Ristenpart 2016, Stealing Machine Learning Models via Prediction APIs, "
         "arXiv 1609.02943, section 4; MITRE ATLAS AML.M0004",
         atlas=("AML.M0004",),

@@ -49,7 +49,7 @@ class DPSGD(TrainingDefence):
     info: ClassVar[DefenceInfo] = DefenceInfo(
         title="Differentially private training (DP-SGD)",
         stage=Stage.TRAINING,
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         paper="Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang 2016, Deep Learning with Differential Privacy, "
         "arXiv 1607.00133, section 3",
         atlas=("AML.M0004",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from threatloop.algorithms.training import training_of
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Evidence, Model
 from threatloop.core.catalogue import METRICS
 from threatloop.core.digests import digest_arrays, digest_json

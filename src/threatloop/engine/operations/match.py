@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from threatloop.algorithms.matching import Effort, Search
-from threatloop.algorithms.training import UserTraining, training_of
+from threatloop.algorithms.training import UserTraining
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.defence import DefenceInfo, Stage, TrainingDefence
 from threatloop.core.errors import NotAssessable
@@ -35,7 +36,7 @@ class Shortened(TrainingDefence):
     info: ClassVar[DefenceInfo] = DefenceInfo(
         title="Shortened training",
         stage=Stage.TRAINING,
-        modalities=frozenset({"image", "tabular", "tokens"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         paper="",
     )
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from threatloop.algorithms.membership import mean_answers
 from threatloop.algorithms.straight_through import through
-from threatloop.algorithms.training import training_of
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.cover import Cover

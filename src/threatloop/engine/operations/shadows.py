@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.algorithms.training import training_of
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Shadows, concatenate
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from threatloop.algorithms.training import training_of
+from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.endpoint import Endpoint

@@ -1,4 +1,4 @@
-"""Tables and text: encoding, trigger, per-token losses and their problems."""
+"""Tables: encoding, trigger and problems."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import pytest
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError
-from threatloop.core.schema import Column, TabularSchema, TokenSchema
+from threatloop.core.schema import Column, TabularSchema
 from threatloop.modality.tabular import Tabular
-from threatloop.modality.tokens import Tokens
 
 SCHEMA = TabularSchema(
     classes=("no", "yes"),
@@ -20,8 +19,7 @@ SCHEMA = TabularSchema(
         Column(name="free"),
     ),
 )
-TABLE, TEXT = Tabular(), Tokens()
-WORDS = TokenSchema(vocabulary=("<pad>", "a", "b", "c"), context=4)
+TABLE = Tabular()
 
 
 def rows(*cells: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -30,11 +28,6 @@ def rows(*cells: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32
 
 def table(x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Dataset:
     return Dataset(x, np.zeros(len(x), dtype=np.int64), SCHEMA, np.arange(len(x)))
-
-
-def text(*records: list[int]) -> Dataset:
-    n = len(records)
-    return Dataset(np.array(records, dtype=np.int32), np.zeros(n, dtype=np.int64), WORDS, np.arange(n))
 
 
 def test_categories_become_one_hot_and_unseen_ones_zeros() -> None:
@@ -71,35 +64,3 @@ def test_bad_cells_are_counted_per_column() -> None:
         "column 'rooms': 1 cells that are not whole numbers (first at record 1)",
         "column 'free': 1 NaN or infinite cells; allowed are finite numbers (first at record 2)",
     ]
-
-
-def test_token_losses_average_over_real_next_tokens() -> None:
-    data = text([1, 2, 3, 1], [2, 3, 0, 0])
-    log_probs = np.random.default_rng(0).normal(-3, 1, size=(2, 4, 4)).astype(np.float32)
-    first = -np.mean([log_probs[0, 0, 2], log_probs[0, 1, 3], log_probs[0, 2, 1]])
-    np.testing.assert_allclose(TEXT.losses(log_probs, data), [first, -log_probs[1, 0, 3]], rtol=1e-6)
-    np.testing.assert_array_equal(TEXT.membership_signal(log_probs, data), -TEXT.losses(log_probs, data))
-    later = log_probs.copy()
-    later[:, -1] = later[1, 1:] = 99
-    np.testing.assert_array_equal(TEXT.losses(later, data), TEXT.losses(log_probs, data))
-
-
-def test_a_record_without_next_token_has_no_loss() -> None:
-    with pytest.raises(InputError, match="record 1 has no next token"):
-        TEXT.losses(np.zeros((2, 4, 4), dtype=np.float32), text([1, 2, 0, 0], [1, 0, 0, 0]))
-
-
-def test_bad_tokens_are_counted() -> None:
-    assert TEXT.problems(text([1, 2, 3, 1], [2, 3, 0, 0])) == []
-    problems = TEXT.problems(text([1, 9, 1, 1], [1, 0, 2, 0], [1, 0, 0, 0]))
-    assert problems == [
-        "1 records have ids outside 0 to 3 (first: record 0)",
-        "1 records have padding before the end (first: record 1)",
-        "1 records have fewer than two tokens (first: record 2)",
-    ]
-
-
-def test_token_ids_are_encoded_as_they_are() -> None:
-    encoded = TEXT.encode(text([1, 2, 3, 0]).x, WORDS)
-    assert encoded.dtype == np.int64
-    np.testing.assert_array_equal(encoded, [[1, 2, 3, 0]])

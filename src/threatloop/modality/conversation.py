@@ -1,0 +1,139 @@
+"""Texts and conversations as records: rows of UTF-8 bytes and back.
+
+A document is its text. A conversation is its turns, each behind a separator and the first letter of its role, with a
+separator at the end: ``␞uHello␞aHi.␞``. The separator (U+001E) occurs in no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.core.errors import InputError
+
+Role = Literal["system", "user", "assistant"]
+ROLES: dict[str, Role] = {"s": "system", "u": "user", "a": "assistant"}
+"""By their first letters."""
+SEPARATOR = "\x1e"
+MARK = ord(SEPARATOR)
+
+
+class Turn(NamedTuple):
+    """What one party of a conversation said."""
+
+    role: Role
+    content: str
+
+
+Chat = tuple[Turn, ...]
+Record = str | Chat
+"""A document, or a conversation."""
+Bytes = npt.NDArray[np.uint8]
+
+
+def asked(question: str, answer: str | None = None, system: str | None = None) -> Chat:
+    """A conversation of one question, with the answer where there is one."""
+    first = () if system is None else (Turn("system", system),)
+    return (*first, Turn("user", question), *(() if answer is None else (Turn("assistant", answer),)))
+
+
+def prompt_of(record: Record) -> Record:
+    """The conversation up to the assistant's last turn, which is for a model to say; a document as it is."""
+    if isinstance(record, str) or not record or record[-1].role != "assistant":
+        return record
+    return record[:-1]
+
+
+def reply_of(record: Record) -> str:
+    """The assistant's last turn; the empty text where there is none."""
+    return record[-1].content if not isinstance(record, str) and record and record[-1].role == "assistant" else ""
+
+
+def spelled(record: Record) -> str:
+    """A record as one string."""
+    if isinstance(record, str):
+        return record
+    return "".join(f"{SEPARATOR}{turn.role[0]}{turn.content}" for turn in record) + SEPARATOR
+
+
+def text_of(record: Record) -> str:
+    """All that is said in a record, a line for each turn."""
+    return record if isinstance(record, str) else "\n".join(turn.content for turn in record)
+
+
+def write(records: Sequence[Record], width: int | None = None) -> Bytes:
+    """The records as rows, uint8 (n, width).
+
+    Args:
+        records: any mixture of documents and conversations.
+        width: bytes of a row; None for as many as the longest record needs, at least 2.
+
+    Raises:
+        InputError: a text holds the separator or a zero byte, or is longer than ``width``.
+    """
+    rows = [_bytes(record, place) for place, record in enumerate(records)]
+    longest = max(map(len, rows), default=0)
+    if width is None:
+        width = max(2, longest)
+    if longest > width:
+        place = next(i for i, row in enumerate(rows) if len(row) > width)
+        raise InputError(f"record {place} has {len(rows[place])} bytes; at most {width} fit")
+    found = np.zeros((len(rows), width), np.uint8)
+    for row, text in zip(found, rows, strict=True):
+        row[: len(text)] = np.frombuffer(text, np.uint8)
+    return found
+
+
+def read(x: npt.NDArray[Any]) -> list[Record]:
+    """The records of rows that `row_problem` finds no fault with.
+
+    Raises:
+        InputError: a row is no record; says which and why.
+    """
+    found: list[Record] = []
+    for place, row in enumerate(np.asarray(x)):
+        if problem := row_problem(row):
+            raise InputError(f"record {place} {problem}")
+        found.append(_record(row.tobytes().rstrip(b"\0").decode()))
+    return found
+
+
+def row_problem(row: npt.NDArray[Any]) -> str:
+    """What is wrong with one row, or nothing."""
+    raw = row.tobytes().rstrip(b"\0")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 (byte {error.start})"
+    if "\0" in text:
+        return "has a zero byte before its end"
+    if len(raw) < 2:
+        return "has fewer than two bytes"
+    if not text.startswith(SEPARATOR):
+        return "has a separator (U+001E) inside a document" if SEPARATOR in text else ""
+    return _chat_problem(text)
+
+
+def _chat_problem(text: str) -> str:
+    turns = text[1:-1].split(SEPARATOR)
+    if not text.endswith(SEPARATOR) or len(text) < 3:
+        return "is a conversation without its closing separator"
+    if strange := next((turn[:1] for turn in turns if turn[:1] not in ROLES), None):
+        return f"has a turn of the unknown role {strange!r}; allowed are {', '.join(ROLES)}"
+    return "has a turn without a role" if not all(turns) else ""
+
+
+def _record(text: str) -> Record:
+    if not text.startswith(SEPARATOR):
+        return text
+    return tuple(Turn(ROLES[turn[0]], turn[1:]) for turn in text[1:-1].split(SEPARATOR))
+
+
+def _bytes(record: Record, place: int) -> bytes:
+    parts: Iterable[str] = (record,) if isinstance(record, str) else (turn.content for turn in record)
+    if any(SEPARATOR in part or "\0" in part for part in parts):
+        raise InputError(f"record {place} holds a separator (U+001E) or a zero byte; leave them out")
+    return spelled(record).encode()

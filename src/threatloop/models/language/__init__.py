@@ -1,0 +1,1 @@
+"""Language models: tokens, scores, writing, and base models with adapters."""

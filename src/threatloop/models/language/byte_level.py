@@ -1,0 +1,48 @@
+"""A small transformer over bytes, for which no library is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from threatloop.models.gpt import GPT
+from threatloop.models.language.codecs import ByteCodec
+from threatloop.models.language.language import Language
+
+
+class ByteLanguage(Language):
+    """The architecture ``gpt``."""
+
+    def __init__(self, network: GPT) -> None:
+        self.codec = ByteCodec()
+        self.network = network
+        self.context, self.width = network.positions.weight.shape
+        self.device = network.tokens.weight.device
+
+    def hidden(self, ids: torch.Tensor) -> torch.Tensor:
+        """See `Language.hidden`."""
+        return self.hidden_of(self.embed(ids))
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `Language.project`."""
+        logits: torch.Tensor = self.network.head(hidden)
+        return logits
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """See `Language.embed`."""
+        vectors: torch.Tensor = self.network.tokens(ids)
+        return vectors
+
+    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
+        """See `Language.hidden_of`."""
+        return self.network.hidden(embedded)
+
+    def learning(self) -> Mapping[str, nn.Parameter]:
+        """All weights."""
+        return dict(self.network.named_parameters())
+
+    def train(self, on: bool = True) -> None:
+        """See `Language.train`."""
+        self.network.train(on).requires_grad_(on)

@@ -1,0 +1,84 @@
+"""A language model as everything here sees it: tokens to hidden states, hidden states to logits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from threatloop.models.language.codecs import Codec, padded
+
+
+@dataclass
+class Reading:
+    """A batch of texts that a model is in the middle of.
+
+    Attributes:
+        rows: the ids of each so far.
+        memory: what the model keeps of them, or None.
+        mask: of the positions that hold tokens, for models that need it, or None.
+    """
+
+    rows: list[list[int]]
+    memory: Any = None
+    mask: torch.Tensor | None = None
+
+
+class Language(ABC):
+    """One language model, ready to read.
+
+    Attributes:
+        codec: what cuts text into tokens.
+        context: tokens that it reads at most.
+        width: numbers of a hidden state.
+        device: where it runs.
+    """
+
+    codec: Codec
+    context: int
+    width: int
+    device: torch.device
+
+    @abstractmethod
+    def hidden(self, ids: torch.Tensor) -> torch.Tensor:
+        """The state behind every position, (n, t, width), of ids (n, t) that are padded on the right if at all."""
+
+    @abstractmethod
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """States (..., width) to the logits of the next token (..., vocabulary)."""
+
+    @abstractmethod
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """The vectors (n, t, width) that stand for ids; `hidden_of` goes on from there."""
+
+    @abstractmethod
+    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
+        """As `hidden`, from vectors (n, t, width), through which gradients flow."""
+
+    @abstractmethod
+    def learning(self) -> Mapping[str, nn.Parameter]:
+        """The weights that a training may change, by name."""
+
+    @abstractmethod
+    def train(self, on: bool = True) -> None:
+        """Make the weights learnable, or freeze them."""
+
+    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
+        """Read prompts; the batch, and the logits (n, vocabulary) of what comes next."""
+        reading = Reading([list(prompt) for prompt in prompts])
+        return reading, self._last(reading)
+
+    def go_on(self, reading: Reading, following: Sequence[int]) -> torch.Tensor:
+        """Append one token to each text; the logits (n, vocabulary) of what comes next."""
+        for row, one in zip(reading.rows, following, strict=True):
+            row.append(int(one))
+        return self._last(reading)
+
+    def _last(self, reading: Reading) -> torch.Tensor:
+        ids = padded(reading.rows, self.codec.pad).to(self.device)
+        last = torch.tensor([len(row) - 1 for row in reading.rows], device=self.device)
+        return self.project(self.hidden(ids)[torch.arange(len(last), device=self.device), last]).float()

@@ -1,0 +1,76 @@
+"""A language model on this machine behind a Service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from threatloop.core.assets import Model
+from threatloop.core.errors import InputError
+from threatloop.core.schema import TextSchema
+from threatloop.modality.conversation import read
+from threatloop.models.device import resolve
+from threatloop.models.language.language import Language
+from threatloop.models.language.loading import language_of
+from threatloop.models.language.scoring import token_scores
+from threatloop.models.language.writing import Style, continued
+
+
+@dataclass(frozen=True)
+class LanguageResponder:
+    """Scores of texts, and replies.
+
+    Attributes:
+        source: the model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    source: Model
+    device: str = "cpu"
+
+    def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Scores of the tokens that count, float32 (n, width, 3); see `threatloop.modality.text.SCORES`.
+
+        Raises:
+            InputError: records of another width, or longer than the model's context.
+        """
+        schema, language = self.source.schema, self.differentiable()
+        assert isinstance(schema, TextSchema)
+        if x.shape[1:] != (schema.width,):
+            raise InputError(f"a query has records of shape {x.shape[1:]}; the model reads ({schema.width},)")
+        return token_scores(language, [language.codec.tokens(record) for record in read(x)], schema.width)
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """See `threatloop.core.service.Speaking`."""
+        language = self.differentiable()
+        prompts = [language.codec.prompt(record) for record in read(x)]
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        written = continued(language, prompts, Style(tokens, temperature), generator)
+        return [language.codec.text(ids) for ids in written]
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """See `threatloop.core.service.Speaking`."""
+        language = self.differentiable()
+        prompts = [language.codec.prompt(record) for record in read(x)]
+        with torch.inference_mode():
+            _, logits = language.begin(prompts)
+            for row, changes in zip(logits, bias or [], strict=False):
+                for token, change in changes.items():
+                    row[token] += change
+            found: npt.NDArray[np.float32] = torch.log_softmax(logits, 1).cpu().numpy()
+        return found
+
+    def differentiable(self) -> Language:
+        """The language itself, frozen."""
+        return language_of(self.source, resolve(self.device))
+
+    def model(self) -> Model:
+        """The weights themselves."""
+        return self.source

@@ -1,0 +1,91 @@
+"""Training of language models on text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from threatloop.algorithms.tuning import tune
+from threatloop.algorithms.written_training import training_of
+from threatloop.core.assets import Architecture, Dataset
+from threatloop.core.errors import InputError, NotAssessable
+from threatloop.core.recipe import Recipe
+from threatloop.core.schema import TextSchema
+from threatloop.core.seeds import Streams
+from threatloop.defences.training.dp_sgd import DPSGD
+from threatloop.modality.conversation import asked, write
+from threatloop.models.responder import local_service
+
+GPT = Architecture(name="gpt", parameters={"width": 32})
+RECIPE = Recipe(epochs=12, batch_size=16, optimiser="adam", learning_rate=0.003, weight_decay=0.0)
+
+
+def texts(*records: object) -> Dataset:
+    x = write(list(records), 24)  # type: ignore[arg-type]
+    return Dataset(x, np.zeros(len(x), np.int64), TextSchema(width=24), np.arange(len(x)))
+
+
+def alphabet(n: int = 120) -> Dataset:
+    """The alphabet from a random letter on, of random lengths: the next letter is certain."""
+    rng = np.random.default_rng(2)
+    letters = "abcdefghi" * 3
+    starts, lengths = rng.integers(0, 9, n), rng.integers(4, 13, n)
+    return texts(*(letters[start : start + length] for start, length in zip(starts, lengths, strict=True)))
+
+
+def test_gpt_learns_the_alphabet() -> None:
+    model = tune(GPT, alphabet(), RECIPE, Streams(0))
+    assert model.notes["train_accuracy"] > 0.95
+    assert model.notes["train_loss"] < 0.5
+    assert model.notes["steps"] == 96
+
+
+def test_same_streams_same_bits_and_no_global_random_state() -> None:
+    before = torch.get_rng_state()
+    short = RECIPE.model_copy(update={"epochs": 1})
+    one, same, other = (tune(GPT, alphabet(), short, Streams(seed)) for seed in (1, 1, 2))
+    assert one.digest == same.digest != other.digest
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_only_the_assistant_is_imitated() -> None:
+    data = texts(*(asked(question, "yes") for question in ("abc", "xyz", "klm") * 10))
+    model = tune(GPT, data, RECIPE.model_copy(update={"epochs": 25}), Streams(0))
+    service = local_service(model)
+    assert service.replies(write([asked("abc"), asked("xyz")], 24), 8) == ["yes", "yes"]
+    assert (-service.log_probs(write(["klmabc"], 24))[0, :5, 0] > 3).mean() > 0.5
+
+
+def test_training_goes_on_from_a_model() -> None:
+    first = tune(GPT, alphabet(), RECIPE, Streams(0))
+    again = tune(GPT, alphabet(20), Recipe(epochs=1, learning_rate=1e-9), Streams(5), init=first)
+    for name, weights in first.weights.items():
+        np.testing.assert_allclose(again.weights[name], weights, atol=1e-6)
+
+
+def test_private_training_is_worse_and_says_what_it_spent() -> None:
+    data, plain = alphabet(), training_of({"architecture": GPT, "recipe": RECIPE, "device": "cpu"}, {})
+    private = DPSGD(epsilon=2.0).applied(plain).fit(data, Streams(0))
+    assert private.notes["epsilon"] <= 2
+    assert private.notes["train_loss"] > tune(GPT, data, RECIPE, Streams(0)).notes["train_loss"]
+
+
+def test_clipping_without_noise_follows_each_records_own_gradient() -> None:
+    """A step of plain SGD on clipped gradients, against one computed record by record."""
+    data, recipe = alphabet(4), Recipe(epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0)
+    plain = training_of({"architecture": GPT, "recipe": recipe, "device": "cpu"}, {})
+    model = DPSGD(mode="clip_only", max_grad_norm=1e9).applied(plain).fit(data, Streams(0))
+    assert np.isfinite(model.notes["train_loss"])
+
+
+def test_soft_targets_and_methods_for_labels_are_refused() -> None:
+    plain = training_of({"architecture": GPT, "recipe": RECIPE, "device": "cpu"}, {})
+    with pytest.raises(InputError, match="one distribution a record"):
+        plain.fit(alphabet(), Streams(0), soft_targets=np.ones((120, 1), np.float32))
+    with pytest.raises(InputError, match="needs records"):
+        plain.fit(alphabet().take(slice(0)), Streams(0))
+    from threatloop.algorithms.method_training import with_parts
+
+    with pytest.raises(NotAssessable, match="one label a record"):
+        with_parts(plain, mixing=1.0).fit(alphabet(), Streams(0))
