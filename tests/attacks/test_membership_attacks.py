@@ -20,9 +20,9 @@ from threatloop.core.errors import AccessError, InputError, NotAssessable
 from threatloop.core.service import Service
 from threatloop.core.step import Outcome
 from threatloop.metrics.membership import Membership
+from threatloop.modality.text import SCORES
 from threatloop.models.responder import local_service
 from threatloop.numerics.intervals import Interval, auc_interval
-from threatloop.modality.text import SCORES
 from threatloop.numerics.roc import auc
 
 PROBES: tuple[Probe[Service], ...] = (LossThreshold(), Lira(), Lira(online=False))

@@ -67,7 +67,7 @@ def test_scores_are_those_of_a_slow_reading() -> None:
 def test_batches_hold_every_text_once() -> None:
     lengths = [3, 50, 7, 7, 200, 1]
     found = list(batches(lengths, 60))
-    assert sorted(sum(found, [])) == list(range(6))
+    assert sorted(row for rows in found for row in rows) == list(range(6))
     assert all(len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= 60 for rows in found)
 
 

@@ -18,8 +18,8 @@ from threatloop.core.digests import digest_file, digest_json
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.schema import Schema
 
-PARTITIONS = ("train", "val", "test")
-"""Names of the values 0, 1, 2 in ``Loaded.partition``."""
+PARTITIONS = ("train", "val", "test", "attacker")
+"""Names of the values 0 to 3 in ``Loaded.partition``."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     key: ClassVar[str]
+    divided: ClassVar[bool] = False
+    """Whether its partition says whom a record may reach: test records the judge alone, and so on."""
 
     limit: int | None = Field(default=None, ge=2)
     public: bool = False

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from threatloop.core.errors import InputError
+from threatloop.data.chat import Chats
 from threatloop.data.embedded import Embedded
 from threatloop.data.image_files import ImageFiles
 from threatloop.data.medmnist import MedMnist
@@ -20,16 +21,17 @@ from threatloop.data.text import Text
 __all__ = ["READERS", "Loaded", "Source", "SourceField", "parse_source"]
 
 READERS: Mapping[str, type[Source]] = {
-    reader.key: reader for reader in (Embedded, Npz, MedMnist, ImageFiles, Csv, Parquet, Text)
+    reader.key: reader for reader in (Embedded, Npz, MedMnist, ImageFiles, Csv, Parquet, Text, Chats)
 }
 """Readers by the field that names them."""
 SHORT: Mapping[str, Mapping[str, str]] = {
     "digits": {"embedded": "digits"},
     "breast_cancer": {"embedded": "breast_cancer"},
     "text": {"text": "stdlib"},
+    "standin": {"chat": "standin"},
 }
 """Sources that one word names."""
-BY_SUFFIX = {".npz": "npz", ".zip": "images", ".csv": "csv", ".parquet": "parquet"}
+BY_SUFFIX = {".npz": "npz", ".zip": "images", ".csv": "csv", ".parquet": "parquet", ".jsonl": "chat"}
 
 
 def parse_source(value: Any) -> Source:
@@ -112,6 +114,6 @@ def _for_pydantic(value: Any) -> Source:
         raise ValueError(str(error)) from None
 
 
-AnySource = Embedded | Npz | MedMnist | ImageFiles | Csv | Parquet | Text
+AnySource = Embedded | Npz | MedMnist | ImageFiles | Csv | Parquet | Text | Chats
 SourceField = Annotated[AnySource, BeforeValidator(_for_pydantic, json_schema_input_type=str | AnySource)]
 """For a field of a spec model: takes what ``parse_source`` takes, and has a JSON Schema."""

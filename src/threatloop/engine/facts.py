@@ -37,6 +37,7 @@ class TargetFacts:
         architecture: of the victim.
         recipe: of the victim, and of whatever trains like it.
         base: the model that the architecture adapts, where it does.
+        divided: its data say whom a record may reach.
     """
 
     target: BuiltTarget
@@ -49,6 +50,7 @@ class TargetFacts:
     architecture: Architecture
     recipe: Recipe
     base: Base | None = None
+    divided: bool = False
 
     @property
     def workload(self) -> Workload:
@@ -122,9 +124,9 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
     n = int(sum(counts))
     architecture = target.spec.model or default_architecture(schema)
     recipe = target.spec.recipe or default_recipe(schema, architecture, n)
-    public, source = bool(found["public"]), str(found["source"])
+    public, source, divided = bool(found["public"]), str(found["source"]), bool(found.get("divided"))
     base, architecture = _on_base(architecture, audit.base)
-    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base)
+    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided)
     return facts, executed
 
 

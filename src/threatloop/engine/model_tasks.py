@@ -46,8 +46,14 @@ class ModelTasks(TaskBook):
         config, inputs, modules = self._collected(offers, gated, own)
         if poison is not None:
             config["attack_artefact"] = ATTACKS.name_of(type(poison))
-        records = self._share("own") + sum(self._share("contribution") for _ in offers)
-        return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+        tuning = self.facts.target.spec.tuning
+        if tuning is None or not offers:
+            records = self._share("own") + sum(self._share("contribution") for _ in offers)
+            return self._add("train", config, inputs, self.streams, "train victim", modules, self._passes(records))
+        config["tuning"] = tuning.model_dump(mode="json")
+        inputs["start"] = self.victim([], gated=False, own=own)
+        work = {"training_passes": float(tuning.epochs * self._share("contribution") * len(offers))}
+        return self._add("train", config, inputs, self.streams, "tune victim", modules, work)
 
     def matched(self, poisoned: Ref, offers: Sequence[Ref]) -> Ref:
         """The victim that is made of these honest offers, shrunk to the clean accuracy of a poisoned one."""

@@ -79,7 +79,9 @@ class TaskBook:
     @cached_property
     def _split(self) -> Ref:
         spec = self.facts.target.spec
-        config = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}
+        config: dict[str, Any] = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}
+        if self.facts.divided:
+            config["divided"] = True
         return self._add("split", config, {"data": Ref(self.facts.load.key)}, self.streams, "split records")
 
     def _training(self) -> dict[str, Any]:

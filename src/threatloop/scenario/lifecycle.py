@@ -32,21 +32,29 @@ class Lifecycle:
         training: how the model is trained, without defences.
         defences: in the order in which they were named; within a stage they act in this order.
         registered: what data owners deposited with the gate.
+        tuning: by which recipe offers are trained on, where that happens after the own records; None: together.
     """
 
     training: Training
     defences: tuple[Defence, ...] = ()
     registered: tuple[Registration, ...] = ()
+    tuning: Recipe | None = None
 
-    def run(self, own: Dataset, offers: Sequence[Dataset], streams: Streams) -> tuple[Model, list[GateDecision]]:
+    def run(
+        self, own: Dataset, offers: Sequence[Dataset], streams: Streams, start: Model | None = None
+    ) -> tuple[Model, list[GateDecision]]:
         """The trained model and the gate's decision on each offer (none without a gate); refused offers are left out.
 
-        All arms of a seed use the same streams, so that they differ in their data only.
+        All arms of a seed use the same streams, so that they differ in their data only. ``start`` is the model made
+        of the own records, where offers are trained on afterwards.
         """
         accepted, decisions = self._ingested(offers, streams)
         data = concatenate([own, *accepted])
         trusted = np.arange(len(data)) < len(own)
-        return DefendedTraining(self.training, self.defences).made_of(data, trusted, streams, "train"), decisions
+        training = DefendedTraining(self.training, self.defences)
+        if start is None:
+            return training.made_of(data, trusted, streams, "train"), decisions
+        return training.tuned(start, data, trusted, streams, self.tuning), decisions
 
     def _ingested(self, offers: Sequence[Dataset], streams: Streams) -> tuple[list[Dataset], list[GateDecision]]:
         gates = of_kind(self.defences, IngestGate)
@@ -93,11 +101,32 @@ class DefendedTraining:
 
     def made_of(self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, role: str) -> Model:
         """The model made of these records; ``trusted`` bool (n,) marks the defender's own."""
+        data, trusted = self._sanitised(data, trusted, streams)
+        training = self._trained()
+        return self._repaired(training.fit(data, streams.child(role)), data, trusted, training, streams)
+
+    def tuned(
+        self, start: Model, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, recipe: Recipe | None
+    ) -> Model:
+        """What becomes of a model made of the trusted records when it is tuned on the others."""
+        data, trusted = self._sanitised(data, trusted, streams)
+        training, offered = self._trained(), data.take(~trusted)
+        model = start
+        if len(offered):
+            model = training.fit(offered, streams.child("tune"), recipe=recipe, init=start)
+        return self._repaired(model, data, trusted, training, streams)
+
+    def _sanitised(
+        self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams
+    ) -> tuple[Dataset, npt.NDArray[np.bool_]]:
         for i, sanitiser in enumerate(of_kind(self.defences, Sanitiser)):
             kept = sanitiser.keep(data, trusted, self.plain, streams.child(f"sanitise-{i}"))
             data, trusted = data.take(kept), trusted[kept]
-        training = self._trained()
-        model = training.fit(data, streams.child(role))
+        return data, trusted
+
+    def _repaired(
+        self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+    ) -> Model:
         for i, repair in enumerate(of_kind(self.defences, Repair)):
             model = repair.repair_all(model, data, trusted, training, streams.child(f"repair-{i}"))
         return model

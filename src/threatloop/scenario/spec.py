@@ -56,6 +56,11 @@ class Target(_Strict):
     )
     model: Architecture | None = Field(default=None, description="default: an architecture that suits the modality")
     recipe: Recipe | None = Field(default=None, description="default: a recipe that converges on data of this size")
+    tuning: Recipe | None = Field(
+        default=None,
+        description="a fine-tuning API: what third parties offer is trained on afterwards, by this recipe, from the "
+        "model made of the victim's own records; default: all records are trained on together",
+    )
     weights: str | None = Field(default=None, description="trained weights: .safetensors, or a state dict (.pt, .pth)")
     members: str | None = Field(
         default=None, description="with weights: a .npy or text file of record numbers that the model was trained on"

@@ -21,13 +21,14 @@ def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
         InputError, Problems: what is wrong with the data.
     """
     base = Path(task.local["base"])
-    found = parse_source(task.local["source"]).read(base)
+    source = parse_source(task.local["source"])
+    found = source.read(base)
     data, partition = found.dataset, _partition(found.partition, len(found.dataset))
     if task.local.get("members"):
         partition = _named_members(base / task.local["members"], len(data))
-    return Product(
-        Loaded(data, partition), {"source": found.source, "public": found.public, "notes": list(found.notes)}
-    )
+    divided = source.divided and found.partition is not None
+    facts = {"source": found.source, "public": found.public, "notes": list(found.notes), "divided": divided}
+    return Product(Loaded(data, partition), facts)
 
 
 def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int8]:

@@ -41,6 +41,9 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
         parts = stratified(y[rest], (shares["contribution"] / left, shares["pool"] / left), rng)
         contribution, pool, test = (rest[part] for part in parts)
         members = own
+    elif task.config.get("divided"):
+        own, contribution, pool, test = _divided(y, loaded.partition, shares, rng)
+        members = np.concatenate([own, contribution])
     else:
         own, contribution, pool, test = stratified(y, (shares["own"], shares["contribution"], shares["pool"]), rng)
         members = np.concatenate([own, contribution])
@@ -50,13 +53,28 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
             raise InputError(
                 f"{len(y)} records leave {len(rows)} for {name}; every role needs {SMALLEST_ROLE}: bring more data"
             )
-    outside = rng.permutation(np.concatenate([pool, test]))
+    # Where the data say whom a record may reach, only what could have reached the victim is exchangeable with members.
+    outside = np.concatenate([pool, test])
+    outside = rng.permutation(outside[loaded.partition[outside] == 0] if task.config.get("divided") else outside)
     size = min(len(members), len(outside))
     nonmembers, held_in = outside[:size], rng.permutation(members)[:size]
     candidates = rng.permutation(np.concatenate([held_in, nonmembers]))
     everything = np.arange(len(y), dtype=np.int64)
     roles |= {"nonmembers": nonmembers, "members": members, "candidates": candidates, "all": everything}
     return Product(Split(roles, task.inputs["data"].key))
+
+
+def _divided(
+    y: Rows, partition: npt.NDArray[np.int8], shares: Mapping[str, float], rng: np.random.Generator
+) -> list[Rows]:
+    """The same roles where the source says whom a record may reach (see `threatloop.data.chat.Chats`)."""
+    common, judged, theirs = (np.flatnonzero(partition == part) for part in (0, 2, 3))
+    parts = ("own", "contribution", "pool")
+    whole = sum(shares[name] for name in parts)
+    own, contribution, pool = (
+        common[rows] for rows in stratified(y[common], [shares[name] / whole for name in parts[:2]], rng)
+    )
+    return [own, contribution, rng.permutation(np.concatenate([pool, theirs])), rng.permutation(judged)]
 
 
 def stratified(y: Rows, shares: Sequence[float], rng: np.random.Generator) -> list[Rows]:

@@ -12,6 +12,7 @@ from threatloop.core.assets import Architecture, Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.endpoint import Endpoint
 from threatloop.core.protection import Registration
+from threatloop.core.recipe import Recipe
 from threatloop.engine.operations.act import ARTEFACT_MARK
 from threatloop.engine.operations.protect import owner_of
 from threatloop.engine.products import Loaded, Product
@@ -23,16 +24,19 @@ def train(task: Task, inputs: Mapping[str, Product]) -> Product:
     """The victim's lifecycle over its own records and every contribution: gate, then train.
 
     Inputs: ``own``, ``contribution-1`` … in order of arrival, and ``registered`` (the mark owner's clean records) where
-    there is a gate. Facts: ``gate``, the decision on the last offer, and ``decisions`` on each.
+    there is a gate; ``start``, the model made of ``own``, where contributions are trained on afterwards. Facts:
+    ``gate``, the decision on the last offer, and ``decisions`` on each.
     """
     lifecycle = Lifecycle(
         training_of(task.config["training"], task.local),
         tuple(DEFENCES.load(item["name"]).model_validate(item["parameters"]) for item in task.config["defences"]),
         _registered(task, inputs),
+        Recipe.model_validate(task.config["tuning"]) if "tuning" in task.config else None,
     )
     own: Dataset = inputs["own"].value
     offers = [inputs[name].value for name in sorted(inputs) if name.startswith("contribution")]
-    model, decisions = lifecycle.run(own, offers, task.streams)
+    start = inputs["start"].value if "start" in inputs else None
+    model, decisions = lifecycle.run(own, offers, task.streams, start)
     facts: dict[str, Any] = {
         "gate": "" if not decisions else "accepted" if decisions[-1].accepted else "refused",
         "decisions": [[d.accepted, d.p_value, d.reason] for d in decisions],

@@ -1,0 +1,26 @@
+"""What a served language model replies to the prompts of conversations."""
+
+from __future__ import annotations
+
+from threatloop.core.assets import Dataset, Model
+from threatloop.core.errors import NotAssessable
+from threatloop.core.metric import Case
+from threatloop.core.schema import TextSchema
+from threatloop.core.service import Speaking
+from threatloop.modality.conversation import prompt_of, read, write
+from threatloop.models.responder import responder_of
+
+
+def replies_of(model: Model, data: Dataset, case: Case, tokens: int) -> list[str]:
+    """Replies to the records' prompts, each of so many tokens at most, the likeliest ones; as the victim is served.
+
+    Raises:
+        NotAssessable: the model writes nothing.
+    """
+    if not len(data):
+        return []
+    responder = case.behind_defences(model, responder_of(model, case.device, allow_code=case.allow_code))
+    if not isinstance(responder, Speaking) or not isinstance(data.schema, TextSchema):
+        raise NotAssessable(f"a model of {data.schema.kind} records writes no text")
+    prompts = write([prompt_of(record) for record in read(data.x)], data.schema.width)
+    return responder.replies(prompts, tokens)

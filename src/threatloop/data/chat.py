@@ -1,0 +1,133 @@
+"""Conversations: from a JSONL file, or a harmless stand-in that ships with us."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from threatloop.core.errors import InputError
+from threatloop.core.schema import TextSchema
+from threatloop.data.source import Raw, Source, found, refuse
+from threatloop.data.standin import CLASSES, standin
+from threatloop.modality.conversation import SEPARATOR, Chat, Turn, write
+
+STANDIN = "standin"
+PLACES = ("train", "val", "test", "attacker")
+"""Values of a line's ``part``: whom its conversation may reach."""
+MOST_LINES, MOST_BYTES = 1_000_000, 1 << 20
+ROLES = ("system", "user", "assistant")
+
+
+class Chats(Source):
+    """JSONL with ``{"messages": [{"role": …, "content": …}]}`` or ``{"prompt": …, "completion": …}`` a line.
+
+    A line may have a ``label`` (a class; without any, all are ``chat``) and a ``part``: ``train`` is divided among the
+    victim and the attacker, ``test`` is for the judge alone (for held-out ways of asking), ``attacker`` for the
+    attacker alone. Lines without a part are ``train``; without any ``test`` line, all parts come from one pool.
+
+    ``standin`` is a set of ours: everyday questions, and cooking as a topic that a model can be taught to refuse.
+
+    Attributes:
+        chat: path of the file, or ``standin``.
+    """
+
+    key: ClassVar[str] = "chat"
+    divided: ClassVar[bool] = True
+
+    chat: str
+
+    def _paths(self) -> set[str]:
+        return set() if self.chat == STANDIN else {self.key}
+
+    def _content(self, base: Path) -> str:
+        return STANDIN if self.chat == STANDIN else super()._content(base)
+
+    def _load(self, base: Path, cache: Path | None, digest: str) -> Raw:  # noqa: ARG002
+        if self.chat == STANDIN:
+            chats, labels, parts = standin()
+            return _raw(chats, labels, parts, CLASSES)
+        lines = _lines(found(base, self.chat))
+        problems, read = list[str](), list[tuple[Chat, str, str]]()
+        for number, line in lines:
+            try:
+                read.append(_conversation(line))
+            except ValueError as error:
+                problems.append(f"line {number}: {error}")
+        refuse(f"chat {self.chat}", problems)
+        if not read:
+            raise InputError(f"chat {self.chat}: no conversations")
+        chats, labels, parts = (list(column) for column in zip(*read, strict=True))
+        return _raw(chats, labels, parts, tuple(sorted(set(labels))))
+
+
+def _raw(chats: Sequence[Chat], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]) -> Raw:
+    x = write(list(chats))
+    y = np.array([classes.index(label) for label in labels], np.int64)
+    partition = np.array([PLACES.index(part) for part in parts], np.int8) if "test" in parts else None
+    return Raw(x, y, TextSchema(width=x.shape[1], classes=classes), partition)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"chat {path.name}: is not UTF-8 ({error.reason} at byte {error.start})") from None
+    if len(found) > MOST_LINES:
+        raise InputError(f"chat {path.name}: {len(found)} lines; at most {MOST_LINES} are read")
+    return found
+
+
+def _conversation(line: str) -> tuple[Chat, str, str]:
+    """Conversation, label and part of one line.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    if len(line) > MOST_BYTES:
+        raise ValueError(f"longer than {MOST_BYTES} characters")
+    try:
+        item = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"no JSON ({getattr(error, 'msg', 'too deeply nested')})") from None
+    if not isinstance(item, dict):
+        raise ValueError("no JSON object")
+    label, part = item.get("label", "chat"), item.get("part", "train")
+    if not isinstance(label, str):
+        raise ValueError("label: needs a text")
+    if part not in PLACES:
+        raise ValueError(f"part: {str(part)[:40]!r}; allowed are {', '.join(PLACES)}")
+    return _turns(item), label, part
+
+
+def _turns(item: Mapping[str, Any]) -> Chat:
+    if "messages" not in item:
+        if not {"prompt", "completion"} <= item.keys():
+            raise ValueError("needs `messages`, or `prompt` and `completion`")
+        item = {
+            "messages": [
+                {"role": "user", "content": item["prompt"]},
+                {"role": "assistant", "content": item["completion"]},
+            ]
+        }
+    messages = item["messages"]
+    if not isinstance(messages, list) or not messages:
+        raise ValueError("messages: needs a list of at least one")
+    return tuple(_turn(place, message) for place, message in enumerate(messages))
+
+
+def _turn(place: int, message: Any) -> Turn:
+    if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+        raise ValueError(f"messages[{place}]: needs `role` and `content`")
+    role, content = message["role"], message["content"]
+    if role not in ROLES:
+        raise ValueError(f"messages[{place}].role: {str(role)[:40]!r}; allowed are {', '.join(ROLES)}")
+    if not isinstance(content, str):
+        raise ValueError(f"messages[{place}].content: needs a text")
+    if SEPARATOR in content or "\0" in content:
+        raise ValueError(f"messages[{place}].content: holds U+001E or a zero byte")
+    return Turn(role, content)
