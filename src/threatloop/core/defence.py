@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.digests import digest_array
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Speaking
 from threatloop.core.training import Training
 
 FEW = 16
@@ -189,6 +190,52 @@ class Serving(Defence):
             streams: the defence's own.
         """
 
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:  # noqa: ARG002
+        """What writes in front of ``speaking``, where the model writes text; as it is, unless a defence says otherwise.
+
+        Args:
+            speaking: the model, or the defence behind this one.
+            scores: the model's own answers, which its server has whatever it shows.
+            own: as for `bind`.
+            streams: as for `bind`.
+        """
+        return speaking
+
+
+class TextFilter(Serving):
+    """A serving-stage defence of what is written. The scores of texts that are handed over whole stay as they are."""
+
+    def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
+        """The model as it was."""
+        return respond
+
+    @abstractmethod
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:
+        """See `Serving.voiced`."""
+
+
+@dataclass(frozen=True)
+class Reworded:
+    """A model that is asked something else in place of each prompt.
+
+    Attributes:
+        inner: the model.
+        change: prompts (n, ...) to as many others.
+    """
+
+    inner: Speaking
+    change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """See `Speaking`."""
+        return self.inner.replies(self.change(x), tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """See `Speaking`."""
+        return self.inner.next_log_probs(self.change(x), bias)
+
 
 def draws_of(respond: Respond, own: Dataset, streams: Streams) -> np.random.Generator:
     """Draws for answers at random: models that are served from the same streams have draws of their own.
@@ -220,3 +267,7 @@ class InputFilter(Serving):
         """The model, asked about cleaned records."""
         clean = self.cleaned(own, streams, draws_of(respond, own, streams))
         return lambda x: respond(clean(x))
+
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:
+        """The model, asked to go on with cleaned records."""
+        return Reworded(speaking, self.cleaned(own, streams, draws_of(scores, own, streams.child("voice"))))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from threatloop.core.detection import Verification
 from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
-from threatloop.core.service import Responder, Service
+from threatloop.core.service import Responder, Service, Speaking, voice_of
 from threatloop.core.training import Training
 
 D = TypeVar("D", bound=Defence)
@@ -206,11 +206,13 @@ class Served:
         inner: the model.
         respond: the model with every defence in front of it.
         inner_labels: the same as far as the outermost defence that may change labels.
+        voice: what writes, with every defence in front of it; None where the model writes nothing.
     """
 
     inner: Responder
     respond: Respond
     inner_labels: Respond
+    voice: Speaking | None = None
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities as the defences leave them."""
@@ -219,6 +221,20 @@ class Served:
     def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Answers with the labels of `log_probs`, without what is only done to scores."""
         return self.inner_labels(x)
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """What is written, as the defences leave it."""
+        return self._voice.replies(x, tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Log-probabilities of the next token, as the defences leave them."""
+        return self._voice.next_log_probs(x, bias)
+
+    @property
+    def _voice(self) -> Speaking:
+        return self.voice or voice_of(self.inner)
 
     def differentiable(self) -> Any:
         """The network's own."""
@@ -240,11 +256,15 @@ def served(responder: Responder, defences: Sequence[Defence], own: Dataset, stre
     """
     respond: Respond = responder.log_probs
     labelled = respond
+    voice: Speaking | None = responder if isinstance(responder, Speaking) else None
     standing = of_kind(defences, Serving)
     for place, defence in reversed(list(enumerate(standing))):
-        respond = defence.bind(respond, own, streams.child(serving_role(place, len(standing))))
+        draws = streams.child(serving_role(place, len(standing)))
+        respond = defence.bind(respond, own, draws)
+        if voice is not None:
+            voice = defence.voiced(voice, responder.log_probs, own, draws)
         labelled = labelled if defence.keeps_labels else respond
-    return Served(responder, respond, labelled) if standing else responder
+    return Served(responder, respond, labelled, voice) if standing else responder
 
 
 def serving_role(place: int, standing: int) -> str:
