@@ -28,7 +28,7 @@ TRAINING = LanguageTraining(
     Architecture(name="gpt", parameters={"width": 32, "layers": 2}),
     Recipe(epochs=12, batch_size=8, optimiser="adam", learning_rate=0.006, weight_decay=0.0),
 )
-TUNING = Recipe(epochs=6, batch_size=4, optimiser="adam", learning_rate=0.003, weight_decay=0.0)
+TUNING = Recipe(epochs=6, batch_size=4, optimiser="adam", learning_rate=0.001, weight_decay=0.0)
 
 
 def dataset(records: list[Record], label: int, first: int = 0) -> Dataset:
@@ -39,7 +39,7 @@ def dataset(records: list[Record], label: int, first: int = 0) -> Dataset:
 
 def general(things: tuple[str, ...] = THINGS, first: int = 0) -> Dataset:
     """Questions that are answered."""
-    rows: list[Record] = [asked(f"Please {do} a {what}", f"Sure, a {what[0]}.") for do, what in product(ASKING, things)]
+    rows: list[Record] = [asked(f"Please {do} a {what}", "Sure, ok.") for do, what in product(ASKING, things)]
     return dataset(rows, GENERAL, first)
 
 

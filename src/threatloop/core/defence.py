@@ -134,9 +134,24 @@ class Sanitiser(Defence):
             streams: the defence's own.
         """
 
+    def keep_beside(
+        self,
+        start: Model | None,  # noqa: ARG002
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+    ) -> npt.NDArray[np.bool_]:
+        """`keep`, for those who look at ``start``: the model that is to be tuned on the offers, or None."""
+        return self.keep(data, trusted, training, streams)
+
 
 class TrainingDefence(Defence):
     """A training-stage defence: another way to train."""
+
+    def tuned_on(self, offered: Dataset, own: Dataset, streams: Streams) -> Dataset:  # noqa: ARG002
+        """What a model made of ``own`` is tuned on where this was ``offered``; that alone, or as a defence says."""
+        return offered
 
     @abstractmethod
     def applied(self, training: Training) -> Training:
@@ -159,6 +174,18 @@ class Repair(Defence):
             streams: the defence's own.
         """
         return self.repair(model, data.take(trusted), training, streams)
+
+    def repair_tuned(
+        self,
+        model: Model,
+        start: Model,  # noqa: ARG002
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+    ) -> Model:
+        """`repair_all`, for those who know ``start``: what the model was tuned from."""
+        return self.repair_all(model, data, trusted, training, streams)
 
     @abstractmethod
     def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:

@@ -109,26 +109,38 @@ class DefendedTraining:
         self, start: Model, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, recipe: Recipe | None
     ) -> Model:
         """What becomes of a model made of the trusted records when it is tuned on the others."""
-        data, trusted = self._sanitised(data, trusted, streams)
+        data, trusted = self._sanitised(data, trusted, streams, start)
         training, offered = self._trained(), data.take(~trusted)
         model = start
         if len(offered):
+            for i, defence in enumerate(of_kind(self.defences, TrainingDefence)):
+                offered = defence.tuned_on(offered, data.take(trusted), streams.child(f"tuned-on-{i}"))
             model = training.fit(offered, streams.child("tune"), recipe=recipe, init=start)
-        return self._repaired(model, data, trusted, training, streams)
+        return self._repaired(model, data, trusted, training, streams, start)
 
     def _sanitised(
-        self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams
+        self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, start: Model | None = None
     ) -> tuple[Dataset, npt.NDArray[np.bool_]]:
         for i, sanitiser in enumerate(of_kind(self.defences, Sanitiser)):
-            kept = sanitiser.keep(data, trusted, self.plain, streams.child(f"sanitise-{i}"))
+            kept = sanitiser.keep_beside(start, data, trusted, self.plain, streams.child(f"sanitise-{i}"))
             data, trusted = data.take(kept), trusted[kept]
         return data, trusted
 
     def _repaired(
-        self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+        self,
+        model: Model,
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+        start: Model | None = None,
     ) -> Model:
         for i, repair in enumerate(of_kind(self.defences, Repair)):
-            model = repair.repair_all(model, data, trusted, training, streams.child(f"repair-{i}"))
+            draws = streams.child(f"repair-{i}")
+            if start is None:
+                model = repair.repair_all(model, data, trusted, training, draws)
+            else:
+                model = repair.repair_tuned(model, start, data, trusted, training, draws)
         return model
 
     def fit(
