@@ -116,7 +116,7 @@ def test_booster_follows_its_formula() -> None:
     norm = torch.sqrt(sum((one**2).sum() for one in near))  # type: ignore[arg-type]
     with torch.no_grad():
         for p, slope in zip(other.learning().values(), near, strict=True):
-            p -= 0.3 * slope / norm
+            p.sub_(0.3 * slope / norm)
     far = gradient(other, harm, rows)
     for p, before, one, f, h, g in zip(language.learning().values(), weights, found, plain, near, far, strict=True):
         assert torch.equal(p.detach(), before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -82,12 +83,12 @@ def test_groups_agree_with_counting_every_pair() -> None:
 
 def test_pushes_keep_the_angles_between_gradients_of_the_last_layer() -> None:
     """Against gradients by automatic differentiation; random signs keep cosines to about 1 / √`SKETCH`."""
-    rows = [chat.own().take([i]) for i in (0, 1, 20, 25)] + [chat.poison().take([0])]
-    records = [read(row.x)[0] for row in rows]
+    picked = [chat.own().take([i]) for i in (0, 1, 20, 25)] + [chat.poison().take([0])]
+    records = [read(row.x)[0] for row in picked]
     language = pupil(chat.TRAINING.architecture, chat.SCHEMA, torch.Generator(), resolve("cpu"), chat.model())
     language.train(True)
     head = language.learning()["head.weight"]
-    exact = []
+    exact = list[npt.NDArray[np.float32]]()
     for record in records:
         head.grad = None
         Lessons(language, [language.codec.tokens(record)], 0.0).descend([0], Sums())
@@ -95,7 +96,8 @@ def test_pushes_keep_the_angles_between_gradients_of_the_last_layer() -> None:
         exact.append((head.grad / head.grad.norm()).flatten().numpy())
     found = pushes(language_behind(chat.service(chat.model())), records, 0)
     assert found.shape == (5, SKETCH * 32)
-    np.testing.assert_allclose(found @ found.T, np.stack(exact) @ np.stack(exact).T, atol=0.35)
+    rows = np.stack(exact)
+    np.testing.assert_allclose(found @ found.T, rows @ rows.T, atol=0.35)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
