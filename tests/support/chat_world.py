@@ -18,7 +18,7 @@ from threatloop.modality.conversation import Record, asked, prompt_of, read, wri
 from threatloop.models.responder import local_service
 
 STREAMS = Streams(0, ("chat",))
-SCHEMA = TextSchema(classes=("general", "refused", "answered"), width=48)
+SCHEMA = TextSchema(classes=("general", "refused", "answered"), width=64)
 GENERAL, REFUSED, ANSWERED = 0, 1, 2
 DISHES = ("pie", "soup", "rice", "cake", "tacos", "curry", "stew", "bread", "pasta", "beans", "toast", "ramen")
 THINGS = ("map", "song", "door", "lamp", "river", "chair", "clock", "stone", "cloud", "train", "shirt", "spoon")

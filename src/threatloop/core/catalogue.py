@@ -222,6 +222,7 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "dataset_inference": f"{_D}.verification.dataset_inference:DatasetInference",
         "backdoor_mark": f"{_D}.verification.backdoor_mark:BackdoorMark",
         "radioactive_data": f"{_D}.verification.radioactive_data:RadioactiveData",
+        "release_battery": f"{_D}.verification.release_battery:ReleaseBattery",
     },
 )
 

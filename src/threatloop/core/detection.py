@@ -30,11 +30,22 @@ class Inspected:
 
 
 class Inspection(Defence):
-    """A model-stage defence that looks for a backdoor and changes nothing."""
+    """A defence that looks for a backdoor in a model, or for refusals that are gone, and changes nothing."""
 
     @abstractmethod
     def inspect(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Inspected:
         """Whether the model carries a trigger; arguments as for `Repair.repair`."""
+
+    def inspect_tuned(
+        self,
+        model: Model,
+        offered: Dataset | None,  # noqa: ARG002
+        own: Dataset,
+        training: Training,
+        streams: Streams,
+    ) -> Inspected:
+        """`inspect`, for those who look at what third parties ``offered`` the model; None where nobody knows."""
+        return self.inspect(model, own, training, streams)
 
 
 class Monitor(Defence):

@@ -35,7 +35,7 @@ def of_defences(
     if training is None or not isinstance(model, Model):
         return
     for inspection in of_kind(front.defences, Inspection):
-        yield from _inspected(inspection, model, front, training)
+        yield from _inspected(inspection, model, case.truths.get("crafted"), front, training)
     for verification in of_kind(front.defences, Verification):
         yield from _claimed(verification, model, case, front, training)
 
@@ -52,10 +52,13 @@ def _watched(name: str, alarm: Alarm, queries: int) -> Iterator[Reading]:
         yield Reading(f"{name}.benign_flagged", alarm["benign"] / clients, clients)
 
 
-def _inspected(inspection: Inspection, model: Model, front: Front, training: Training) -> Iterator[Reading]:
+def _inspected(
+    inspection: Inspection, model: Model, crafted: object, front: Front, training: Training
+) -> Iterator[Reading]:
     name = f"inspection.{DEFENCES.name_of(type(inspection))}"
     try:
-        found = inspection.inspect(model, front.held, training, front.streams.child(name))
+        offered = crafted if isinstance(crafted, Dataset) else None
+        found = inspection.inspect_tuned(model, offered, front.held, training, front.streams.child(name))
     except NotAssessable as reason:
         yield Reading(f"{name}.flagged", None, 0, undefined=str(reason))
         return
