@@ -22,7 +22,8 @@ from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 from training_world import alphabet, embedded, halves, mixed_table
 
-ROWS = [name for name in DEFENCES.names() if DEFENCES.load(name).info.stage is Stage.TRAINING]
+ALL = {name: DEFENCES.load(name).info for name in DEFENCES.names()}
+ROWS = [name for name, info in ALL.items() if info.stage is Stage.TRAINING and "image" in info.modalities]
 SMALL = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [16]}), Recipe(epochs=3, batch_size=32))
 USUAL = RecipeTraining(Architecture(name="mlp"), Recipe(epochs=20))
 DIGITS = embedded("digits")

@@ -60,6 +60,8 @@ def fit_by_method(
     Raises:
         NotAssessable: a part of the method cannot be had with such a network or such records.
     """
+    if method.proximal is not None or method.robustness is not None:
+        raise NotAssessable(f"this way of training is for language models; {pool.schema.kind} records need another")
     started, place = time.perf_counter(), resolve(device)
     networks = [
         prepare(architecture, pool.take(rows), own, init=init, allow_code=allow_code)
