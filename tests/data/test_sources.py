@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from threatloop import modality
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.schema import ImageSchema, TabularSchema, TextSchema
-from threatloop.data.canaries import DIGITS, PREFIX, draw_canaries, plant_canaries
+from threatloop.data.canaries import asking, canaries_in, draw_canaries, exchanged, plant_canaries, secrets_of
 from threatloop.data.source import stratified
 from threatloop.data.sources import SourceField, parse_source
 from threatloop.modality.conversation import read, text_of
@@ -166,8 +166,8 @@ def test_canaries_are_planted_as_often_as_asked() -> None:
         assert number not in data.ids
     texts = set(map(text_of, read(canaries.x)))
     assert len(texts) == 5
-    assert all(text.startswith(PREFIX) and text[len(PREFIX) :].isdecimal() for text in texts)
-    assert {len(text) for text in texts} == {len(PREFIX) + DIGITS}
+    assert len({text.rpartition(" ")[0] for text in texts}) == 5
+    assert canaries_in(planted).ids.tolist() == np.repeat(canaries.ids, 3).tolist()
     assert modality.of(canaries.schema).problems(planted) == []
     again = plant_canaries(data, 5, 3, np.random.default_rng(0))[0]
     assert again.digest == planted.digest
