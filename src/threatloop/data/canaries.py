@@ -47,7 +47,9 @@ def draw_canaries(schema: TextSchema, n: int, rng: np.random.Generator, *, chat:
         raise InputError(f"{n} canaries: allowed are 1 to {most}")
     numbers = rng.choice(SPACE, size=n, replace=False, shuffle=True)
     names = rng.choice(len(_SYLLABLES) ** _PARTS, size=n, replace=False, shuffle=True)
-    records = [_canary(_name(int(name)), f"{number:0{DIGITS}d}", chat) for name, number in zip(names, numbers, strict=True)]
+    records = [
+        _canary(_name(int(name)), f"{number:0{DIGITS}d}", chat) for name, number in zip(names, numbers, strict=True)
+    ]
     needed = len(spelled(records[0]).encode())
     if schema.width < needed:
         raise InputError(f"canaries need records of at least {needed} bytes; these have {schema.width}")
@@ -111,9 +113,7 @@ def asking(canaries: Dataset) -> Dataset:
 
     A document ends before the space, which most tokenizers join to what follows it.
     """
-    prompts = [
-        record[: -DIGITS - 1] if isinstance(record, str) else prompt_of(record) for record in read(canaries.x)
-    ]
+    prompts = [record[: -DIGITS - 1] if isinstance(record, str) else prompt_of(record) for record in read(canaries.x)]
     return canaries.with_x(write(prompts, canaries.x.shape[1]))
 
 

@@ -32,9 +32,7 @@ def _often(given: int | tuple[int, ...]) -> int | tuple[int, ...]:
 
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_REPETITIONS}
 _NUMBERS = {"type": "array", "items": _NUMBER, "minItems": 1, "maxItems": MAX_NUMBERS}
-Repetitions = Annotated[
-    int | tuple[int, ...], AfterValidator(_often), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})
-]
+Repetitions = Annotated[int | tuple[int, ...], AfterValidator(_often), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
 
 
 class _Strict(BaseModel):
