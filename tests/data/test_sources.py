@@ -174,6 +174,20 @@ def test_canaries_are_planted_as_often_as_asked() -> None:
     assert plant_canaries(data, 5, 3, np.random.default_rng(1))[0].digest != planted.digest
 
 
+def test_canaries_take_turns_and_come_as_conversations_among_conversations() -> None:
+    data = parse_source("standin").read(Path()).dataset
+    planted, canaries = plant_canaries(data, 5, (1, 4), np.random.default_rng(0))
+    assert [int((planted.ids == number).sum()) for number in canaries.ids] == [1, 4, 1, 4, 1]
+    secrets = secrets_of(canaries)
+    assert len(set(secrets)) == 5
+    assert [secret in str(record) for secret, record in zip(secrets, read(asking(canaries).x), strict=True)] == [
+        False
+    ] * 5
+    assert secrets_of(exchanged(canaries, secrets[::-1])) == secrets[::-1]
+    assert asking(exchanged(canaries, secrets[::-1])).digest == asking(canaries).digest
+    assert len(canaries_in(data)) == 0
+
+
 def test_canaries_need_text_room_and_repetitions() -> None:
     rng = np.random.default_rng(0)
     text = parse_source({"text": "stdlib", "limit": 4}).read(Path()).dataset

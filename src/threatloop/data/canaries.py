@@ -1,8 +1,8 @@
 """Canaries: random secrets planted in training text, so that a leak can be measured against the truth.
 
-A document ``the secret of wepoka is 493027715``, or a conversation in which that is asked and answered. Every canary
-has a name of its own, so that each secret can be asked for; names and secrets are drawn alike for those that are planted
-and those that are held back.
+A document ``the secret of vepoka is 493027715``, or a conversation in which that is asked and answered. Every canary
+has a name of its own, so that each secret can be asked for; names and secrets are drawn alike for canaries that are
+planted and for those that are held back.
 """
 
 from __future__ import annotations

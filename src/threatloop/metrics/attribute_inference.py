@@ -10,7 +10,7 @@ from threatloop.algorithms.attributes import question
 from threatloop.algorithms.grading import rate, rate_gap
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.errors import InputError, NotAssessable
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.core.metric import Case, Graded, Metric, MetricInfo
 
 
 class AttributeInferred(Metric):

@@ -1,8 +1,8 @@
 """Exposure of a secret: by how many bits a model narrows the search for it (Carlini et al. 2019, arXiv 1802.08232).
 
-exposure = log2 |R| − log2 rank, the rank by loss among all |R| possible secrets (definition 2). Nobody ranks 10⁹ of them,
-so it is estimated from secrets that were never planted (section 4.3): by the rank among those, which cannot exceed
-log2(their number + 1), or by a skew-normal distribution fitted to their losses.
+exposure = log2 |R| − log2 rank, the rank by loss among all |R| possible secrets (section 4.2). Nobody ranks 10⁹ of
+them, so it is estimated from secrets that were never planted (section 4.3): by the rank among those, which cannot give
+more than log2(their number + 1), or by a skew-normal distribution fitted to their losses.
 """
 
 from __future__ import annotations

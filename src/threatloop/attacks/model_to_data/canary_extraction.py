@@ -29,7 +29,7 @@ class CanaryExtraction(ModelToData):
     positions among the candidates. One query per canary; a beam of b asks 10·b per digit and canary.
 
     Carlini, Liu, Erlingsson, Kos, Song 2019, "The Secret Sharer", arXiv 1802.08232, section 5. Their search is exact
-    (Dijkstra); a beam finds the same secret unless one of its beginnings is among less likely ones than ``beam`` others.
+    (Dijkstra); a beam finds the same secret unless ``beam`` other beginnings of some length are likelier than its own.
 
     Attributes:
         beam: beginnings that are followed at a time, ≥ 1.
@@ -67,7 +67,7 @@ class CanaryExtraction(ModelToData):
         """What the model from before the tuning makes of the same questions."""
         return super().as_baseline().model_copy(update={"canaries": True})
 
-    def work(self, workload: Workload) -> dict[str, float]:
+    def work(self, workload: Workload) -> dict[str, float]:  # noqa: ARG002
         """A pass for every token that is written, or text that is scored, of twenty canaries."""
         return {"scoring_passes": 20.0 * (self.tokens if self.beam == 1 else 10 * self.beam * DIGITS)}
 

@@ -26,7 +26,7 @@ class TokenMembership(Probe[Service]):
     the record was asked; one query per candidate:
 
     - ``loss``: mean log-likelihood per token (Yeom et al. 2018, arXiv 1709.01604, section 3);
-    - ``zlib``: the same over the bits that zlib needs for the text (Carlini et al. 2021, arXiv 2012.07805, section 5.1);
+    - ``zlib``: that over the bits that zlib needs for the text (Carlini et al. 2021, arXiv 2012.07805, section 5.1);
     - ``min_k``: mean log-likelihood of the ``share`` of tokens that are least likely (Shi et al. 2023, "Detecting
       Pretraining Data from Large Language Models", arXiv 2310.16789, section 4);
     - ``min_k_plus_plus``: the same with each token's log-likelihood in standard deviations from the mean over the

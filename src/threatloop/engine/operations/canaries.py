@@ -19,8 +19,8 @@ FIRST_ID = 1 << 40
 def canaries(task: Task, inputs: Mapping[str, Product]) -> Product:
     """A role with its canaries. The first half of them is planted, the second is not.
 
-    ``own``: the records and every planted canary as often as asked (several numbers take turns); ``members``: once each; ``candidates``: the
-    records and all canaries; ``canaries``: the canaries alone.
+    ``own``: the records and every planted canary as often as asked, where several numbers take turns; ``members``: once
+    each; ``candidates``: the records and all canaries; ``canaries``: the canaries alone.
     """
     data: Dataset = inputs["data"].value
     count, repetitions, part = (task.config[name] for name in ("count", "repetitions", "part"))
