@@ -22,7 +22,7 @@ from threatloop.models.responder import local_service
 
 STREAMS = Streams(5, ("text",))
 WIDTH = 48
-RECIPE = Recipe(epochs=60, batch_size=16, optimiser="adam", learning_rate=0.004, weight_decay=0.0)
+RECIPE = Recipe(epochs=20, batch_size=16, optimiser="adam", learning_rate=0.004, weight_decay=0.0)
 TRAINING = LanguageTraining(Architecture(name="gpt", parameters={"width": 64, "layers": 2}), RECIPE)
 SYLLABLES = ("ba", "ko", "ri", "tu", "ne", "sa", "lo", "mi", "du", "fe", "wa", "gi")
 
@@ -71,15 +71,17 @@ def sentences(n: int, rng: np.random.Generator) -> Dataset:
     return Dataset(write(texts, WIDTH), np.zeros(n, np.int64), schema, np.arange(n))
 
 
-def build(repetitions: tuple[int, ...] = (1, 4, 16), planted: int = 12, records: int = 60) -> TextWorld:
-    """``records`` each of members, others and the attacker's; as many canaries planted as held back."""
+def build(repetitions: tuple[int, ...] = (1, 2, 8), planted: int = 12, records: int = 60) -> TextWorld:
+    """``records`` each of members, seen thrice, of others and of the attacker's; as many canaries planted as held back."""
     rng = STREAMS.numpy("world")
     data = sentences(3 * records, rng)
     members, others, pool = (data.take(slice(i * records, (i + 1) * records)) for i in range(3))
     drawn = draw_canaries(TextSchema(width=WIDTH), 2 * planted, rng)
     canaries = replace(drawn, ids=10_000 + np.arange(2 * planted))
     kept = canaries.take(slice(0, planted))
-    own = concatenate([members, kept.take(np.repeat(np.arange(planted), times(planted, repetitions)))])
+    own = concatenate(
+        [members, members, members, kept.take(np.repeat(np.arange(planted), times(planted, repetitions)))]
+    )
     candidates = concatenate([members, others, canaries])
     return TextWorld(
         own,
