@@ -72,7 +72,7 @@ def sentences(n: int, rng: np.random.Generator) -> Dataset:
 
 
 def build(repetitions: tuple[int, ...] = (1, 2, 8), planted: int = 12, records: int = 60) -> TextWorld:
-    """``records`` each of members, seen thrice, of others and of the attacker's; as many canaries planted as held back."""
+    """``records`` each of members, seen thrice, of others and of the attacker's; half of the canaries planted."""
     rng = STREAMS.numpy("world")
     data = sentences(3 * records, rng)
     members, others, pool = (data.take(slice(i * records, (i + 1) * records)) for i in range(3))

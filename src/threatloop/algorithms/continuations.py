@@ -9,7 +9,8 @@ import numpy as np
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.errors import NotAssessable
 from threatloop.core.service import Service
-from threatloop.modality.conversation import begun, gone_on, read, rest_of, write
+from threatloop.modality.beginnings import begun, gone_on, rest_of
+from threatloop.modality.conversation import read, write
 
 BATCH = 64
 

@@ -11,7 +11,8 @@ from threatloop import modality
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.core.service import Service
 from threatloop.data.canaries import DIGITS
-from threatloop.modality.conversation import Record, gone_on, read, write
+from threatloop.modality.beginnings import gone_on
+from threatloop.modality.conversation import Record, read, write
 
 BATCH = 256
 NUMERALS = "0123456789"

@@ -31,8 +31,9 @@ class Membership(Metric):
     ``membership.aimed_classes``, the AUC among untouched records of the classes that a poison before aims at. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
-    Left out: canaries, which are like no other record and planted several times; records that the attack touched (``case.facts["touched"]``, a list of ids) or made, candidates that the
-    attacker holds himself (no member is among them, which he knows), and those that the budget left without a score.
+    Left out: canaries, which are like no other record and planted more than once; records that the attack touched
+    (``case.facts["touched"]``, a list of ids) or made, candidates that the attacker holds himself (no member is among
+    them, which he knows), and those that the budget left without a score.
     Targets count as touched: what privacy poisoning gains on them is to be read from ``membership.targets``, and what
     it does to everybody else from ``membership``.
     """

@@ -11,7 +11,8 @@ from threatloop.algorithms.grading import rate, rate_gap
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
-from threatloop.modality.conversation import Record, begun, read, reply_of, rest_of
+from threatloop.modality.beginnings import begun, rest_of
+from threatloop.modality.conversation import Record, read, reply_of
 
 
 @runtime_checkable

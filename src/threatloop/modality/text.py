@@ -12,7 +12,8 @@ from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import TextSchema
 from threatloop.modality.base import Floats, Modality
-from threatloop.modality.conversation import read, row_problem, spoken
+from threatloop.modality.beginnings import spoken
+from threatloop.modality.conversation import read, row_problem
 
 SCORES = 3
 """Of every token that counts: its log-probability, and mean and standard deviation of the log-probability over all
