@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from text_world import TextWorld
 
+from threatloop.algorithms.secret_search import cost, searched
 from threatloop.attacks.model_to_data.canary_exposure import CanaryExposure
 from threatloop.attacks.model_to_data.canary_extraction import CanaryExtraction
 from threatloop.attacks.model_to_data.reference_continuation import ReferenceContinuation
@@ -18,14 +20,13 @@ from threatloop.core.catalogue import METRICS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Graded, Reading
 from threatloop.core.step import Step
-from threatloop.data.canaries import secrets_of
+from threatloop.data.canaries import asking, exchanged, secrets_of
 from threatloop.modality.beginnings import begun, gone_on, rest_of
 from threatloop.modality.conversation import asked, prompt_of, read, row_problem, write
 from threatloop.models.responder import local_service
 
 GREEDY, BEAM = CanaryExtraction(), CanaryExtraction(beam=3)
 EXPOSURE, VERBATIM = CanaryExposure(), VerbatimExtraction(characters=12)
-ATTACKS: tuple[Step[Any], ...] = (GREEDY, BEAM, EXPOSURE, VERBATIM)
 
 
 def graded(attack: Step[Any], model: Model, world: TextWorld, limit: int | None = None) -> Graded:
@@ -84,9 +85,9 @@ def test_exposure_in_a_model_that_never_saw_them_is_chance(text_world: TextWorld
 def test_the_curves_have_a_point_for_each_number_of_repetitions(text_world: TextWorld) -> None:
     recall = graded(GREEDY, text_world.victim, text_world).curves["canary_recall"]
     exposure = graded(EXPOSURE, text_world.victim, text_world).curves["canary_exposure"]
-    assert recall["repetitions"].tolist() == [0, 1, 2, 8]
-    assert exposure["repetitions"].tolist() == [1, 2, 8]
-    assert exposure["n"].tolist() == [4, 4, 4]
+    assert recall["copies"].tolist() == [0, 1, 2, 8]
+    assert exposure["copies"].tolist() == [1, 2, 8]
+    assert exposure["exposure"][0] < exposure["exposure"][-1]
 
 
 def test_members_are_gone_on_with_word_by_word(text_world: TextWorld) -> None:
@@ -124,16 +125,32 @@ def test_a_baseline_completes_the_same_candidates(text_world: TextWorld) -> None
     assert len(runs[0]) == 9
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-def test_budgets_are_never_passed(attack: Step[Any], text_world: TextWorld) -> None:
+@pytest.mark.parametrize("attack", [GREEDY, EXPOSURE, VERBATIM], ids=repr)
+def test_budgets_are_used_up_and_never_passed(attack: Step[Any], text_world: TextWorld) -> None:
     service = local_service(text_world.victim, attack.required(), 7)
-    try:
-        attack.run(service, text_world.bench(attack))
-    except NotAssessable as reason:
-        assert attack is BEAM
-        assert "budget" in str(reason)
-    assert service.ledger.spent <= 7
-    assert attack is BEAM or service.ledger.spent == 7
+    assert attack.run(service, text_world.bench(attack)).stop_reason == "query budget spent"
+    assert service.ledger.spent == 7
+
+
+def test_a_beam_keeps_the_secrets_that_a_budget_suffices_for(text_world: TextWorld) -> None:
+    service = local_service(text_world.victim, BEAM.required(), 2 * cost(3) + 20)
+    outcome = BEAM.run(service, text_world.bench(BEAM))
+    assert outcome.stop_reason == "query budget spent"
+    assert len(outcome.result) == 2
+    with pytest.raises(NotAssessable, match="budget"):
+        BEAM.run(local_service(text_world.victim, BEAM.required(), 7), text_world.bench(BEAM))
+
+
+def test_a_wide_beam_finds_the_likeliest_of_all(text_world: TextWorld) -> None:
+    """Against trying every secret that shares all digits but two with the true one."""
+    canary = text_world.canaries.take(slice(0, 1))
+    (secret,) = secrets_of(canary)
+    service, prompts = local_service(text_world.victim), asking(canary)
+    found = searched(service, prompts, 3, np.random.default_rng(0), lambda _: None)
+    others = [f"{secret[:-2]}{number:02d}" for number in range(100)]
+    tried = exchanged(canary.take(np.zeros(101, np.int64)), [*others, *secrets_of(found)])
+    totals = np.nansum(service.log_probs(tried.x)[..., 0], axis=1)
+    assert totals[-1] >= totals[:-1].max() - 1e-3
 
 
 def test_a_beam_asks_for_scores_and_the_likeliest_token_for_text() -> None:
@@ -176,8 +193,6 @@ def test_what_a_model_writes_always_becomes_a_record(prompt: Any, reply: str) ->
 
 
 def test_without_canaries_there_is_nothing_to_extract(text_world: TextWorld) -> None:
-    from dataclasses import replace
-
     plain = np.isin(text_world.candidates.ids, text_world.canaries.ids, invert=True)
     world = replace(text_world, candidates=text_world.candidates.take(plain))
     for attack in (GREEDY, BEAM, EXPOSURE):

@@ -58,5 +58,5 @@ def continued(
 
 
 def afforded(prompts: Dataset, limit: int, rng: np.random.Generator) -> Dataset:
-    """As many prompts as a budget allows, drawn as `continued` draws them with a stream of the same role."""
+    """As many prompts as an attack asks about at most, so that its baseline completes the same."""
     return prompts.take(rng.permutation(len(prompts))[:limit])

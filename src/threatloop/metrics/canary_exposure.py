@@ -29,7 +29,7 @@ class CanaryExposed(Metric):
     logarithm of their number, and free of assumptions; ``canary_exposure.never_planted``, of canaries held back,
     1.4 on average by chance; where canaries are planted in several numbers, ``canary_exposure.at_R`` and
     ``canary_exposure.per_doubling``, by how much it rises when a canary is planted twice as often. Curve
-    ``canary_exposure``: ``repetitions``, ``exposure``, ``low``, ``high``, ``n``. Intervals are over canaries.
+    ``canary_exposure``: ``copies`` and ``exposure``. Intervals are over canaries.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -65,7 +65,8 @@ class CanaryExposed(Metric):
         at = [_mean(f"canary_exposure.at_{number}", bits[often == number]) for number in numbers]
         if len(numbers) > 1:
             readings += [*at, _rise(bits[planted], often[planted])]
-        return Graded(tuple(readings), {"canary_exposure": _curve(numbers, at)})
+        curve = {"copies": np.array(numbers), "exposure": np.array([one.value for one in at], np.float64)}
+        return Graded(tuple(readings), {"canary_exposure": curve})
 
 
 def _tried(case: Case) -> tuple[Counts, Floats, Floats]:
@@ -99,16 +100,3 @@ def _rise(bits: Floats, often: Counts) -> Reading:
     if isinstance(found, Undefined):
         return Reading(name, None, len(bits), undefined=found.reason)
     return Reading(name, (found.low + found.high) / 2, len(bits), found.low, found.high)
-
-
-def _curve(numbers: list[int], at: list[Reading]) -> dict[str, npt.NDArray[np.float64]]:
-    def column(values: list[float | None]) -> Floats:
-        return np.array([np.nan if value is None else value for value in values], np.float64)
-
-    return {
-        "repetitions": column([float(number) for number in numbers]),
-        "exposure": column([one.value for one in at]),
-        "low": column([one.low for one in at]),
-        "high": column([one.high for one in at]),
-        "n": column([float(one.n) for one in at]),
-    }

@@ -19,7 +19,7 @@ class CanaryRecall(Metric):
 
     Readings: ``canary_recall``; ``canary_recall.never_planted``, the same of canaries that were held back, which only
     chance can find; where they are planted in several numbers, ``canary_recall.at_R`` of those planted R times. Curve
-    ``canary_recall``: ``repetitions``, ``recall``, ``low``, ``high``, ``n``, with those held back at 0.
+    ``canary_recall``: ``copies``, from 0 for those held back, and ``recall``.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -43,13 +43,7 @@ class CanaryRecall(Metric):
             rate("canary_recall.never_planted", found[often == 0], "no canary was held back"),
         ]
         at = [rate(f"canary_recall.at_{number}", found[often == number], "there are none") for number in numbers]
-        curve = {
-            "repetitions": np.array(numbers),
-            "recall": np.array([one.value for one in at], np.float64),
-            "low": np.array([one.low for one in at], np.float64),
-            "high": np.array([one.high for one in at], np.float64),
-            "n": np.array([one.n for one in at]),
-        }
+        curve = {"copies": np.array(numbers), "recall": np.array([one.value for one in at], np.float64)}
         several = (
             [one for number, one in zip(numbers, at, strict=True) if number] if sum(map(bool, numbers)) > 1 else []
         )

@@ -26,7 +26,7 @@ class CanaryExtraction(ModelToData):
     and searches digit by digit for the likeliest secret.
 
     Returns the canaries as the model completes them, planted ones and others alike, valid records whose ids are
-    positions among the candidates. One query per canary; a beam of b asks 10·b per digit and canary.
+    positions among the candidates. One query per canary; a beam of b asks about 10·b per digit and canary.
 
     Carlini, Liu, Erlingsson, Kos, Song 2019, "The Secret Sharer", arXiv 1802.08232, section 5. Their search is exact
     (Dijkstra); a beam finds the same secret unless ``beam`` other beginnings of some length are likelier than its own.

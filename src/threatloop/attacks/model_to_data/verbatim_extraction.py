@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from threatloop.algorithms.continuations import beginnings, continued
+from threatloop.algorithms.continuations import afforded, beginnings, continued
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import ModelToData
@@ -68,5 +68,5 @@ class VerbatimExtraction(ModelToData):
 
     def recover(self, service: Service, bench: Bench) -> Dataset:
         """The candidates as the model goes on with them."""
-        order = bench.streams.numpy("order")
-        return continued(service, bench.data(Resource.PARTIAL), self.tokens, order, bench.progress.keep)
+        prompts = afforded(bench.data(Resource.PARTIAL), self.queries, bench.streams.numpy("order"))
+        return continued(service, prompts, self.tokens, bench.streams.numpy("rest"), bench.progress.keep)
