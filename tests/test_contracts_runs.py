@@ -27,7 +27,14 @@ from threatloop.engine.products import NotAssessed, Product
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
 
-TEXT = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}, "shadows": 2, "canaries": {"count": 4}}
+ACCESS = ["labels", "scores", "gradients", "text", "logprobs"]
+TEXT = {
+    "data": {"text": "stdlib", "limit": 120},
+    "recipe": {"epochs": 1},
+    "shadows": 2,
+    "canaries": {"count": 4},
+    "access": ACCESS,
+}
 TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT}
 ROWS = ATTACKS.names()
 PAIRS = [(name, kind) for name in ROWS for kind in sorted(ATTACKS.load(name).info.modalities)]

@@ -23,9 +23,9 @@ class ReplyAgreement(Metric):
     """Share of held-out prompts to which clone and victim reply with the same first tokens, each its likeliest ones.
 
     Tokens are the victim's, so that models of two vocabularies can be compared. Further readings: ``tokens``, share of
-    places where both write the same token, over the longer of the two; ``where_victim_differs``, agreement where the victim
-    does not say what the data say: there its function was copied, not only its task; ``task``, the share of prompts to
-    which the clone replies as the data do, and ``task_of_victim``, the same for the victim.
+    places where both write the same token, over the longer of the two; ``where_victim_differs``, agreement where the
+    victim does not say what the data say: there its function was copied, not only its task; ``task``, the share of
+    prompts to which the clone replies as the data do, and ``task_of_victim``, the same for the victim.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(

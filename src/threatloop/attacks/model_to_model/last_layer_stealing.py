@@ -26,17 +26,18 @@ class LastLayerStealing(Probe[Service]):
     Threat model: black box. The attacker sees log-probabilities of the next token: all of them, or those of the ``top``
     likeliest where he may add a ``bias`` to logits. He knows the vocabulary and nothing else.
 
-    Returns the arrays ``singular_values``, float64 (k,), descending, of the answers less their mean over the vocabulary;
-    ``projection``, float32 (vocabulary, width), which is P W up to an invertible map, with P = I − 11ᵀ/vocabulary:
-    softmax hides the rest of W; ``rotated``, float32 (vocabulary, m), the same up to a rotation, and ``centre``,
-    float32 (vocabulary,). The last two need many queries: states behind a LayerNorm or RMSNorm lie on a sphere, which
-    the answers show as an ellipsoid with width · (width + 3) / 2 unknowns; m is the width, less one behind a LayerNorm,
-    and the norm's gain is part of the map. What was not found is empty, (0, 0), and the notes ``width`` (0 then),
-    ``queries``, ``why`` and ``why_not_rotated`` say why.
+    Returns the arrays ``singular_values``, float64 (k,), descending, of the answers less their mean over the
+    vocabulary; ``projection``, float32 (vocabulary, width), which is P W up to an invertible map, with
+    P = I − 11ᵀ/vocabulary: softmax hides the rest of W; ``rotated``, float32 (vocabulary, m), the same up to a
+    rotation, and ``centre``, float32 (vocabulary,). The last two need many queries: states behind a LayerNorm or
+    RMSNorm lie on a sphere, which the answers show as an ellipsoid with width · (width + 3) / 2 unknowns (some 167,000
+    for a width of 576, which is not tried); m is the width, less one behind a LayerNorm, and the norm's gain is part of
+    the map. What was not found is empty, (0, 0), and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why`` and
+    ``why_not_rotated`` say why. Behind a LayerNorm whose shift is exactly 0 the width found is one too small.
 
     The width shows as a gap between singular values, once there are more queries than the width. One query per prompt,
-    or (vocabulary − 1) / (top − 1) of them. Against the paper the gap must also be followed by what looks like noise, so
-    that too few queries or rounded answers find nothing rather than something wrong.
+    or (vocabulary − 1) / (top − 1) of them. Against the paper the gap must also be followed by what looks like noise,
+    so that too few queries or rounded answers find nothing rather than something wrong.
 
     Carlini, Paleka, Dvijotham, et al. 2024, "Stealing Part of a Production Language Model", arXiv 2403.06634,
     sections 4.1, 4.2, 5.1 and appendix G (rotation).

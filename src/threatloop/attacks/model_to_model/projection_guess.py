@@ -39,5 +39,6 @@ class ProjectionGuess(Probe[Service]):
     def examine(self, source: Service, bench: Bench) -> Evidence:  # noqa: ARG002
         """Empty arrays."""
         empty = np.zeros((0, 0), np.float32)
-        arrays = {"singular_values": np.zeros(0), "projection": empty, "rotated": empty}
-        return Evidence({**arrays, "centre": np.zeros(0, np.float32)}, {"width": 0, "queries": 0, "prompts": 0})
+        values, centre = np.zeros(0), np.zeros(0, np.float32)
+        arrays = {"singular_values": values, "projection": empty, "rotated": empty, "centre": centre}
+        return Evidence(arrays, {"width": 0, "queries": 0, "prompts": 0})
