@@ -32,7 +32,7 @@ class LastLayerStealing(Probe[Service]):
     rotation, and ``centre``, float32 (vocabulary,). The last two need many queries: states behind a LayerNorm or
     RMSNorm lie on a sphere, which the answers show as an ellipsoid with width · (width + 3) / 2 unknowns (some 167,000
     for a width of 576, which is not tried); m is the width, less one behind a LayerNorm, and the norm's gain is part of
-    the map. What was not found is empty, (0, 0), and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why`` and
+    the map. What was not found is empty, and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why`` and
     ``why_not_rotated`` say why. Behind a LayerNorm whose shift is exactly 0 the width found is one too small.
 
     The width shows as a gap between singular values, once there are more queries than the width. One query per prompt,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.access import Capability
@@ -39,6 +40,6 @@ class ProjectionGuess(Probe[Service]):
     def examine(self, source: Service, bench: Bench) -> Evidence:  # noqa: ARG002
         """Empty arrays."""
         empty = np.zeros((0, 0), np.float32)
-        values, centre = np.zeros(0), np.zeros(0, np.float32)
-        arrays = {"singular_values": values, "projection": empty, "rotated": empty, "centre": centre}
+        arrays: dict[str, npt.NDArray[Any]] = {"singular_values": np.zeros(0), "projection": empty, "rotated": empty}
+        arrays["centre"] = np.zeros(0, np.float32)
         return Evidence(arrays, {"width": 0, "queries": 0, "prompts": 0})
