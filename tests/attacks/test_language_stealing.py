@@ -22,6 +22,7 @@ from threatloop.attacks.model_to_model.text_surrogate import TextSurrogate
 from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Architecture, Dataset, Evidence, Model
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Reading
 from threatloop.core.recipe import Recipe
@@ -201,6 +202,12 @@ def test_a_student_of_another_vocabulary_learns_from_text_alone(monkeypatch: pyt
     with pytest.raises(NotAssessable, match=r"over 300 tokens and the student's vocabulary has 256.*answers: text"):
         short.run(service, bench())
     assert short.model_copy(update={"answers": "text"}).run(service, bench()).result
+
+
+def test_where_log_probabilities_are_defended_bias_or_text_is_left() -> None:
+    known = frozenset({Adaptation.LABELS})
+    assert LastLayerStealing(queries=9).adapted(known) == (LastLayerStealing(queries=9, answers="top"),)
+    assert TextDistillation(answers="logprobs").adapted(known) == (TextDistillation(),)
 
 
 def test_a_thief_needs_only_what_he_uses_and_asks_nothing_twice() -> None:

@@ -39,6 +39,17 @@ def points_needed(k: int) -> int:
     return int(np.ceil(SPARE * _unknowns(k) / (1 - TRIED)))
 
 
+def unfit(n: int, k: int) -> Undefined | None:
+    """Why no ellipsoid is fitted to n points of k numbers; None where one is."""
+    if _unknowns(k) > LARGEST:
+        return Undefined(
+            f"the sphere of {k} dimensions has {_unknowns(k)} unknowns, more than the {LARGEST} solved for"
+        )
+    if n < points_needed(k):
+        return Undefined(f"{n} answers are too few for the sphere of {k} dimensions, which takes {points_needed(k)}")
+    return None
+
+
 def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
     """The ellipsoid with any centre on which points (n, k) lie, by least squares on k(k + 3)/2 unknowns.
 
@@ -46,10 +57,8 @@ def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
     xᵀSx + tᵀx = 1 about it loses no case.
     """
     n, k = points.shape
-    if n < points_needed(k):
-        return Undefined(f"{n} answers are too few for the sphere of {k} dimensions, which takes {points_needed(k)}")
-    if _unknowns(k) > LARGEST:
-        return Undefined(f"the sphere of {k} dimensions has {_unknowns(k)} unknowns, of which at most {LARGEST} fit")
+    if (why := unfit(n, k)) is not None:
+        return why
     mean = points.mean(axis=0)
     spread, turn = np.linalg.eigh((points - mean).T @ (points - mean) / n)
     if spread[0] <= 0:

@@ -140,9 +140,11 @@ def _rotated(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | Undefined:
     """The linear part of the last layer up to a rotation, and the answer at the sphere's centre."""
     from threatloop.numerics.output_layer import hidden_width, singular_values
-    from threatloop.numerics.sphere import ellipsoid
+    from threatloop.numerics.sphere import ellipsoid, unfit
 
     tokens, n = columns.shape
+    if (why := unfit(n, width - 1)) is not None:
+        return why
     mean = columns.mean(axis=1)
     around = columns - mean[:, None]
     flat = hidden_width(singular_values(around), tokens, n)

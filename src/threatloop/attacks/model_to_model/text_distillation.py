@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,9 @@ import numpy.typing as npt
 from threatloop.algorithms.text_theft import Lessons, TextTheft
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.service import Service
-from threatloop.core.step import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction, Step
 
 AT_ONCE = 64
 """Prompts of one request."""
@@ -50,6 +51,11 @@ class TextDistillation(TextTheft):
     def required(self) -> frozenset[Capability]:
         """Text, and log-probabilities where it learns from them."""
         return self.info.needs if self.answers == "logprobs" else frozenset({Capability.TEXT})
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """From text alone, where log-probabilities are withheld or falsified."""
+        forms = super().adapted(to)
+        return (*forms, self.model_copy(update={"answers": "text"})) if Adaptation.LABELS in to else forms
 
     def lessons(self, service: Service, prompts: npt.NDArray[np.uint8], own: Sequence[str], bench: Bench) -> Lessons:  # noqa: ARG002
         """The victim's replies, asked for batch by batch."""
