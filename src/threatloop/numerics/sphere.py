@@ -66,7 +66,7 @@ def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
     unwhite = turn * np.sqrt(spread)
     white = (points - mean) @ (turn / np.sqrt(spread))
     tried = max(1, int(TRIED * n))
-    found: Doubles = np.linalg.lstsq(_terms(white[tried:]), np.ones(n - tried), rcond=None)[0]
+    found = np.asarray(np.linalg.lstsq(_terms(white[tried:]), np.ones(n - tried), rcond=None)[0], np.float64)
     square, slope = _square(found, k), found[-k:]
     values, vectors = np.linalg.eigh(square)
     if values[0] <= 0:
