@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -45,6 +46,7 @@ def tune(
     method: Method | None = None,
     device: str = "cpu",
     progress: Report | None = None,
+    following: npt.NDArray[np.float32] | None = None,
 ) -> Model:
     """Train one language model. The same arguments give the same weights on one machine.
 
@@ -57,6 +59,8 @@ def tune(
         method: of what defences add, privacy only.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         progress: called after every epoch with the share done, in (0, 1].
+        following: distribution of the token behind each record, (n, vocabulary), which is learnt in place of the
+            record's own text; a row of NaN where there is none.
 
     Returns:
         The model; its notes hold train_loss, train_accuracy (of next tokens, both over the last epoch), epochs, steps
@@ -64,7 +68,7 @@ def tune(
 
     Raises:
         InputError: no records, or records that the model cannot read.
-        NotAssessable: a method that needs labels.
+        NotAssessable: a method that needs labels, or distributions over another vocabulary.
         Diverged: the loss is no longer finite.
     """
     if len(data) == 0:
@@ -74,13 +78,29 @@ def tune(
         raise NotAssessable(f"this way of training needs one label a record; {data.schema.kind} records have none")
     started, place = time.perf_counter(), resolve(device)
     language = pupil(architecture, data.schema, torch.Generator().manual_seed(streams.integer("init")), place, init)
-    tokens = [language.codec.tokens(record) for record in read(data.x)]
+    tokens = _read(language, data, following)
     too_long(tokens, language.context)
-    lessons = _Lessons(language, tokens, recipe.label_smoothing)
+    lessons = _Lessons(language, tokens, recipe.label_smoothing, following)
     trained, notes = _learn(lessons, architecture.name, recipe, streams, method, progress)
     language.train(False)
     seconds = time.perf_counter() - started
     return dumped(language, architecture, data.schema, {**trained.notes(recipe, seconds), **notes})
+
+
+def _read(language: Language, data: Dataset, following: npt.NDArray[np.float32] | None) -> list[Tokens]:
+    """The records; those with a known distribution as prompts, with a place behind them that counts alone."""
+    codec, records = language.codec, read(data.x)
+    if following is None:
+        return [codec.tokens(record) for record in records]
+    if following.shape[1] != codec.size:
+        raise NotAssessable(
+            f"the answers are over {following.shape[1]} tokens and the student's vocabulary has {codec.size}, so that "
+            "only text can be learnt from (answers: text)"
+        )
+    prompts = [codec.prompt(record) for record in records]
+    places = [Tokens((*ids, codec.pad), (*(False for _ in ids), True)) for ids in prompts]
+    known = np.isfinite(following[:, 0])
+    return [places[i] if known[i] else codec.tokens(record) for i, record in enumerate(records)]
 
 
 def _learn(
@@ -132,6 +152,7 @@ class _Lessons:
     language: Language
     tokens: Sequence[Tokens]
     smoothing: float
+    following: npt.NDArray[np.float32] | None = None
 
     def descend(self, rows: Sequence[int], sums: _Sums) -> None:
         """Add the gradient of the mean loss over the tokens of these records, a few of like length at a time."""
@@ -143,8 +164,16 @@ class _Lessons:
             loss.backward()  # type: ignore[no-untyped-call]
 
     def _loss(self, rows: Sequence[int], sums: _Sums) -> torch.Tensor:
-        logits, wanted, _ = wanted_logits(self.language, [self.tokens[row] for row in rows])
-        loss = F.cross_entropy(logits, wanted, reduction="sum", label_smoothing=self.smoothing)
+        logits, wanted, owners = wanted_logits(self.language, [self.tokens[row] for row in rows])
+        hard, loss = torch.ones_like(owners, dtype=torch.bool), logits.new_zeros(())
+        if self.following is not None:
+            told = torch.from_numpy(self.following[list(rows)]).to(logits.device)
+            hard = ~torch.isfinite(told[:, 0])[owners]
+            targets = told[owners[~hard]]
+            wanted[~hard] = targets.argmax(1)
+            loss = F.cross_entropy(logits[~hard], targets, reduction="sum")
+        known = F.cross_entropy(logits[hard], wanted[hard], reduction="sum", label_smoothing=self.smoothing)
+        loss = loss + known
         sums.loss += float(loss.detach())
         sums.right += int((logits.detach().argmax(1) == wanted).sum())
         sums.count += len(wanted)
