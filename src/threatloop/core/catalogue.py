@@ -172,6 +172,8 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "instahide": f"{_D}.data.instahide:InstaHide",
         "dwt_dct_svd": f"{_D}.data.dwt_dct_svd:DwtDctSvd",
         "learned_mark": f"{_D}.data.learned_mark:LearnedMark",
+        "green_list": f"{_D}.data.green_list:GreenList",
+        "gumbel": f"{_D}.data.gumbel:Gumbel",
         "label_noise_filter": f"{_D}.data.label_noise_filter:LabelNoiseFilter",
         "spectral_signatures": f"{_D}.data.spectral_signatures:SpectralSignatures",
         "activation_clustering": f"{_D}.data.activation_clustering:ActivationClustering",
