@@ -31,7 +31,8 @@ class TextMark(WrittenMark):
     """What such marks share: replies, or the rest of documents, are written anew by the owner's model.
 
     Every record keeps its question, or the first ``kept`` of a document's tokens, and gets as many new tokens at most
-    as it had. What has no reply stays as it is. The detector needs text, key and tokenizer alone; it scores the
+    as it had. What has no reply stays as it is. Bytes that are no text by themselves are not written, since the text
+    would be read in other tokens afterwards. The detector needs text, key and tokenizer alone; it scores the
     reply, or the whole document.
 
     Raises:
@@ -40,7 +41,9 @@ class TextMark(WrittenMark):
 
     context: int = Field(default=1, ge=1, le=16, description="tokens before a token that decide its number")
     temperature: float = Field(default=1.0, gt=0, le=4, description="at which the owner's model writes")
-    kept: float = Field(default=0.25, gt=0, lt=1, description="share of a document's tokens that stay; they are unmarked")
+    kept: float = Field(
+        default=0.25, gt=0, lt=1, description="share of a document's tokens that stay; they are unmarked"
+    )
 
     @abstractmethod
     def change(self, keyed: KeyedTokens) -> Change:
@@ -54,6 +57,7 @@ class TextMark(WrittenMark):
         """The records, written anew; drawn under the key, so that they repeat."""
         import torch
 
+        from threatloop.algorithms.spoken import Spoken
         from threatloop.models.language.writing import Style, continued
 
         language, schema = language_behind(self.writer), _text(data)
@@ -63,7 +67,11 @@ class TextMark(WrittenMark):
         rows = [row for row, start in enumerate(starts) if 0 < start < min(len(wholes[row]), language.context)]
         if rows:
             wanted = [len(wholes[row]) - starts[row] for row in rows]
-            style = Style(max(wanted), self.temperature, change=self.change(KeyedTokens(key, self.context)))
+            marked, read_again = (
+                self.change(KeyedTokens(key, self.context)),
+                Spoken(language.codec, language.codec.ends),
+            )
+            style = Style(max(wanted), self.temperature, change=lambda r, logits: marked(r, read_again(r, logits)))
             drawn = hashlib.blake2b(key, digest_size=8, person=b"text-draws").digest()
             generator = torch.Generator().manual_seed(int.from_bytes(drawn, "little") >> 1)
             prompts = [wholes[row][: starts[row]] for row in rows]

@@ -106,6 +106,9 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "regeneration": f"{_A}.data_to_data.regeneration:Regeneration",
         "collusion": f"{_A}.data_to_data.collusion:Collusion",
         "detector_removal": f"{_A}.data_to_data.detector_removal:DetectorRemoval",
+        "substitution": f"{_A}.data_to_data.substitution:Substitution",
+        "paraphrase": f"{_A}.data_to_data.paraphrase:Paraphrase",
+        "homoglyphs": f"{_A}.data_to_data.homoglyphs:Homoglyphs",
         "identity": f"{_A}.data_to_data.identity:Identity",
         "fgsm": f"{_A}.data_to_data.fgsm:FGSM",
         "fab": f"{_A}.data_to_data.fab:FAB",
@@ -218,6 +221,8 @@ METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     {
         "watermark_escapes": f"{_M}.watermark:WatermarkEscapes",
+        "text_watermark_escapes": f"{_M}.text_watermark:TextWatermarkEscapes",
+        "text_fidelity": f"{_M}.text_fidelity:TextFidelity",
         "decryption": f"{_M}.decryption:Decryption",
         "image_quality": f"{_M}.image_quality:ImageQuality",
         "trained_accuracy": f"{_M}.accuracy:TrainedAccuracy",

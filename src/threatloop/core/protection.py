@@ -40,7 +40,7 @@ class Detection:
     Attributes:
         z_set, p_set: evidence of all records together.
         p_per_record: (n,) evidence of every single record (one-sided p).
-        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark. None: it has no payload.
+        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark. None: it has none.
     """
 
     z_set: float

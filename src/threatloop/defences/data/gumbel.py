@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -29,7 +30,7 @@ class Gumbel(TextMark):
 
     Kuditipudi, Thickstun, Hashimoto, Liang 2023, "Robust Distortion-free Watermarks for Language Models", arXiv
     2307.15593, section 2.3 (exponential minimum sampling); keyed by the context instead of the position, as Aaronson
-    proposed in 2022 (Kirchenbauer et al. 2023, arXiv 2301.10226, section 7), so that text moves without losing the mark.
+    proposed in 2022 (Kirchenbauer et al. 2023, arXiv 2301.10226, section 7), so that text may move.
     Two texts of one prompt are alike, therefore; a longer context makes that rarer than the paper's alignment does.
     """
 
@@ -73,7 +74,7 @@ class Gumbel(TextMark):
         return (sums - counted) / np.sqrt(np.maximum(counted, 1)), p
 
 
-def _fresh(row: list[int], width: int) -> bool:
+def _fresh(row: Sequence[int], width: int) -> bool:
     """Whether the last tokens are a whole context that did not stand in the text before."""
     if len(row) < width:
         return False
