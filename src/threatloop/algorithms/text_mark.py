@@ -55,30 +55,36 @@ class TextMark(WrittenMark):
 
     def protect(self, data: Dataset, key: bytes) -> Dataset:
         """The records, written anew; drawn under the key, so that they repeat."""
+        language, schema = language_behind(self.writer), _text(data)
+        codec, records = language.codec, read(data.x)
+        wholes = [codec.tokens(record).ids for record in records]
+        starts = [start_of(record, codec, self.kept) for record in records]
+        rows = [row for row, start in enumerate(starts) if 0 < start < min(len(wholes[row]), language.context)]
+        room = [len(wholes[row]) - starts[row] for row in rows]
+        for row, ids in zip(
+            rows, self._written(language, [wholes[r][: starts[r]] for r in rows], room, key), strict=True
+        ):
+            before = wholes[row][: starts[row]] if isinstance(records[row], str) else ()
+            records[row] = replied(records[row], codec.text([*before, *ids]), schema.width)
+        return data.with_x(write(records, schema.width))
+
+    def _written(
+        self, language: Language, prompts: Sequence[Sequence[int]], room: Sequence[int], key: bytes
+    ) -> list[list[int]]:
+        """What the owner's model writes behind prompts, of so many tokens at most each."""
         import torch
 
         from threatloop.algorithms.spoken import Spoken
         from threatloop.models.language.writing import Style, continued
 
-        language, schema = language_behind(self.writer), _text(data)
-        records = read(data.x)
-        wholes = [language.codec.tokens(record).ids for record in records]
-        starts = [start_of(record, language.codec, self.kept) for record in records]
-        rows = [row for row, start in enumerate(starts) if 0 < start < min(len(wholes[row]), language.context)]
-        if rows:
-            wanted = [len(wholes[row]) - starts[row] for row in rows]
-            marked, read_again = (
-                self.change(KeyedTokens(key, self.context)),
-                Spoken(language.codec, language.codec.ends),
-            )
-            style = Style(max(wanted), self.temperature, change=lambda r, logits: marked(r, read_again(r, logits)))
-            drawn = hashlib.blake2b(key, digest_size=8, person=b"text-draws").digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(drawn, "little") >> 1)
-            prompts = [wholes[row][: starts[row]] for row in rows]
-            for row, most, ids in zip(rows, wanted, continued(language, prompts, style, generator), strict=True):
-                new = ids[:most] if not isinstance(records[row], str) else [*wholes[row][: starts[row]], *ids[:most]]
-                records[row] = replied(records[row], language.codec.text(new), schema.width)
-        return data.with_x(write(records, schema.width))
+        if not prompts:
+            return []
+        marked, readable = self.change(KeyedTokens(key, self.context)), Spoken(language.codec, language.codec.ends)
+        style = Style(max(room), self.temperature, change=lambda rows, logits: marked(rows, readable(rows, logits)))
+        drawn = hashlib.blake2b(key, digest_size=8, person=b"text-draws").digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(drawn, "little") >> 1)
+        found = continued(language, prompts, style, generator)
+        return [ids[:most] for ids, most in zip(found, room, strict=True)]
 
     def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:  # noqa: ARG002
         """Evidence in the text alone; the reference is not needed."""

@@ -30,8 +30,8 @@ class TextWatermarkEscapes(Metric):
     a hundred.
 
     ``.tpr`` is the rest, ``.tpr_before`` the same of the marked texts that nobody attacked, ``.z`` and ``.z_before``
-    are of the test over all texts together, ``.false_positives`` is the share of unmarked texts that are found under the
-    owner's own key.
+    are of the test over all texts together, ``.false_positives`` is the share of unmarked texts that are
+    found under the owner's own key.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
