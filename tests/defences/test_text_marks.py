@@ -172,7 +172,7 @@ def test_z_is_that_of_a_library_with_its_lists() -> None:
     """The same texts with the library's green tokens: the same grams count, once each, and give the same z."""
     transformers = pytest.importorskip("transformers")
     config = transformers.WatermarkingConfig(greenlist_ratio=0.25, bias=2.0, context_width=1)
-    about = transformers.PretrainedConfig(vocab_size=40, bos_token_id=None, is_encoder_decoder=False)
+    about = transformers.PretrainedConfig(vocab_size=40, bos_token_id=0, is_encoder_decoder=False)
     detector = transformers.WatermarkDetector(about, "cpu", config, ignore_repeated_ngrams=True)
     texts = np.random.default_rng(0).integers(1, 40, (6, 80))
     theirs = detector(torch.from_numpy(texts), return_dict=True).z_score
