@@ -73,6 +73,17 @@ def test_homoglyphs_look_alike_and_cut_what_has_no_room() -> None:
         removed("homoglyphs", data.take([1]), kind="whitespace")
 
 
+@pytest.mark.parametrize("kind", ["confusables", "zero_width", "whitespace"])
+def test_a_detector_that_folds_reads_what_is_seen(kind: str) -> None:
+    chats = [asked("Why?", "A peaceful place, see; a nice one by the sea, with ice.")]
+    data = Dataset(write(chats, 400), np.zeros(1, np.int64), TextSchema(width=400), np.arange(1))
+    result, _ = removed("homoglyphs", data, share=1.0, kind=kind)
+    grams = [mark("gumbel", folds=folds).grams(data, KEY).words for folds in (False, True)]
+    found = [mark("gumbel", folds=folds).grams(result, KEY).words for folds in (False, True)]
+    assert np.array_equal(grams[1], found[1])
+    assert len(np.intersect1d(grams[0], found[0])) < 0.8 * len(grams[0])
+
+
 def test_a_request_words_sentences_anew_and_leaves_what_it_cannot() -> None:
     before = marked("green_list").take(slice(0, 4))
     result, _ = removed("paraphrase", before, by="request")

@@ -41,7 +41,7 @@ def world() -> World:
     return World(own, pool, training.serve(training.fit(data.take(slice(0, 300)), Streams(0))).responder, training)
 
 
-def mark(name: str, **fields: float) -> TextMark:
+def mark(name: str, **fields: float | bool) -> TextMark:
     """A mark of the catalogue, in its owner's hands."""
     made = DEFENCES.load(name).model_validate(fields)
     assert isinstance(made, TextMark)

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.algorithms.keyed_tokens import Grams, KeyedTokens, grams_of
+from threatloop.algorithms.lookalikes import folded
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import Detection, WrittenMark
 from threatloop.core.schema import TextSchema
 from threatloop.core.service import Responder
-from threatloop.modality.conversation import Record, prompt_of, read, replied, said_in, write
+from threatloop.modality.conversation import Record, prompt_of, read, replied, said_in, spelled, write
 
 if TYPE_CHECKING:
     from threatloop.models.language.codecs import Codec
@@ -44,6 +45,8 @@ class TextMark(WrittenMark):
     kept: float = Field(
         default=0.25, gt=0, lt=1, description="share of a document's tokens that stay; they are unmarked"
     )
+
+    folds: bool = Field(default=False, description="the detector reads look-alike characters as what they look like")
 
     @abstractmethod
     def change(self, keyed: KeyedTokens) -> Change:
@@ -99,11 +102,18 @@ class TextMark(WrittenMark):
         """The tokens that are scored, each behind its context."""
         codec = language_behind(self.writer).codec
         texts, scored = list[Sequence[int]](), list[Sequence[bool]]()
-        for record in read(data.x):
+        for record in map(self._seen, read(data.x)):
             tokens, start = codec.tokens(record), 0 if isinstance(record, str) else start_of(record, codec, self.kept)
             texts.append(tokens.ids)
             scored.append([counts and place >= start for place, counts in enumerate(tokens.counted)])
         return grams_of(texts, scored, KeyedTokens(key, self.context))
+
+    def _seen(self, record: Record) -> Record:
+        """A record as the detector reads it."""
+        said = said_in(record)
+        return (
+            replied(record, folded(said), len(said.encode()) + len(spelled(record).encode())) if self.folds else record
+        )
 
 
 def start_of(record: Record, codec: Codec, kept: float) -> int:

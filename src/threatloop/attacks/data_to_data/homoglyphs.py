@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from threatloop.algorithms.lookalikes import ALIKE, BLANK, NOTHING
 from threatloop.core.assets import Dataset
 from threatloop.core.attack import DataToData
 from threatloop.core.bench import Bench
@@ -15,28 +16,15 @@ from threatloop.core.schema import TextSchema
 from threatloop.core.step import AttackInfo, Direction
 from threatloop.modality.conversation import read, replied, said_in, write
 
-ALIKE = dict(
-    zip(
-        "aceijopsxyhABCEHIJKMOPSTXYZ",
-        "\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443\u04bb"
-        "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425\u04ae\u0396",
-        strict=True,
-    )
-)
-"""Latin letters and Cyrillic or Greek ones of the same shape (Unicode Technical Standard 39)."""
-NOTHING = "\u200b"
-"""Zero-width space."""
-BLANK = "\u2004"
-"""Three-per-em space."""
-
 
 class Homoglyphs(DataToData):
     """Changes how text is encoded and not how it looks, so that a tokenizer reads other tokens.
 
     Threat model: the attacker holds marked texts and nothing else. ``confusables`` swaps Latin letters for Cyrillic and
     Greek ones of the same shape, ``zero_width`` puts a zero-width space behind characters, ``whitespace`` swaps spaces
-    for others. A reader sees no difference; an owner who folds such characters before he tests undoes most of it, and
-    whoever trains on the text gets a text of another kind, which its perplexity shows.
+    for others. A reader sees no difference; an owner whose detector folds such characters (`folds` of the marks)
+    undoes it, but for what was cut off, and whoever trains on the text gets one of another kind, which its perplexity
+    shows.
 
     Returns the texts, same labels and ids; questions stay as they are. A row has room for so many bytes: what no longer
     fits is cut off at the end. Notes: ``characters_kept``, the share that was not cut.
