@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from threatloop.algorithms.rewriting import Draft
@@ -27,15 +28,19 @@ def rewrite(
 ) -> None:
     """Write this share of every draft's passages anew, in place, from left to right.
 
+    Those go first that surprise the author most: there a mark has decided, and there is most to be had in likelihood.
+
     Args:
         drafts: texts.
         language: the author.
         share: of passages, in (0, 1]; one at least.
         length: tokens of a passage, ≥ 1.
         candidates: proposals for each, of which the likeliest with what follows is taken, ≥ 1.
-        rng: what is rewritten and what is drawn.
+        rng: what is drawn.
     """
-    plans = [_chosen(one, share, length, rng) for one in drafts]
+    tokens = [Tokens(tuple(one.ids), tuple(map(bool, one.free))) for one in drafts]
+    scores = token_scores(language, tokens, max((len(one.ids) for one in drafts), default=0))[..., 0]
+    plans = [_chosen(one, score, share, length) for one, score in zip(drafts, scores, strict=True)]
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
     style = Style(length, 1.0, LIKELIEST, Spoken(language.codec))
     for step in range(max(map(len, plans), default=0)):
@@ -43,16 +48,18 @@ def rewrite(
         _step(now, language, style, candidates, generator)
 
 
-def _chosen(draft: Draft, share: float, length: int, rng: np.random.Generator) -> list[Span]:
-    """Passages of free tokens, in order."""
+def _chosen(draft: Draft, log_probs: npt.NDArray[np.float32], share: float, length: int) -> list[Span]:
+    """Passages of free tokens, in order; ``log_probs`` are those of the free tokens."""
     places = np.flatnonzero(draft.free)
     if not len(places):
         return []
-    starts = range(int(places[0]), int(places[-1]) + 1, length)
-    whole = [(a, min(a + length, int(places[-1]) + 1)) for a in starts]
+    loss, end = np.zeros(len(draft.ids)), int(places[-1]) + 1
+    loss[places] = -log_probs[: len(places)]
+    whole = [(a, min(a + length, end)) for a in range(int(places[0]), end, length)]
     whole = [(a, b) for a, b in whole if draft.free[a:b].all()]
+    surprise = np.array([loss[a:b].mean() for a, b in whole])
     count = min(len(whole), max(1, round(share * len(whole))))
-    return [whole[i] for i in np.sort(rng.permutation(len(whole))[:count])]
+    return [whole[i] for i in np.sort(np.argsort(-surprise, kind="stable")[:count])]
 
 
 def _step(
