@@ -16,11 +16,11 @@ class Paraphrase(DataToData):
     """Lets the attacker's own language model write passages of the texts anew.
 
     Threat model: the attacker holds marked texts and a model of his own, trained on his own records (of an adapted
-    model: its public base, which is the owner's too). By ``passages``, from left to right, the model
-    proposes ``candidates`` continuations of what stands before, and the likeliest together with what follows replaces
-    the passage; passages that surprise the model most go first. A quality oracle picks among perturbations, as in Zhang et al., with likelihood in its place. By
-    ``request``, a chat model is asked to put sentences in other words, which keeps meaning better, and which a model
-    that was not tuned for chat cannot do.
+    model: its public base, which is the owner's too). By ``passages``, from left to right, the model proposes
+    ``candidates`` continuations of what stands before, and the likeliest together with what follows replaces the
+    passage; those that surprise the model most go first. A quality oracle picks among perturbations, as in Zhang et
+    al., with likelihood in its place. By ``request``, a chat model is asked to put sentences in other words, which
+    keeps meaning better; a model that was not tuned for chat cannot do it, and a small one copies much.
 
     Returns the texts, same labels and ids; questions stay as they are.
 

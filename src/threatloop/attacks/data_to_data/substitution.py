@@ -19,8 +19,8 @@ class Substitution(DataToData):
     model: its public base). He knows neither key nor detector. Where his model prefers another token by most, the mark
     is likely to have decided; those go first, so that the text becomes no less likely where that can be had.
 
-    The paper swaps random tokens for what a masked model (T5) draws; here a causal model proposes from what stands
-    before, in three rounds, since such a model is at hand wherever text is audited.
+    The paper swaps random tokens for what a masked model (T5) draws. Here a causal model, which is at hand wherever
+    text is audited, proposes from what stands before and picks by what follows, in three rounds.
 
     Returns the texts, same labels and ids; questions stay as they are. Notes: ``swapped``, the share of tokens.
 
@@ -29,6 +29,7 @@ class Substitution(DataToData):
 
     Attributes:
         share: of the tokens that are swapped, in (0, 1].
+        candidates: proposals for each, of which the one that fits what follows is taken, ≥ 1; 1 is cheapest.
 
     Raises:
         NotAssessable: the victim's architecture writes no text.
@@ -50,13 +51,13 @@ class Substitution(DataToData):
     )
 
     share: float = Field(default=0.3, gt=0, le=1)
+    candidates: int = Field(default=4, ge=1, le=64)
 
     def work(self, workload: Workload) -> dict[str, float]:
-        """A training on the pool, and three readings of the texts."""
-        return {
-            "training_passes": workload.records / 4 * workload.recipe.epochs,
-            "scoring_passes": 3.0 * workload.records,
-        }
+        """A training on the pool, three readings of the texts, and half a text for every proposal."""
+        readings = 3.0 + (self.share * self.candidates * workload.width / 2 if self.candidates > 1 else 0)
+        trained = workload.records / 4 * workload.recipe.epochs
+        return {"training_passes": trained, "scoring_passes": readings * workload.records / 4}
 
     def transform(self, data: Dataset, bench: Bench) -> Dataset:
         from threatloop.algorithms.rewriting import author_of, drafts_of, finished
@@ -65,5 +66,5 @@ class Substitution(DataToData):
         pool, training = bench.data(Resource.QUERY_POOL), bench.resource(Resource.LIFECYCLE)
         author = author_of(training, pool, bench.streams.child("author"))
         drafts = drafts_of(data, author)
-        bench.progress.note("swapped", swap(drafts, author, self.share))
+        bench.progress.note("swapped", swap(drafts, author, self.share, self.candidates))
         return finished(data, drafts, author.codec)
