@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import tiny
 from marked_world import KEY, mark, marked, world
+from threatloop.algorithms.rewriting import drafts_of, finished
 from threatloop.algorithms.similarity import embedding_cosine, ngram_cosine
+from threatloop.algorithms.spans import rewrite
+from threatloop.algorithms.swaps import swap
+from threatloop.algorithms.text_mark import language_behind
 from threatloop.core.assets import Dataset
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS, METRICS
@@ -28,7 +34,7 @@ REMOVALS: list[tuple[str, dict[str, Any]]] = [
 
 def removed(name: str, data: Dataset, **fields: Any) -> tuple[Dataset, Bench]:
     attack = ATTACKS.load(name)(**fields)
-    held = {Resource.QUERY_POOL: world().pool, Resource.LIFECYCLE: world().training}
+    held = {Resource.QUERY_POOL: world().pool.take(slice(0, 100)), Resource.LIFECYCLE: world().training}
     bench = Bench(Streams(3), {one: held[one] for one in attack.info.resources})
     return attack.run(data, bench).result, bench
 
@@ -46,8 +52,42 @@ def test_removal_lowers_the_evidence(name: str, fields: dict[str, Any], scheme: 
 
 def test_more_of_it_removes_more() -> None:
     made, own = mark("gumbel"), world().own
-    z = [made.detect(removed("substitution", marked("gumbel"), share=s)[0], KEY, own).z_set for s in (0.1, 0.3, 0.9)]
+    z = [made.detect(removed("homoglyphs", marked("gumbel"), share=s)[0], KEY, own).z_set for s in (0.1, 0.3, 0.9)]
     assert z[0] > z[1] > z[2]
+
+
+def test_what_does_not_belong_there_is_swapped_first() -> None:
+    planted = world().pool.take(slice(0, 30))
+    x = planted.x.copy()
+    x[:, 40] = ord("~")
+    author = language_behind(world().writer)
+    drafts = drafts_of(planted.with_x(x), author)
+    swap(drafts, author, 1e-6, 4)
+    changed = finished(planted, drafts, author.codec).x != x
+    assert (changed.sum(axis=1) == 1).all()
+    assert changed[:, 40].mean() > 0.8
+
+
+def test_passages_that_surprise_are_rewritten_first() -> None:
+    planted = world().pool.take(slice(0, 10))
+    x = planted.x.copy()
+    x[:, 33:41] = np.frombuffer(b"~|~|~|~|", np.uint8)
+    author = language_behind(world().writer)
+    drafts = drafts_of(planted.with_x(x), author)
+    rewrite(drafts, author, 1e-6, 8, 2, np.random.default_rng(0))
+    changed = finished(planted, drafts, author.codec).x != x
+    assert changed[:, 33:41].any(axis=1).mean() > 0.8
+    assert not changed[:, :33].any()
+    assert not changed[:, 41:].any()
+
+
+def test_only_the_owner_and_the_judge_get_the_owners_model(tmp_path: Path) -> None:
+    target = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}}
+    made = tiny.plan(tiny.spec({"text": target}, {"swaps": {"attack": "substitution"}}), tmp_path)
+    with_it = {task.operation for task in made.tasks.values() if "writer" in task.inputs}
+    assert with_it == {"protect", "grade"}
+    writers = {task.inputs["writer"].key for task in made.tasks.values() if "writer" in task.inputs}
+    assert len(writers) == 1
 
 
 def test_substitution_swaps_the_share_it_says() -> None:
