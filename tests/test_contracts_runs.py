@@ -27,7 +27,13 @@ from threatloop.engine.products import NotAssessed, Product
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
 
-TEXT = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}, "shadows": 2, "canaries": {"count": 4}}
+TEXT = {
+    "data": {"text": "stdlib", "limit": 120},
+    "recipe": {"epochs": 1},
+    "shadows": 2,
+    "canaries": {"count": 10, "repetitions": [1, 2]},
+    "access": ["labels", "scores", "text", "logprobs", "gradients"],
+}
 TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT}
 ROWS = ATTACKS.names()
 PAIRS = [(name, kind) for name in ROWS for kind in sorted(ATTACKS.load(name).info.modalities)]

@@ -162,6 +162,13 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "label_only_inversion": f"{_A}.model_to_data.label_only_inversion:LabelOnlyInversion",
         "generative_guess": f"{_A}.model_to_data.generative_guess:GenerativeGuess",
         "prior_guess": f"{_A}.model_to_data.prior_guess:PriorGuess",
+        "token_membership": f"{_A}.model_to_data.token_membership:TokenMembership",
+        "reference_membership": f"{_A}.model_to_data.reference_membership:ReferenceMembership",
+        "canary_extraction": f"{_A}.model_to_data.canary_extraction:CanaryExtraction",
+        "canary_exposure": f"{_A}.model_to_data.canary_exposure:CanaryExposure",
+        "reference_exposure": f"{_A}.model_to_data.reference_exposure:ReferenceExposure",
+        "verbatim_extraction": f"{_A}.model_to_data.verbatim_extraction:VerbatimExtraction",
+        "reference_continuation": f"{_A}.model_to_data.reference_continuation:ReferenceContinuation",
     },
 )
 
@@ -243,6 +250,9 @@ METRICS: Catalogue[Metric] = Catalogue(
         "property_inference": f"{_M}.property_inference:PropertyInferred",
         "membership": f"{_M}.membership:Membership",
         "inversion": f"{_M}.inversion:Inversion",
+        "canary_recall": f"{_M}.canary_recall:CanaryRecall",
+        "canary_exposure": f"{_M}.canary_exposure:CanaryExposed",
+        "verbatim": f"{_M}.verbatim:Verbatim",
         "evasion": f"{_M}.evasion:EvasionSuccess",
     },
 )

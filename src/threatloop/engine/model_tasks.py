@@ -123,6 +123,14 @@ class ModelTasks(TaskBook):
         records = int(self.facts.target.spec.shares.pool * self.facts.records)
         return self.fit(self.role("pool"), "surrogate", records)
 
+    def reference(self) -> Ref:
+        """What the victim was before it saw its records: its base model, or else one trained on the attacker's pool."""
+        if self.facts.base is None:
+            return self.surrogate()
+        config = {"architecture": self.facts.architecture.model_dump(mode="json")}
+        streams = Streams(self.audit.spec.seed, ("given",))
+        return self._add("base", config, {"data": Ref(self.facts.load.key)}, streams, "take the base model")
+
     def shadows(self, poison: Ref | None = None, *, informed: bool = False) -> dict[str, Ref]:
         """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was.
 

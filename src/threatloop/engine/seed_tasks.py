@@ -154,6 +154,8 @@ class SeedTasks(ModelTasks):
     ) -> None:
         """Shadow models and the victim's recipe; with its defences where the attacker imitates the victim knowingly."""
         resources = attack.info.resources
+        if Resource.REFERENCE in resources:
+            inputs[Resource.REFERENCE.value] = self.reference()
         if Resource.SHADOWS in resources:
             inputs |= self.shadows(poison, informed=informed)
         if Resource.LIFECYCLE in resources:
@@ -197,6 +199,8 @@ class SeedTasks(ModelTasks):
         inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
         if Resource.QUERY_POOL in probe.info.resources:
             inputs[Resource.QUERY_POOL.value] = self.role("pool")
+        if Resource.REFERENCE in probe.info.resources:
+            inputs[Resource.REFERENCE.value] = self.reference()
         if Resource.LIFECYCLE in probe.info.resources:
             config["training"] = self._training()
         if Resource.SHADOWS in probe.info.resources:

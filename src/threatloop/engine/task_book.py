@@ -67,7 +67,7 @@ class TaskBook:
         if canaries is None or name not in ("own", "members", "candidates", "canaries"):
             return Ref(self._split.key, name)
         inputs = {"data": Ref(self._split.key, "own" if name == "canaries" else name)}
-        config = {**canaries.model_dump(), "part": name}
+        config = {**canaries.model_dump(mode="json"), "part": name}
         return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
 
     def protected(self, role: str = "contribution") -> Ref:

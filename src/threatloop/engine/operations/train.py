@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from threatloop.algorithms.written_training import training_of
-from threatloop.core.assets import Architecture, Dataset
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.endpoint import Endpoint
 from threatloop.core.protection import Registration
@@ -65,6 +65,12 @@ def given(task: Task, inputs: Mapping[str, Product]) -> Product:
     architecture = Architecture.model_validate(task.config["architecture"])
     path = Path(task.local["weights"])
     return Product(read_model(path, architecture, loaded.data.schema, allow_code=bool(task.local.get("allow_code"))))
+
+
+def base(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The base model as it is: the victim's architecture without an adapter."""
+    loaded: Loaded = inputs["data"].value
+    return Product(Model(Architecture.model_validate(task.config["architecture"]), loaded.data.schema, {}))
 
 
 def endpoint(task: Task, inputs: Mapping[str, Product]) -> Product:
