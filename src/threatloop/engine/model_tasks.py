@@ -78,8 +78,7 @@ class ModelTasks(TaskBook):
         config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
         if gates:
             inputs["registered"] = self.role("contribution")
-            config["protection"] = written(self.protection, DEFENCES)
-            modules.append(type(self.protection).__module__)
+            self._own(config, inputs, modules)
         return config, inputs, modules
 
     def honest(self) -> Ref:

@@ -14,6 +14,7 @@ from threatloop.core.defence import Defence, InputFilter, Serving
 from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
+from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
 from threatloop.scenario.conditions import Condition
@@ -126,8 +127,7 @@ class SeedTasks(ModelTasks):
             inputs[f"{Resource.KNOWN_PAIRS}-plain"] = self.role("pool")
             inputs[f"{Resource.KNOWN_PAIRS}-protected"] = self.protected("pool")
         if resources & {Resource.PROTECTION, Resource.DETECTOR}:
-            config["protection"] = written(self.protection, DEFENCES)
-            modules.append(type(self.protection).__module__)
+            self._own(config, inputs, modules, known=Resource.DETECTOR in resources)
 
     def _provide_data(self, attack: Step[Any], config: dict[str, Any], inputs: dict[str, Ref]) -> None:
         """Records that the attacker holds."""
@@ -216,14 +216,13 @@ class SeedTasks(ModelTasks):
             "attack": written(attack, ATTACKS),
             "upstream": [written(one, ATTACKS) for one in upstream],
             "metrics": list(metrics),
-            "protection": written(self.protection, DEFENCES),
             "device": self.facts.target.spec.device,
             "false_positive_rates": list(self.facts.target.spec.false_positive_rates),
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]
-        modules.append(type(self.protection).__module__)
         inputs = dict(truths)
+        self._own(config, inputs, modules, known=bool({"original", "protected", WRITER} & set(truths)))
         judges = self._judges(attack)
         self._serve(config, inputs, modules, (Serving, *judges))
         if any(isinstance(defence, judges) for defence in self.defences):

@@ -15,7 +15,7 @@ from threatloop.core.metric import Case, Graded, Reading, merge
 from threatloop.core.step import Direction, Step
 from threatloop.engine.operations.act import attack_of
 from threatloop.engine.operations.judge_defences import of_defences
-from threatloop.engine.operations.protect import OWNER, owner_key, protection_of
+from threatloop.engine.operations.protect import OWNER, owner_key, protection_in
 from threatloop.engine.operations.serve import Front
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
@@ -38,7 +38,7 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         {"false_positive_rates": task.config["false_positive_rates"], "touched": _touched(inputs)},
         task.config["device"],
         bool(task.local.get("allow_code")),
-        protection_of(task.config["protection"]),
+        protection_in(task, inputs),
         _victims(attack, inputs),
         front.before,
     )

@@ -50,7 +50,7 @@ def _registered(task: Task, inputs: Mapping[str, Product]) -> tuple[Registration
     """The owner of the marked data deposits his key and his clean records with the gate."""
     if "registered" not in inputs:
         return ()
-    return (owner_of(task.config["protection"], inputs["registered"].value, task.streams),)
+    return (owner_of(task, inputs, inputs["registered"].value),)
 
 
 def given(task: Task, inputs: Mapping[str, Product]) -> Product:
