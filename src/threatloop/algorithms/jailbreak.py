@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -126,35 +126,45 @@ class Campaign:
         Raises:
             BudgetExhausted: after the last query that was left.
         """
-        found = [""] * len(tries)
-        for start in range(0, len(tries), AT_ONCE):
-            places = list(range(start, min(start + AT_ONCE, len(tries))))
-            if (left := self.service.ledger.left) is not None and left < len(places):
-                self._put(tries, places[:left], found)
-                raise BudgetExhausted(f"the queries are spent with {len(tries) - start - left} prompts unasked")
-            self._put(tries, places, found)
+        return self._put([chat for _, chat in tries], [goal for goal, _ in tries])
+
+    def consult(self, prompts: Sequence[Chat]) -> list[str]:
+        """Ask the victim something else, otherwise as `ask`."""
+        return self._put(prompts, [None] * len(prompts))
+
+    def _put(self, chats: Sequence[Chat], goals: Sequence[int | None]) -> list[str]:
+        found = [""] * len(chats)
+        for start in range(0, len(chats), AT_ONCE):
+            places = list(range(start, min(start + AT_ONCE, len(chats))))
+            left = self.service.ledger.left
+            for place, reply in self._replies(chats, places if left is None else places[:left]):
+                found[place] = reply
+                if (goal := goals[place]) is not None:
+                    self._note(goal, chats[place], reply)
+            self.bench.progress.keep(self.evidence())
+            if left is not None and left < len(places):
+                raise BudgetExhausted(f"the queries are spent with {len(chats) - start - left} prompts unasked")
         return found
 
-    def _put(self, tries: Sequence[tuple[int, Chat]], places: Sequence[int], found: list[str]) -> None:
-        rows = [write([tries[place][1]]) for place in places]
-        fitting = [(place, row) for place, row in zip(places, rows, strict=True) if row.shape[1] < self._too_long]
+    def _replies(self, chats: Sequence[Chat], places: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Of the prompts at these places, those that the victim can read, and its replies."""
+        rows = [(place, write([chats[place]])) for place in places]
+        fitting = [(place, row) for place, row in rows if row.shape[1] < self._too_long]
+        fitting.sort(key=lambda one: one[1].shape[1])
         if not fitting:
             return
         try:
-            replies = self.service.replies(stacked([row for _, row in fitting]), self.tokens)
+            said = self.service.replies(stacked([row for _, row in fitting]), self.tokens)
         except InputError:
-            # Longer than the model reads: half of them are tried again, and from the length of a single one on none.
+            # One is longer than the model reads: each half is tried again. Who fails alone sets the limit.
             if len(fitting) == 1:
                 self._too_long = fitting[0][1].shape[1]
                 return
-            order = sorted(fitting, key=lambda one: one[1].shape[1])
-            for half in (order[: len(order) // 2], order[len(order) // 2 :]):
-                self._put(tries, [place for place, _ in half], found)
+            half = len(fitting) // 2
+            yield from self._replies(chats, [place for place, _ in fitting[:half]])
+            yield from self._replies(chats, [place for place, _ in fitting[half:]])
             return
-        for (place, _), reply in zip(fitting, replies, strict=True):
-            found[place] = reply
-            self._note(*tries[place], reply)
-        self.bench.progress.keep(self.evidence())
+        yield from zip((place for place, _ in fitting), said, strict=True)
 
     def _note(self, goal: int, chat: Chat, reply: str) -> None:
         self.asked[goal] += 1
