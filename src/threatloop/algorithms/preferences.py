@@ -35,7 +35,7 @@ def preferred(campaign: Campaign, cases: Sequence[tuple[int, str, str]]) -> list
 
     Each pair is shown in both orders, since small models like one letter; where the answers contradict it is 0.
     """
-    clean = [(goal, *(_shown(reply) for reply in pair)) for goal, *pair in cases]
+    clean = [(goal, _shown(first), _shown(second)) for goal, first, second in cases]
     asked_ = [
         comparison(campaign.goals[goal].question, *pair)
         for goal, one, other in clean
