@@ -24,7 +24,7 @@ def replies_of(model: Model, data: Dataset, case: Case, tokens: int) -> list[str
         return []
     if not isinstance(data.schema, TextSchema):
         raise NotAssessable(f"a model of {data.schema.kind} records writes no text")
-    return said_to(model, write([prompt_of(record) for record in read(data.x)], data.schema.width), case, tokens)
+    return said_to(model, write([prompt_of(record) for record in read(data.x)]), case, tokens)
 
 
 def said_to(model: Model, prompts: npt.NDArray[np.uint8], case: Case, tokens: int) -> list[str]:
