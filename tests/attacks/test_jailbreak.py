@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from jailbreak_world import (
     victim,
 )
 
+import tiny
 from threatloop.algorithms.injections import FENCE
 from threatloop.algorithms.judges import Subjects, answers
 from threatloop.algorithms.suffix_search import Frame, SuffixSearch, allowed_tokens, ended
@@ -32,10 +35,18 @@ from threatloop.attacks.data_to_model.plain_question import PlainQuestion
 from threatloop.attacks.data_to_model.preference_search import PreferenceSearch
 from threatloop.attacks.data_to_model.prompt_injection import PromptInjection
 from threatloop.attacks.data_to_model.prompt_transform import PromptTransform
+from threatloop.core.attack import composition_problems
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.catalogue import ATTACKS
 from threatloop.core.errors import NotAssessable
+from threatloop.core.metric import Case
+from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
-from threatloop.modality.conversation import Chat, asked
+from threatloop.metrics.jailbreak import JailbreakSuccess
+from threatloop.modality.conversation import Chat, Record, asked
+from threatloop.models.gpt import GPT
+from threatloop.models.language.byte_level import ByteLanguage
+from threatloop.models.language.codecs import ByteCodec
 from threatloop.models.language.loading import language_of
 
 EVERY = "abcdefghijklmnopqrstuvwxyz"
@@ -120,6 +131,42 @@ def test_a_suffix_is_sent_as_text_that_is_cut_into_the_same_tokens() -> None:
     assert search.survives(list(b" !z"))
     assert not search.survives([0xC3, 0x28, 0x41])
     assert not search.survives([0x1E, 0x41, 0x41])
+
+
+class MergingCodec(ByteCodec):
+    """Bytes, but that ``ab`` is one token."""
+
+    size = 257
+
+    def prompt(self, record: Record) -> tuple[int, ...]:
+        """The longest tokens that fit, from the left."""
+        found = list[int]()
+        for one in super().prompt(record):
+            if one == ord("b") and found and found[-1] == ord("a"):
+                found[-1] = 256
+            else:
+                found.append(one)
+        return tuple(found)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What they say."""
+        return super().text([part for one in ids for part in (b"ab" if one == 256 else (one,))])
+
+
+def test_candidates_that_would_be_cut_otherwise_are_not_tried() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = GPT(257, 40, 1, 2, 16).requires_grad_(False)
+    language = ByteLanguage(network)
+    language.codec = MergingCodec()
+    frame = Frame.of(language, asked("cook pie"), "ok")
+    search = SuffixSearch(language, frame, torch.tensor([97, 98, 256]), 50, 3, torch.Generator().manual_seed(0))
+    assert not search.survives([97, 98, 98])
+    suffix = torch.tensor([97, 97, 256])
+    tries = search._kept(search._changed(suffix, torch.arange(3).repeat(3, 1)), suffix)
+    assert sorted(map(tuple, tries.tolist())) == [(97, 97, 97), (97, 256, 256), (98, 97, 256), (256, 97, 256)]
+    found = search.run(suffix, 10, lambda _: False).tolist()
+    assert language.codec.prompt(ended(asked("cook pie"), language.codec.text(found)))[10:13] == tuple(found)
 
 
 def test_a_context_without_room_is_not_assessed() -> None:
@@ -267,3 +314,33 @@ def test_missing_prompts_count_as_failures() -> None:
     assert outcome.stop_reason == "query budget spent"
     half = PlainQuestion(goals=2, tokens=8).run(held_out(), bench(model))
     assert judged(attack, half, model)["jailbreak_success"].value == 0.5
+
+
+def test_a_step_at_prompt_time_meets_the_honest_victim_and_held_out_records(tmp_path: Path) -> None:
+    target = {"data": "standin", "recipe": {"epochs": 1}, "access": ["labels", "scores", "text"]}
+    written = tiny.spec({"chat": target}, {"jailbreak": {"attack": "prompt_transform"}})
+    plan = tiny.plan(written, tmp_path / "store")
+    acts = [task for task in plan.tasks.values() if task.operation == "act"]
+    assert {task.config["attack"]["name"] for task in acts} == {"prompt_transform", "plain_question"}
+    assert {task.inputs["source"].part for task in acts} == {"test"}
+    victims = {task.inputs["victim"].key for task in acts}
+    assert len(victims) == 1
+    assert plan.tasks[victims.pop()].operation == "train"
+    assert sum(task.operation == "train" for task in plan.tasks.values()) == 1
+    assert all(figure.direction == "D→M" for _, figure in plan.figures)
+
+
+def test_it_can_only_end_a_chain() -> None:
+    lone = tuple(ATTACKS.load(name)() for name in ("harmful_tuning", "prompt_transform", "knockoff"))
+    assert "yields a model" in composition_problems(lone[:2])[0]
+    assert "is a probe" in composition_problems(lone[1:])[0]
+
+
+def test_records_hold_no_text() -> None:
+    model, attack = victim(EVERY), PlainQuestion(**SMALL)
+    outcome = attack.run(held_out(), bench(model))
+    truths = {"outcome": outcome.result, "source": held_out(), "test": held_out(), "held": pool(), "victim": model}
+    graded = JailbreakSuccess().grade(Case(truths, attack, Streams(2)))
+    assert set(graded.records) == {"record", "answered", "prompt_digest"}
+    assert all(np.asarray(column).dtype.kind in "bif" for column in graded.records.values())
+    assert not graded.gallery

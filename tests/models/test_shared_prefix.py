@@ -18,6 +18,7 @@ from threatloop.models.language.language import Language
 from threatloop.models.language.loading import language_of, public, pupil
 from threatloop.models.network import dump
 from threatloop.models.responder import local_service
+from tiny_hub import save_tiny
 
 SCHEMA = TextSchema(width=40)
 GPT = Architecture(name="gpt", parameters={"width": 16, "layers": 1})
@@ -62,28 +63,11 @@ def test_every_text_that_is_read_is_charged_and_none_beyond_the_limit() -> None:
 @pytest.fixture
 def adapted(tmp_path: Path) -> Architecture:
     """A base of random weights in Hugging Face's format."""
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     pytest.importorskip("peft")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
     from threatloop.models.language.bases import find_base
 
-    words = {chr(33 + i): i for i in range(64)}
-    bare = Tokenizer(models.WordLevel(words, unk_token="!"))
-    bare.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=bare, unk_token="!", eos_token='"').save_pretrained(tmp_path)
-    config = transformers.LlamaConfig(
-        vocab_size=64,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=64,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    save_tiny(tmp_path)
     return Architecture(name="causal_lm", parameters={"base": find_base(str(tmp_path), tmp_path).digest, "context": 64})
 
 
@@ -94,7 +78,16 @@ def test_a_cached_prefix_gives_the_same_states(adapted: Architecture) -> None:
         torch.testing.assert_close(found, slow(language, rows(4, seed)), rtol=1e-4, atol=1e-5)
     other = (1, 2, 3)
     torch.testing.assert_close(language.behind(other, rows(3)), slow(language, rows(3), other), rtol=1e-4, atol=1e-5)
-    assert language.behind((), rows(3)).shape == (3, 6, 16)
+    assert language.behind((), rows(3)).shape == (3, 6, 32)
+
+
+def test_what_was_read_in_rounded_numbers_does_not_reach_exact_ones(adapted: Architecture) -> None:
+    language = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = language.behind(PREFIX, rows(4))
+    exact = language.behind(PREFIX, rows(4))
+    torch.testing.assert_close(exact, slow(language, rows(4)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.1, atol=0.1)
 
 
 def test_a_cached_prefix_is_forgotten_when_the_weights_change(adapted: Architecture) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from threatloop.algorithms.judges import Subjects, answers, refuses
 from threatloop.core.assets import Dataset, Evidence
-from threatloop.core.bench import Bench, Resource
+from threatloop.core.bench import Bench
 from threatloop.core.errors import BudgetExhausted, InputError, NotAssessable
 from threatloop.core.service import Service
 from threatloop.modality.conversation import SEPARATOR, Chat, prompt_of, read, reply_of, write
@@ -97,9 +97,7 @@ class Campaign:
     def begin(cls, data: Dataset, bench: Bench, refused: str, most: int, tokens: int) -> Campaign:
         """The campaign after every question was asked as it is."""
         goals = goals_of(data, refused, most, bench.streams.numpy("goals"))
-        known = [goal.question for goal in goals]
-        if bench.has(Resource.QUERY_POOL):
-            known += [question_of(record) for record in read(bench.data(Resource.QUERY_POOL).x)]
+        known = [question_of(record) for record in read(data.x)]
         nothing = [REFUSED] * len(goals)
         started = cls(
             bench.service(),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from threatloop.core.errors import NotAssessable
 from threatloop.modality.conversation import Chat, Turn
+from threatloop.models.device import bfloat16_is_fast
 from threatloop.models.language.language import Language
 from threatloop.models.language.scoring import TOKENS_AT_ONCE
 
@@ -17,6 +18,10 @@ FILLER = " !"
 OTHER = " x"
 ASKED_EVERY = 25
 """Steps after which the victim is asked though the target is not yet what it would say."""
+EXACT = 4
+"""Candidates that are read in full precision after a first look."""
+WIDE = 256
+"""Numbers of a hidden state from which rounding saves anything."""
 PATIENCE = 5
 """Steps between two questions where the target is what it would say, and the reply is no answer."""
 
@@ -122,17 +127,29 @@ class SuffixSearch:
         for number in range(1, steps + 1):
             tries = self._kept(self._changed(suffix, self._proposed(suffix)), suffix)
             if len(tries):
-                losses, hits = self.losses(tries)
-                place = int(losses.argmin())
-                suffix = tries[place]
-                if float(losses[place]) < least:
-                    best, least, hit = suffix, float(losses[place]), bool(hits[place])
+                suffix, loss, hits_now = self._likeliest(tries)
+                if loss < least:
+                    best, least, hit = suffix, loss, hits_now
             self.trail.append(least)
             if number == steps or number - asked >= (PATIENCE if hit else ASKED_EVERY) or (hit and not asked):
                 asked = number
                 if answered(best):
                     break
         return best
+
+    def _likeliest(self, tries: torch.Tensor) -> tuple[torch.Tensor, float, bool]:
+        """The best of several suffixes, its loss, and whether the target is what the victim would say.
+
+        Where the processor multiplies bfloat16 faster, a first look in it leaves a few, which are then read exactly.
+        """
+        kind = self.language.device.type
+        if len(tries) > 2 * EXACT and self.language.width >= WIDE and bfloat16_is_fast(kind):
+            with torch.autocast(kind, torch.bfloat16):
+                rough, _ = self.losses(tries)
+            tries = tries[rough.topk(EXACT, largest=False).indices.sort().values]
+        losses, hits = self.losses(tries)
+        place = int(losses.argmin())
+        return tries[place], float(losses[place]), bool(hits[place])
 
     def losses(self, suffixes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean negative log-likelihood of the target behind each suffix (n, length), float32 (n,); and whether every

@@ -14,6 +14,7 @@ from threatloop.algorithms.prompt_search import best_of
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.errors import NotAssessable
+from threatloop.core.schema import Schema
 from threatloop.core.step import AttackInfo, Direction
 
 
@@ -59,6 +60,13 @@ class PromptInjection(Jailbreak):
 
     sentences: int = Field(default=2, ge=1)
     queries: int = Field(default=300, ge=1)
+
+    def problems(self, schema: Schema, records: int) -> list[str]:
+        """A class that the data do not have; no class that is harmless."""
+        found = super().problems(schema, records)
+        if set(schema.classes) <= {self.refused, self.answered}:
+            found.append("all classes are forbidden ones; an injection needs harmless questions to hide behind")
+        return found
 
     def search(self, campaign: Campaign, bench: Bench) -> None:
         """Every injection on every question, the ones that work first."""
