@@ -63,6 +63,11 @@ SMALL = {
     "rounds": 1,
     "pairs": 100,
     "retrain": 1,
+    "goals": 3,
+    "tokens": 8,
+    "candidates": 8,
+    "message": 8,
+    "depth": 2,
 }
 
 

@@ -235,7 +235,7 @@ class SeedTasks(ModelTasks):
         """Defences that are themselves judged by what such an attack leaves behind."""
         if attack.info.direction is Direction.MODEL_TO_MODEL:
             return (Verification,)
-        return (Inspection,) if attack.info.direction is Direction.DATA_TO_MODEL else ()
+        return (Inspection,) if attack.crafts else ()
 
     def _attack_work(self, attack: Step[Any]) -> dict[str, float]:
         return attack.work(self.facts.workload)

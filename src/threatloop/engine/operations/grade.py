@@ -12,7 +12,7 @@ from threatloop.core.digests import digest_arrays, digest_json
 from threatloop.core.endpoint import REMOTE, TERMS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
-from threatloop.core.step import Direction, Step
+from threatloop.core.step import Step
 from threatloop.engine.operations.act import attack_of
 from threatloop.engine.operations.judge_defences import of_defences
 from threatloop.engine.operations.protect import OWNER, owner_key, protection_in
@@ -69,7 +69,7 @@ def _content(artefact: Dataset | Model | Evidence) -> str:
 
 def _victims(attack: Step[Any], inputs: Mapping[str, Product]) -> tuple[Model, ...]:
     """The models that answer from behind the victim's defences; a thief's clone does not."""
-    names = ["victim", *(["outcome"] if attack.info.direction is Direction.DATA_TO_MODEL else [])]
+    names = ["victim", *(["outcome"] if attack.crafts else [])]
     return tuple(inputs[name].value for name in names if name in inputs and isinstance(inputs[name].value, Model))
 
 

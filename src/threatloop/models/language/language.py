@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,22 @@ class Language(ABC):
     def last_norm(self) -> LastNorm | None:
         """The norm in front of the output layer; None where it is not known."""
         return None
+
+    def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
+        """States (n, t, width) of ids (n, t), padded on the right if at all, each row read as if behind ``prefix``.
+
+        For many continuations of one text. No gradient flows. A model that can, reads the prefix once.
+        """
+        with torch.no_grad():
+            before = torch.tensor([list(prefix)], dtype=torch.int64, device=self.device)
+            whole = torch.cat([before.expand(len(ids), -1), ids.to(self.device)], 1)
+            return self.hidden(whole)[:, len(prefix) :]
+
+    def counted(self, charge: Callable[[int], None]) -> Language:
+        """The same language, which says of how many texts it is about to read."""
+        from threatloop.models.language.counted import Counted
+
+        return Counted(self, charge)
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
         """Read prompts; the batch, and the logits (n, vocabulary) of what comes next."""
