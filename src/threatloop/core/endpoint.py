@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, field_validator
@@ -15,7 +15,10 @@ TERMS = frozenset({"request_cap", "batch", "parallel", "per_second", "timeout", 
 """Fields of an endpoint that change how often it is asked, not what it answers."""
 FOUND = frozenset({"input", "output", "offers"})
 """Fields that are asked for where the spec leaves them out; they change no answer."""
-CHAT, COMPLETIONS, LOGPROBS, ECHO = "chat", "completions", "logprobs", "echo"
+CHAT: Final = "chat"
+COMPLETIONS: Final = "completions"
+LOGPROBS: Final = "logprobs"
+ECHO: Final = "echo"
 Offer = Literal["chat", "completions", "logprobs", "echo"]
 
 
@@ -59,6 +62,10 @@ class Terms(BaseModel):
         """Address of the model, for requests and messages."""
         return self.url
 
+    def refusal(self, capability: Capability) -> str:  # noqa: ARG002
+        """Why a capability that such an endpoint could grant is not granted; empty where it is, or may be."""
+        return ""
+
 
 class OpenInference(Terms):
     """A model behind the Open Inference Protocol, version 2, over REST (KServe, Triton, MLServer, …).
@@ -97,6 +104,23 @@ class OpenInference(Terms):
         return f"{self.url}/v2/models/{self.model}{version}"
 
 
+class Turns(BaseModel):
+    """How a model's template writes a turn of each role, with ``{}`` where its text stands; None for unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str | None = None
+    user: str | None = None
+    assistant: str | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _one_place(cls, written: str | None) -> str | None:
+        if written is not None and written.count("{}") != 1:
+            raise ValueError("needs {} once, where the text stands")
+        return written
+
+
 class OpenAI(Terms):
     """A language model behind OpenAI's chat and completions protocol (vLLM, SGLang, llama.cpp, hosted APIs, …).
 
@@ -125,32 +149,22 @@ class OpenAI(Terms):
     offers: tuple[Offer, ...] | None = None
     top_logprobs: int = Field(default=5, ge=1, le=1 << 20)
     vocabulary: int | None = Field(default=None, ge=2, le=1 << 20)
-    turns: dict[Literal["system", "user", "assistant"], str] | None = None
+    turns: Turns | None = None
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     parallel: int = Field(default=4, ge=1, le=64)
+
+    @field_validator("offers")
+    @classmethod
+    def _in_order(cls, offers: tuple[Offer, ...] | None) -> tuple[Offer, ...] | None:
+        return None if offers is None else tuple(one for one in get_args(Offer) if one in offers)
 
     @field_validator("url")
     @classmethod
     def _versioned(cls, url: str) -> str:
         return url if urlsplit(url).path else f"{url}/v1"
 
-    @field_validator("turns")
-    @classmethod
-    def _one_place(cls, turns: dict[Any, str] | None) -> dict[Any, str] | None:
-        for role, written in (turns or {}).items():
-            if written.count("{}") != 1:
-                raise ValueError(f"{role}: needs {{}} once, where the text stands")
-        return turns
-
-    @property
-    def granted(self) -> tuple[Capability, ...]:
-        """What it really grants, by what it offers; everything where that is not known yet."""
-        if self.offers is None:
-            return self.capabilities
-        return tuple(one for one in self.capabilities if not self.refusal(one))
-
     def refusal(self, capability: Capability) -> str:
-        """Why a capability is not granted; empty where it is."""
+        """By what it offers; see `Terms.refusal`."""
         offers = frozenset(self.offers or ())
         if self.offers is None or capability not in self.capabilities:
             return ""

@@ -140,7 +140,8 @@ def _failed(url: str, status: int, content: bytes) -> EndpointError:
     if 300 <= status < 400:
         todo = "it redirects, which is not followed, since the token would go with it; give the final address"
     elif status in PASSING:
-        return EndpointError(f"{url}: {shown}; run again later: nothing is asked twice")
+        slow = "it is asked too often: lower `per_second`, or " if status == 429 else ""
+        return EndpointError(f"{url}: {shown}; {slow}run again later: nothing is asked twice")
     else:
         todo = LOOK
     return Refused(f"{url}: {shown}; {todo}", status, code, said)
