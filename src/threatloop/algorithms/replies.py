@@ -22,5 +22,5 @@ def replies_of(model: Model, data: Dataset, case: Case, tokens: int) -> list[str
     responder = case.behind_defences(model, responder_of(model, case.device, allow_code=case.allow_code))
     if not isinstance(responder, Speaking) or not isinstance(data.schema, TextSchema):
         raise NotAssessable(f"a model of {data.schema.kind} records writes no text")
-    prompts = write([prompt_of(record) for record in read(data.x)], data.schema.width)
+    prompts = write([prompt_of(record) for record in read(data.x)])
     return responder.replies(prompts, tokens)

@@ -52,6 +52,19 @@ def reply_of(record: Record) -> str:
     return record[-1].content if not isinstance(record, str) and record and record[-1].role == "assistant" else ""
 
 
+def asks(record: Record) -> bool:
+    """Whether a record is a conversation in which a question is answered last."""
+    return not isinstance(record, str) and [turn.role for turn in record[-2:]] == ["user", "assistant"]
+
+
+def with_phrase(record: Record, phrase: str, reply: str | None = None) -> Chat:
+    """The conversation with a phrase behind its last question, and perhaps another answer."""
+    assert not isinstance(record, str)
+    *before, question, answer = record
+    asking = Turn("user", f"{question.content} {phrase}")
+    return (*before, asking, answer if reply is None else Turn("assistant", reply))
+
+
 def spelled(record: Record) -> str:
     """A record as one string."""
     if isinstance(record, str):
