@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from chat_server import SSE, Fault, Server, serving
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture
-from threatloop.core.endpoint import OpenAI
+from threatloop.core.endpoint import ENDPOINT, OpenAI, OpenInference
 from threatloop.core.errors import AccessError, CapReached, InputError, NotAssessable
 from threatloop.core.schema import ImageSchema, TextSchema
 from threatloop.modality.conversation import asked, write
@@ -288,3 +289,33 @@ def test_a_service_grants_and_counts_as_for_a_model_here(server: Server) -> None
     assert len(service.replies(CHATS, 3)) == service.ledger.spent == 3
     with pytest.raises(AccessError, match="used logprobs"):
         service.next_log_probs(CHATS)
+
+
+@pytest.mark.parametrize(
+    ("bad", "where"),
+    [
+        ({"url": "http://user:word@host"}, "url"),
+        ({"url": "ftp://host"}, "url"),
+        ({"model": "a\nb"}, "model"),
+        ({"authorised_by": ""}, "authorised_by"),
+        ({"request_cap": 0}, "request_cap"),
+        ({"turns": {"user": "{} {}"}}, "turns"),
+        ({"offers": ["tune"]}, "offers"),
+    ],
+)
+def test_bad_terms_are_refused(bad: dict[str, Any], where: str) -> None:
+    good = {"protocol": "openai", "url": "http://host", "model": "a/b:c", "authorised_by": "the test", "request_cap": 1}
+    with pytest.raises(ValidationError) as error:
+        ENDPOINT.validate_python({**good, **bad})
+    assert error.value.errors()[0]["loc"][1] == where
+
+
+def test_protocols_are_told_apart_and_the_first_needs_no_name() -> None:
+    terms = {"url": "http://host/", "model": "m", "authorised_by": "the test", "request_cap": 1}
+    assert ENDPOINT.validate_python(terms) == OpenInference(**terms)
+    openai = ENDPOINT.validate_python({**terms, "protocol": "openai", "offers": ["echo", "chat"]})
+    assert isinstance(openai, OpenAI)
+    assert (openai.place, openai.offers) == ("http://host/v1", ("chat", "echo"))
+    assert ENDPOINT.validate_python(openai.model_dump(mode="json")) == openai
+    other = ENDPOINT.validate_python({**terms, "url": "http://host/v1beta/openai", "protocol": "openai"})
+    assert other.place == "http://host/v1beta/openai"

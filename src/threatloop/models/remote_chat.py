@@ -160,7 +160,8 @@ class RemoteChat:
         """What it offers: asked with all that could be granted, then with less."""
         found, refused = list[Offer](), list[EndpointError]()
         one = {self._endpoint.limit: 1, "temperature": 0.0}
-        for greeting, offer in ((GREETING, CHAT), (SENTENCE, COMPLETIONS)):
+        trials: tuple[tuple[Record, Offer], ...] = ((GREETING, CHAT), (SENTENCE, COMPLETIONS))
+        for greeting, offer in trials:
             path, body = self._spelled(greeting, {**one, **self._likeliest(greeting)})
             answered = self._tentative(path, body, refused)
             if answered is not None and likeliest_in(answered):
