@@ -131,6 +131,18 @@ def test_it_is_tried_once_for_what_it_offers(server: Server, offers: Any, refuse
     assert server.requests == before + 1
 
 
+def test_a_server_that_fails_at_what_it_does_not_know_is_tried_with_less(server: Server) -> None:
+    server.offers = ("chat",)
+    server.faults = [Fault(500)]
+    assert offered(server).offers == ("chat",)
+    server.faults = [Fault(503)]
+    with pytest.raises(EndpointError, match="status 503; run again later"):
+        offered(server)
+    server.faults = [Fault(401)]
+    with pytest.raises(EndpointError, match="status 401; check the address, the model's name and the token"):
+        offered(server)
+
+
 def test_what_is_not_offered_is_said_before_anything_is_asked(server: Server) -> None:
     only_chat, only_text = chat(server, offers=["chat"]), chat(server, offers=["completions"])
     with pytest.raises(NotAssessable, match="goes on with raw text"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,9 +21,10 @@ from threatloop.core.schema import TextSchema
 from threatloop.modality.conversation import Chat, Record, Turn, read
 from threatloop.modality.text import SCORES
 from threatloop.models.answers import Answers
-from threatloop.models.chat_answers import Span, all_of, counted, likeliest_in, reply_in, scores_in
+from threatloop.models.chat_answers import likeliest_in, reply_in
+from threatloop.models.chat_questions import Ask, Questions
 from threatloop.models.remote import remote_model
-from threatloop.models.wire import EndpointError, Refused, Wire
+from threatloop.models.wire import PASSING, EndpointError, Failed, Wire
 
 FILTERED = frozenset({"content_filter", "content_policy_violation"})
 """Words of servers that will not answer a prompt: a refusal, as if the model had made it."""
@@ -31,21 +32,6 @@ TOO_LONG = ("context_length", "maximum context", "context length", "context size
 GREETING: Chat = (Turn("user", "Say yes."),)
 SENTENCE = "The sun is up."
 SEEDS = 1 << 31
-
-Body = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One question, and what is kept of its answer."""
-
-    path: str
-    body: Body
-    kept: Callable[[Any], bytes]
-
-    @property
-    def key(self) -> bytes:
-        return bytes.fromhex(digest_json([self.path, dict(self.body)]))
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,9 @@ class RemoteChat:
             raise InputError(f"a query has records of shape {x.shape[1:]}; the model reads ({schema.width},)")
         self._need(ECHO, "log-probabilities of given texts, which completions with echo and logprobs would show")
         found = np.full((len(x), schema.width, SCORES), np.nan, np.float32)
-        for row, answer in zip(found, self._answered([self._scoring(record) for record in read(x)]), strict=True):
+        for row, answer in zip(
+            found, self._answered([self._questions.scoring(record) for record in read(x)]), strict=True
+        ):
             scores = np.frombuffer(answer, np.float32)[: schema.width]
             row[: len(scores), 0] = scores
         return found
@@ -89,15 +77,14 @@ class RemoteChat:
             NotAssessable: the endpoint does not go on with such records.
             CapReached, EndpointError, InputError: as for `log_probs`.
         """
-        drawn = Counter[Record]()
-        asks = []
+        ask, drawn, asks = self._questions.reply, Counter[Record](), []
         for record in read(x):
-            parameters = {self._endpoint.limit: tokens, "temperature": float(temperature)}
+            again = None
             if temperature and seed is not None:
                 # A prompt that comes again is to be drawn anew, as from one local generator.
-                parameters["seed"] = int(digest_json([seed, drawn[record]])[:15], 16) % SEEDS
+                again = int(digest_json([seed, drawn[record]])[:15], 16) % SEEDS
                 drawn[record] += 1
-            asks.append(Ask(*self._question(record, parameters), _spoken(self._endpoint.place)))
+            asks.append(ask(record, tokens, float(temperature), again))
         return [answer.decode() for answer in self._answered(asks)]
 
     def next_log_probs(
@@ -116,12 +103,9 @@ class RemoteChat:
                 "needs the log-probabilities of all tokens by number; the endpoint shows the "
                 f"{end.top_logprobs} likeliest by their text (say `vocabulary` where it shows all)"
             )
-        asks = []
-        for place, record in enumerate(read(x)):
-            parameters: dict[str, Any] = {**self._likeliest(record), "return_tokens_as_token_ids": True}
-            if bias is not None:
-                parameters["logit_bias"] = {str(token): float(by) for token, by in bias[place].items()}
-            asks.append(Ask(*self._question(record, parameters), partial(_shown, end.vocabulary, end.place)))
+        biases = [None] * len(x) if bias is None else bias
+        ask = self._questions.following
+        asks = [ask(record, end.vocabulary, one) for record, one in zip(read(x), biases, strict=True)]
         found = [np.frombuffer(answer, np.float32) for answer in self._answered(asks)]
         return np.stack(found) if found else np.empty((0, end.vocabulary), np.float32)
 
@@ -156,26 +140,28 @@ class RemoteChat:
     def _wire(self) -> Wire:
         return Wire(self._endpoint, Answers(self._endpoint))
 
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self._endpoint)
+
     def _tried(self) -> Sequence[Offer]:
         """What it offers: asked with all that could be granted, then with less."""
-        found, refused = list[Offer](), list[EndpointError]()
-        one = {self._endpoint.limit: 1, "temperature": 0.0}
+        found, failures, questions = list[Offer](), list[Failed](), self._questions
         trials: tuple[tuple[Record, Offer], ...] = ((GREETING, CHAT), (SENTENCE, COMPLETIONS))
         for greeting, offer in trials:
-            path, body = self._spelled(greeting, {**one, **self._likeliest(greeting)})
-            answered = self._tentative(path, body, refused)
+            answered = self._tentative(questions.likeliest(greeting), failures)
             if answered is not None and likeliest_in(answered):
                 found.append(LOGPROBS)
             elif answered is None:
-                answered = self._tentative(*self._spelled(greeting, one), refused)
+                answered = self._tentative(questions.reply(greeting, 1), failures)
             if answered is not None:
                 reply_in(answered, self._endpoint.place)
                 found.append(offer)
         if not found:
-            raise refused[0]
+            raise failures[0]
         if COMPLETIONS in found:
-            ask = self._scoring(SENTENCE)
-            answered = self._tentative(ask.path, ask.body, refused)
+            ask = questions.scoring(SENTENCE)
+            answered = self._tentative(ask, failures)
             # Many servers answer such a question without the scores.
             with suppress(EndpointError):
                 found += [ECHO] if answered is not None and ask.kept(answered) else []
@@ -183,69 +169,26 @@ class RemoteChat:
 
     def _greet(self, offers: Sequence[Offer]) -> None:
         """Ask one thing of what the spec says is offered."""
-        greeting = GREETING if CHAT in offers else SENTENCE
-        path, body = self._spelled(greeting, {self._endpoint.limit: 1, "temperature": 0.0})
-        reply_in(self._wire.json("POST", f"{self._endpoint.place}{path}", dict(body)), self._endpoint.place)
+        ask = self._questions.reply(GREETING if CHAT in offers else SENTENCE, 1)
+        ask.kept(self._sent(ask))
 
-    def _tentative(self, path: str, body: Body, refused: list[EndpointError]) -> Any:
-        """The answer, or None where the server refuses such a request."""
+    def _tentative(self, ask: Ask, failures: list[Failed]) -> Any:
+        """The answer, or None where the server will not answer such a question: by 500, too, if it knows no better."""
         try:
-            return self._wire.json("POST", f"{self._endpoint.place}{path}", dict(body))
-        except Refused as error:
-            if error.status in (401, 403) or 300 <= error.status < 400:
+            return self._sent(ask)
+        except Failed as error:
+            if error.status in (401, 403) or 300 <= error.status < 400 or error.status in set(PASSING) - {500}:
                 raise
-            refused.append(error)
+            failures.append(error)
             return None
+
+    def _sent(self, ask: Ask) -> Any:
+        return self._wire.json("POST", f"{self._endpoint.place}{ask.path}", dict(ask.body))
 
     def _need(self, offer: Offer, what: str) -> None:
         offers = self._endpoint.offers
         if offers is not None and offer not in offers:
             raise NotAssessable(f"needs {what}")
-
-    def _question(self, record: Record, parameters: Body) -> tuple[str, Body]:
-        document = isinstance(record, str)
-        what = "an endpoint that goes on with raw text (completions)" if document else "an endpoint that chats"
-        self._need(COMPLETIONS if document else CHAT, what)
-        return self._spelled(record, parameters)
-
-    def _spelled(self, record: Record, parameters: Body) -> tuple[str, Body]:
-        if isinstance(record, str):
-            renamed = {"max_tokens" if name == self._endpoint.limit else name: v for name, v in parameters.items()}
-            return "/completions", {"model": self._endpoint.model, "prompt": record, **renamed}
-        messages = [{"role": turn.role, "content": turn.content} for turn in record]
-        return "/chat/completions", {"model": self._endpoint.model, "messages": messages, **parameters}
-
-    def _likeliest(self, record: Record) -> dict[str, Any]:
-        """Parameters that ask for the likeliest next tokens."""
-        most, one = self._endpoint.top_logprobs, {self._endpoint.limit: 1, "temperature": 0.0}
-        shown = {"logprobs": most} if isinstance(record, str) else {"logprobs": True, "top_logprobs": most}
-        return {**one, **shown}
-
-    def _scoring(self, record: Record) -> Ask:
-        """A text to be echoed with its scores; one more token is written, since servers refuse none."""
-        text, spans = self._rendered(record)
-        body = {"model": self._endpoint.model, "prompt": text, "max_tokens": 1, "temperature": 0.0}
-        kept = partial(_scored, text, spans, self._endpoint.place)
-        return Ask("/completions", {**body, "logprobs": 1, "echo": True}, kept)
-
-    def _rendered(self, record: Record) -> tuple[str, list[Span] | None]:
-        """A record as raw text, and where the assistant speaks in it; a document counts as a whole."""
-        if isinstance(record, str):
-            return record, None
-        text, spans = "", list[Span]()
-        for turn in record:
-            written: str | None = getattr(self._endpoint.turns, turn.role, None)
-            if written is None:
-                raise NotAssessable(
-                    "conversations are scored as raw text, and the endpoint's `turns` do not say how its model writes "
-                    f"one of the role {turn.role}"
-                )
-            before, _, behind = written.partition("{}")
-            start = len(text) + len(before)
-            if turn.role == "assistant":
-                spans.append(Span(start, start + len(turn.content)))
-            text += before + turn.content + behind
-        return text, spans
 
     def _answered(self, asks: Sequence[Ask]) -> list[bytes]:
         """What is kept of the answer to each: known ones from the record of answers, the others asked side by side."""
@@ -260,13 +203,13 @@ class RemoteChat:
         return [known[key] for key in keys]
 
     def _fresh(self, key: bytes, ask: Ask) -> bytes:
-        where = f"{self._endpoint.place}{ask.path}"
         try:
-            answered = self._wire.json("POST", where, dict(ask.body))
-        except Refused as error:
+            answered = self._sent(ask)
+        except Failed as error:
             if error.code.lower() in FILTERED and ask.path.startswith("/chat"):
                 answered = {"choices": [{"text": ""}]}
             elif any(words in error.said for words in TOO_LONG):
+                where = f"{self._endpoint.place}{ask.path}"
                 raise EndpointError(
                     f"{where}: a text is longer than the model reads; cut the data's texts, or bring others"
                 ) from None
@@ -275,15 +218,3 @@ class RemoteChat:
         kept = ask.kept(answered)
         self._wire.answers.keep([key], [kept])
         return kept
-
-
-def _spoken(where: str) -> Callable[[Any], bytes]:
-    return lambda answered: reply_in(answered, where).encode()
-
-
-def _shown(vocabulary: int, where: str, answered: Any) -> bytes:
-    return all_of(likeliest_in(answered), vocabulary, where).tobytes()
-
-
-def _scored(text: str, spans: Sequence[Span] | None, where: str, answered: Any) -> bytes:
-    return counted(*scores_in(answered, text, where), spans).tobytes()

@@ -28,8 +28,8 @@ class EndpointError(ThreatloopError):
     """An endpoint that cannot be reached, refuses, or answers what it should not. What it answered before is kept."""
 
 
-class Refused(EndpointError):
-    """An endpoint that will not answer this request, now or later.
+class Failed(EndpointError):
+    """An endpoint that answered with a status that says it will not answer, after all retries where these may help.
 
     Args:
         message: one line, without what the server said: it may repeat what it was asked, or the token.
@@ -64,7 +64,7 @@ class Wire:
         Raises:
             CapReached: the request cap is reached.
             InputError: the token's variable is not set.
-            Refused: it answered with a status that will stay.
+            Failed: it answered with another status than 200.
             EndpointError: it cannot be reached after all retries, or its answer is no JSON, broke off, or is too long.
         """
         response = self._request(method, url, None if body is None else json.dumps(body).encode())
@@ -134,17 +134,17 @@ def _booked(charge: Callable[[], None]) -> type[urllib3.Retry]:
     return Booked
 
 
-def _failed(url: str, status: int, content: bytes) -> EndpointError:
+def _failed(url: str, status: int, content: bytes) -> Failed:
     code, said = _reason(content)
     shown = f"status {status}" + (f" ({code})" if code else "")
     if 300 <= status < 400:
         todo = "it redirects, which is not followed, since the token would go with it; give the final address"
     elif status in PASSING:
         slow = "it is asked too often: lower `per_second`, or " if status == 429 else ""
-        return EndpointError(f"{url}: {shown}; {slow}run again later: nothing is asked twice")
+        todo = f"{slow}run again later: nothing is asked twice"
     else:
         todo = LOOK
-    return Refused(f"{url}: {shown}; {todo}", status, code, said)
+    return Failed(f"{url}: {shown}; {todo}", status, code, said)
 
 
 def _reason(content: bytes) -> tuple[str, str]:
