@@ -26,9 +26,11 @@ from threatloop.models.device import resolve
 from threatloop.models.language.codecs import Tokens, too_long
 from threatloop.models.language.language import Language
 from threatloop.models.language.loading import dumped, pupil
-from threatloop.models.language.scoring import TOKENS_AT_ONCE, wanted_logits
 from threatloop.models.language.scoring import batches as alike
+from threatloop.models.language.scoring import wanted_logits
 
+TOKENS_AT_ONCE = 384
+"""Whose activations are kept at a time; of a base model of 135M parameters each token takes 2 MB."""
 LARGEST_NORM = 1.0
 """To which the gradient of a batch is clipped, as is usual for transformers."""
 
