@@ -70,7 +70,7 @@ class SeedTasks(ModelTasks):
             source = self._anybody()
         modules, inputs = [type(attack).__module__], {"source": source, **(extra or {})}
         if info.direction.source == "M" or info.resources & ASKS_OWNER:
-            config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
+            config["grants"] = sorted(ALL_CAPABILITIES if owned else self.facts.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
             if mixes := informed and watched and attack.questions:
                 cap = None if cap is None else own_share(cap)
