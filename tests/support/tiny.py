@@ -77,7 +77,7 @@ def small(name: str) -> dict[str, Any]:
     return {"name": name, **{field: value for field, value in SMALL.items() if field in fields}}
 
 
-SMALL_DEFENCE = {"epochs": 2, "steps": 5, "references": 4, "folds": 2}
+SMALL_DEFENCE = {"epochs": 2, "steps": 5, "references": 4, "folds": 2, "copies": 3}
 
 
 def small_defence(name: str) -> Defence:

@@ -126,9 +126,7 @@ class ModelTasks(TaskBook):
         """What the victim was before it saw its records: its base model, or else one trained on the attacker's pool."""
         if self.facts.base is None:
             return self.surrogate()
-        config = {"architecture": self.facts.architecture.model_dump(mode="json")}
-        streams = Streams(self.audit.spec.seed, ("given",))
-        return self._add("base", config, {"data": Ref(self.facts.load.key)}, streams, "take the base model")
+        return self.base()
 
     def shadows(self, poison: Ref | None = None, *, informed: bool = False) -> dict[str, Ref]:
         """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was.

@@ -78,11 +78,16 @@ class TaskBook:
             config["device"] = self.facts.target.spec.device
         return self._add("protect", config, inputs, self.streams.child("mark"), f"protect {role}", modules)
 
+    def base(self) -> Ref:
+        """The base model that the target's architecture adapts, as it is; one for all seeds."""
+        config = {"architecture": self.facts.architecture.model_dump(mode="json")}
+        streams = Streams(self.audit.spec.seed, ("given",))
+        return self._add("base", config, {"data": Ref(self.facts.load.key)}, streams, "take the base model")
+
     def writer(self) -> Ref:
         """The model that the data owner writes with: the base of the target's model, or one made of his records."""
         if self.facts.base is not None:
-            config = {"architecture": self.facts.architecture.model_dump(mode="json")}
-            return self._add("base", config, {"data": Ref(self.facts.load.key)}, self.streams, "the owner's model")
+            return self.base()
         work = self._passes(self._share("contribution"))
         config, inputs = {"training": self._training()}, {"data": self.role("contribution")}
         return self._add("fit", config, inputs, self.streams.child("writer"), "train the owner's model", (), work)

@@ -17,7 +17,6 @@ OPERATIONS: dict[str, str] = {
     "load": f"{_HERE}.load:load",
     "split": f"{_HERE}.split:split",
     "protect": f"{_HERE}.protect:protect",
-    "base": f"{_HERE}.protect:base",
     "targets": f"{_HERE}.targets:targets",
     "skewed": f"{_HERE}.targets:skewed",
     "canaries": f"{_HERE}.canaries:canaries",

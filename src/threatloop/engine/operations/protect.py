@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.assets import Dataset
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import Marker, Protection, Registration, WrittenMark
 from threatloop.core.seeds import Streams
-from threatloop.engine.products import Loaded, Product
+from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 
 OWNER = "owner"
@@ -23,12 +23,6 @@ def protect(task: Task, inputs: Mapping[str, Product]) -> Product:
     """The records under the protection in the configuration."""
     data: Dataset = inputs["data"].value
     return Product(protection_in(task, inputs).protect(data, owner_key(task.streams)))
-
-
-def base(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """The base model that an architecture adapts, as it is."""
-    loaded: Loaded = inputs["data"].value
-    return Product(Model(Architecture.model_validate(task.config["architecture"]), loaded.data.schema, {}))
 
 
 def protection_in(task: Task, inputs: Mapping[str, Product]) -> Protection:

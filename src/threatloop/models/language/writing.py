@@ -43,11 +43,7 @@ def continued(
     Raises:
         InputError: a prompt is empty, or leaves no room in the model's context.
     """
-    for place, prompt in enumerate(prompts):
-        if not 0 < len(prompt) < language.context:
-            raise InputError(
-                f"prompt {place} has {len(prompt)} tokens; the model goes on from 1 to {language.context - 1}"
-            )
+    check_prompts(language, prompts)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
@@ -56,6 +52,19 @@ def continued(
             for row, ids in zip(rows, _batch(language, [prompts[i] for i in rows], style, generator), strict=True):
                 found[row] = ids
     return found
+
+
+def check_prompts(language: Language, prompts: Sequence[Sequence[int]]) -> None:
+    """Refuse prompts that a model cannot go on from.
+
+    Raises:
+        InputError: a prompt is empty, or leaves no room in the model's context.
+    """
+    for place, prompt in enumerate(prompts):
+        if not 0 < len(prompt) < language.context:
+            raise InputError(
+                f"prompt {place} has {len(prompt)} tokens; the model goes on from 1 to {language.context - 1}"
+            )
 
 
 def _batch(
