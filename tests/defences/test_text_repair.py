@@ -38,7 +38,7 @@ def adapter(seed: int, rank: int = 2) -> Model:
 def change(model: Model) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """What the adapter adds to its matrix."""
     found: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = model.weights[LAYERS[1]].astype(np.float64)
-    return found @ model.weights[LAYERS[0]]
+    return np.asarray(found @ model.weights[LAYERS[0]])
 
 
 def test_the_nearest_matrix_of_a_rank_is_that_of_the_dense_decomposition() -> None:

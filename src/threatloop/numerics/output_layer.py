@@ -42,7 +42,7 @@ def singular_values(columns: Doubles) -> Doubles:
     tokens, n = columns.shape
     # Squaring would halve the digits, and noise of float32 lies below half of them.
     small = np.linalg.qr(columns, mode="r") if tokens > n else columns
-    values: Doubles = np.linalg.svd(small, compute_uv=False)
+    values: Doubles = np.linalg.svd(small, compute_uv=False).astype(np.float64)
     return values[: min(n, tokens - 1)]
 
 
@@ -107,4 +107,4 @@ def _unexplained(wanted: Doubles, by: Doubles) -> float:
     # Unit columns, or a small one would not count.
     basis, _ = np.linalg.qr(by / np.maximum(np.linalg.norm(by, axis=0), np.finfo(np.float64).tiny))
     left = wanted - basis @ (basis.T @ wanted)
-    return float(min(1.0, np.linalg.norm(left) / np.linalg.norm(wanted)))
+    return min(1.0, float(np.linalg.norm(left)) / float(np.linalg.norm(wanted)))
