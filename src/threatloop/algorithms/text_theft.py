@@ -52,14 +52,16 @@ class TextTheft(ModelToModel):
         answers: learn from ``text`` alone, or also from the ``logprobs`` of each reply's first token, which take a
             query of their own.
         architecture: of the student; None for the victim's.
-        steps: least optimisation steps, ≥ 1; never fewer epochs than the victim's recipe.
+        steps: least optimisation steps, ≥ 1; never fewer epochs than the victim's recipe. A student that starts from
+            nothing needs the default: on 200 prompts of the stand-in, 300 and 900 steps gave agreement .24 and .45 (one
+            seed). An adapter of a trained base needs fewer.
     """
 
     queries: int = Field(default=400, ge=1)
     tokens: int = Field(default=48, ge=1)
     answers: Literal["text", "logprobs"] = "text"
     architecture: Architecture | None = None
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=900, ge=1)
 
     def with_budget(self, factor: int) -> Self:
         """More queries, and as many more optimisation steps."""
