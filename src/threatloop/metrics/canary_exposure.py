@@ -29,7 +29,8 @@ class CanaryExposed(Metric):
     logarithm of their number, and free of assumptions; ``canary_exposure.never_planted``, of canaries held back,
     1.4 on average by chance; where canaries are planted in several numbers, ``canary_exposure.at_R`` and
     ``canary_exposure.per_doubling``, by how much it rises when a canary is planted twice as often. Curve
-    ``canary_exposure``: ``copies`` and ``exposure``. Intervals are over canaries.
+    ``canary_exposure``: ``copies`` and ``exposure``. Intervals are over canaries, which share the secrets that they are compared with: over
+    seeds the figure varies more.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
