@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture
-from threatloop.core.endpoint import CAPABILITIES, Endpoint
+from threatloop.core.endpoint import Endpoint
 from threatloop.core.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -91,11 +91,13 @@ class Target(_Strict):
     )
     endpoint: Endpoint | None = Field(
         default=None,
-        description="a model served elsewhere; name its members, and `model` for what must retrain",
+        description="a model served elsewhere, over the Open Inference Protocol or OpenAI's (protocol: openai); "
+        "name its members, and `model` for what must retrain",
     )
     access: tuple[Capability, ...] = Field(
         default=(Capability.LABELS, Capability.SCORES, Capability.GRADIENTS),
-        description="what the service grants an attacker; an endpoint never grants more than labels and scores",
+        description="what the service grants an attacker; of an endpoint all that its protocol can give, at most: "
+        "labels and scores, with protocol openai text and logprobs too",
     )
     defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
     shadows: int = Field(default=32, ge=2, le=4096, multiple_of=2, description="shadow models per seed")
@@ -114,8 +116,11 @@ class Target(_Strict):
 
     @property
     def grants(self) -> tuple[Capability, ...]:
-        """What the service really grants."""
-        return self.access if self.endpoint is None else tuple(one for one in self.access if one in CAPABILITIES)
+        """What the service grants at most; of an endpoint all that it can, where the spec says nothing else."""
+        if self.endpoint is None:
+            return self.access
+        asked = self.access if "access" in self.model_fields_set else self.endpoint.capabilities
+        return tuple(one for one in asked if one in self.endpoint.capabilities)
 
 
 class ScenarioSpec(_Strict):

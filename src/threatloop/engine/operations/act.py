@@ -47,7 +47,7 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     if Resource.VICTIM in attack.info.resources:
         held[Resource.VICTIM] = asked = _service(inputs[Resource.VICTIM.value].value, task, ledger, front)
     if Resource.DETECTOR in attack.info.resources:
-        owner = owner_of(task.config["protection"], inputs[Resource.DETECTOR.value].value, task.streams)
+        owner = owner_of(task, inputs, inputs[Resource.DETECTOR.value].value)
         held[Resource.DETECTOR] = Detector(owner, ledger)
     bench = Bench(task.streams, held, Progress())
     try:
