@@ -25,13 +25,20 @@ from threatloop.modality.beginnings import begun, gone_on, rest_of
 from threatloop.modality.conversation import asked, prompt_of, read, row_problem, write
 from threatloop.models.responder import local_service
 
-GREEDY, BEAM = CanaryExtraction(), CanaryExtraction(beam=3)
+GREEDY, BEAM = CanaryExtraction(), CanaryExtraction(beam=2)
 EXPOSURE, VERBATIM = CanaryExposure(), VerbatimExtraction(characters=12)
 
 
-def graded(attack: Step[Any], model: Model, world: TextWorld, limit: int | None = None) -> Graded:
-    outcome = attack.run(local_service(model, limit=limit), world.bench(attack)).result
-    return METRICS.load(attack.info.metrics[0])().grade(world.case(outcome, attack))
+_GRADED: dict[tuple[Step[Any], str], Graded] = {}
+
+
+def graded(attack: Step[Any], model: Model, world: TextWorld) -> Graded:
+    """Of every attack on every model once."""
+    key = (attack, model.digest)
+    if key not in _GRADED:
+        outcome = attack.run(local_service(model), world.bench(attack)).result
+        _GRADED[key] = METRICS.load(attack.info.metrics[0])().grade(world.case(outcome, attack))
+    return _GRADED[key]
 
 
 def figures(found: Graded) -> dict[str, Reading]:
@@ -133,7 +140,7 @@ def test_budgets_are_used_up_and_never_passed(attack: Step[Any], text_world: Tex
 
 
 def test_a_beam_keeps_the_secrets_that_a_budget_suffices_for(text_world: TextWorld) -> None:
-    service = local_service(text_world.victim, BEAM.required(), 2 * cost(3) + 20)
+    service = local_service(text_world.victim, BEAM.required(), 2 * cost(2) + 20)
     outcome = BEAM.run(service, text_world.bench(BEAM))
     assert outcome.stop_reason == "query budget spent"
     assert len(outcome.result) == 2

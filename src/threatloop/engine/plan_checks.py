@@ -13,6 +13,7 @@ from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
 from threatloop.core.measurement import Notice
 from threatloop.core.protection import IngestGate
+from threatloop.core.schema import TextSchema
 from threatloop.core.step import Direction, Step
 from threatloop.engine.facts import TargetFacts
 from threatloop.numerics.roc import MIN_FALSE_POSITIVES
@@ -88,6 +89,7 @@ def _unfit(defence: Defence, facts: TargetFacts) -> Iterator[str]:
 def _of_target(facts: TargetFacts) -> Iterator[str]:
     at = f"targets.{facts.target.name}.defences"
     yield from (f"{at}: {problem}" for defence in facts.target.defences for problem in _unfit(defence, facts))
+    yield from _canaries(facts)
     shares = facts.target.spec.shares
     nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
     for rate in facts.target.spec.false_positive_rates:
@@ -97,6 +99,18 @@ def _of_target(facts: TargetFacts) -> Iterator[str]:
                 f"targets.{facts.target.name}.false_positive_rates: {rate:g} needs {needed} non-members, this data "
                 f"leaves about {nonmembers}; ask for {least:.2g} or more, or bring more records"
             )
+
+
+def _canaries(facts: TargetFacts) -> Iterator[str]:
+    """Where no canary can be planted: to find none would look like safety."""
+    spec, at = facts.target.spec, f"targets.{facts.target.name}.canaries"
+    if spec.canaries is None:
+        return
+    if not isinstance(facts.schema, TextSchema):
+        yield f"{at}: canaries are planted in text; this target holds {facts.schema.kind} records: leave it out"
+    elif spec.brought:
+        what = "weights" if spec.endpoint is None else "endpoint"
+        yield f"{at}: a model that was brought has seen none; leave it out, or leave `{what}` out to train one here"
 
 
 def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:

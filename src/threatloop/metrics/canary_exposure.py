@@ -26,10 +26,11 @@ class CanaryExposed(Metric):
 
     Readings, in bits: ``canary_exposure``, mean over planted canaries, by a skew-normal distribution of the losses of
     secrets never planted, at most log2(10⁹) = 29.9; ``canary_exposure.by_rank``, by the rank among them, at most the
-    logarithm of their number, and free of assumptions; ``canary_exposure.never_planted``, of canaries held back,
-    1.4 on average by chance; where canaries are planted in several numbers, ``canary_exposure.at_R`` and
+    logarithm of their number, and free of assumptions; ``canary_exposure.never_planted``, of canaries held back, 1.4
+    on average by chance; where canaries are planted in several numbers, ``canary_exposure.at_R`` and
     ``canary_exposure.per_doubling``, by how much it rises when a canary is planted twice as often. Curve
-    ``canary_exposure``: ``copies`` and ``exposure``. Intervals are over canaries.
+    ``canary_exposure``: ``copies`` and ``exposure``. Intervals are over canaries, which share the secrets that they
+    are compared with: over seeds the figure varies more.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, owens_t, stdtrit
+from scipy.special import ndtr, ndtri, owens_t, stdtr, stdtrit
 
 from threatloop.numerics.figures import Interval
 from threatloop.numerics.undefined import Undefined
@@ -38,8 +38,9 @@ def by_rank(losses: Floats, others: Floats) -> Floats:
 def by_model(losses: Floats, others: Floats, space: int) -> Floats | Undefined:
     """Exposure in bits by a skew-normal distribution of other secrets' losses, float64 (n,), from 0 to log2(space).
 
-    Each canary has a mean and a deviation of its own; all share the skewness, since few numbers do not tell it. A
-    mean of m numbers is uncertain, which widens the distribution by √(1 + 1/m).
+    Each canary has a mean and a deviation of its own; all share the skewness, since few numbers do not tell it. That
+    mean and deviation come from m numbers is allowed for as in a prediction interval: without skewness this is
+    Student's t with m − 1 degrees of freedom, so that few others give few bits rather than bits by accident.
 
     Args:
         losses: (n,), of the true secrets.
@@ -55,7 +56,8 @@ def by_model(losses: Floats, others: Floats, space: int) -> Floats | Undefined:
         return Undefined("the model finds all secrets equally likely")
     standard = (others - mean[:, None]) / deviation[:, None]
     skewness = float(np.nanmean(standard**3)) / float(np.nanmean(standard**2)) ** 1.5
-    below = skew_normal_cdf((losses - mean) / (deviation * np.sqrt(1 + 1 / counts)), skewness)
+    predicted = ndtri(stdtr(counts - 1, (losses - mean) / (deviation * np.sqrt(1 + 1 / counts))))
+    below = skew_normal_cdf(predicted, skewness)
     return np.asarray(-np.log2(np.clip(below, 1 / space, 1.0)))
 
 
@@ -65,7 +67,7 @@ def skew_normal_cdf(z: Floats, skewness: float) -> Floats:
     delta = math.copysign(math.sqrt(math.pi / 2 * size / (size + ((4 - math.pi) / 2) ** (2 / 3))), skewness)
     shape = delta / math.sqrt(1 - delta**2)
     scale = 1 / math.sqrt(1 - 2 * delta**2 / math.pi)
-    x = (z + scale * delta * math.sqrt(2 / math.pi)) / scale
+    x = (np.clip(z, -40.0, 40.0) + scale * delta * math.sqrt(2 / math.pi)) / scale
     return np.asarray(np.clip(ndtr(x) - 2 * owens_t(x, shape), 0.0, 1.0))
 
 
