@@ -96,7 +96,7 @@ def test_a_cached_prefix_is_forgotten_when_the_weights_change(adapted: Architect
     language.train(True)
     with torch.no_grad():
         for weights in language.learning().values():
-            weights += 0.3
+            weights.add_(0.3)
     changed = language.behind(PREFIX, rows(2))
     language.train(False)
     assert not torch.allclose(before, changed)
