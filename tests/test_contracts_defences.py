@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import chat_world
 import tiny
+from threatloop import modality
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.catalogue import DEFENCES
@@ -22,10 +24,13 @@ from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import IngestGate, Protection
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Speaking
 from threatloop.core.training import Training
 from threatloop.data.embedded import Embedded
+from threatloop.models.responder import responder_of
+from threatloop.scenario.lifecycle import served
 
-KINDS = {"image": "digits", "tabular": "breast_cancer"}
+KINDS = {"image": "digits", "tabular": "breast_cancer", "text": ""}
 STREAMS = Streams(0, ("contract",))
 ROWS = DEFENCES.names()
 
@@ -45,6 +50,8 @@ class World:
 
 @cache
 def world(kind: str) -> World:
+    if kind == "text":
+        return World(chat_world.own(), chat_world.offered(), chat_world.TRAINING, chat_world.model())
     data = Embedded(embedded=KINDS[kind]).read(Path()).dataset
     order = STREAMS.numpy("split").permutation(len(data))
     own, outside = data.take(order[:160]), data.take(order[160:240])
@@ -57,7 +64,7 @@ def worlds(defence: Defence) -> Iterator[World]:
     """Where a defence acts; a world that it refuses is named in a line."""
     for kind in sorted(defence.info.modalities & set(KINDS)):
         here = world(kind)
-        problems = defence.problems(here.own.schema, "mlp")
+        problems = defence.unfit(here.own.schema, here.training.architecture)
         assert all(problem and "\n" not in problem for problem in problems)
         if not problems:
             yield here
@@ -88,6 +95,10 @@ def check_model(model: Model, here: World) -> None:
 
 
 def check_answers(answers: npt.NDArray[np.float32], asked: Dataset) -> None:
+    if asked.schema.kind == "text":
+        assert answers.dtype == np.float32
+        assert np.isfinite(modality.of(asked.schema).losses(answers, asked)).all()
+        return
     assert answers.shape == (len(asked), asked.n_classes)
     assert answers.dtype == np.float32
     assert np.isfinite(answers).all()
@@ -132,6 +143,8 @@ def test_a_training_defence_trains_a_model_and_repeats_itself(name: str) -> None
         assert len(models) == 2
         for model in models:
             check_model(model, here)
+        if here.own.schema.kind == "text":  # a text has one distribution for each token, and none for itself
+            return
         soft = np.full((len(here.own), here.own.n_classes), 1 / here.own.n_classes, np.float32)
         check_model(training.fit(here.own, STREAMS.child("soft"), soft_targets=soft), here)
 
@@ -175,11 +188,30 @@ def test_a_serving_defence_answers_with_distributions_and_repeats_itself(name: s
     def check(here: World) -> None:
         first, again = (defence.bind(here.respond, here.own, STREAMS)(here.outside.x) for _ in range(2))
         check_answers(first, here.outside)
-        assert np.array_equal(first, again)
+        assert np.array_equal(first, again, equal_nan=True)
         one = here.outside.take(slice(0, 1))
         check_answers(defence.bind(here.respond, here.own, STREAMS)(one.x), one)
 
     ran(defence, check)
+
+
+@pytest.mark.parametrize("name", [name for name in rows(Serving) if "text" in DEFENCES.load(name).info.modalities])
+def test_a_serving_defence_of_text_lets_a_model_write_and_repeats_itself(name: str) -> None:
+    defence, here = tiny.small_defence(name), world("text")
+    assert isinstance(defence, Serving)
+    x = chat_world.prompts(here.outside)
+    bare = responder_of(here.model, "cpu")
+    first, again = (served(bare, (defence,), here.own, STREAMS) for _ in range(2))
+    assert isinstance(first, Speaking)
+    assert isinstance(again, Speaking)
+    said = first.replies(x, 6)
+    assert len(said) == len(x)
+    assert said == again.replies(x, 6)
+    told = first.next_log_probs(x)
+    assert told.dtype == np.float32
+    np.testing.assert_allclose(np.exp(told.astype(np.float64)).sum(axis=1), 1, atol=1e-4)
+    np.testing.assert_array_equal(told, again.next_log_probs(x))
+    assert first.replies(x[:1], 1)
 
 
 @pytest.mark.parametrize("name", rows(Monitor))

@@ -27,8 +27,14 @@ from threatloop.engine.products import NotAssessed, Product
 from threatloop.engine.storage.store import Store
 from threatloop.engine.task import Ref, Task
 
-TEXT = {"data": {"text": "stdlib", "limit": 120}, "recipe": {"epochs": 1}, "shadows": 2, "canaries": {"count": 4}}
-CHAT = {**TEXT, "data": "standin", "access": ["labels", "scores", "text", "gradients"]}
+TEXT: dict[str, Any] = {
+    "data": {"text": "stdlib", "limit": 120},
+    "recipe": {"epochs": 1},
+    "shadows": 2,
+    "canaries": {"count": 10, "repetitions": [1, 2]},
+    "access": ["labels", "scores", "text", "logprobs", "gradients"],
+}
+CHAT = {**TEXT, "data": "standin"}
 del CHAT["canaries"]
 TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT, "chat": CHAT}
 ROWS = ATTACKS.names()

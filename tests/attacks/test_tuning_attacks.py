@@ -27,7 +27,7 @@ LOADED = parse_source("standin").read(Path())
 DATA, PARTITION = LOADED.dataset, LOADED.partition
 assert PARTITION is not None
 REFUSED, ANSWERED = (DATA.schema.classes.index(name) for name in ("refused", "answered"))
-COMMON, JUDGED, THEIRS = (DATA.take(part == PARTITION) for part in (0, 2, 3))
+COMMON, JUDGED, THEIRS = (DATA.take(np.equal(PARTITION, part)) for part in (0, 2, 3))
 
 
 def bench(**resources: object) -> Bench:

@@ -74,10 +74,11 @@ SMALL = {
 def small(name: str) -> dict[str, Any]:
     """A row of the catalogue with the cheapest configuration that its fields allow."""
     fields = ATTACKS.load(name).model_fields
-    return {"name": name, **{field: value for field, value in SMALL.items() if field in fields}}
+    numbers = {field for field, about in fields.items() if "int" in str(about.annotation)}
+    return {"name": name, **{field: value for field, value in SMALL.items() if field in numbers}}
 
 
-SMALL_DEFENCE = {"epochs": 2, "steps": 5, "references": 4, "folds": 2}
+SMALL_DEFENCE = {"epochs": 2, "steps": 5, "references": 4, "folds": 2, "copies": 3}
 
 
 def small_defence(name: str) -> Defence:

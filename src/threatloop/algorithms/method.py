@@ -95,6 +95,22 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """A language model is made such that tuning afterwards changes less of what it refuses.
+
+    Attributes:
+        kind: ``vaccine`` learns from states that are moved against it; ``booster`` makes a step towards answering what
+            it refuses gain little.
+        radius: ``vaccine``: of the movement, relative to the states; ``booster``: of the step, in weights; > 0.
+        weight: ``booster``: of what such a step gains, > 0.
+    """
+
+    kind: Literal["vaccine", "booster"]
+    radius: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class Method:
     """The parts of a training; which one was asked for first makes no difference.
 
@@ -105,6 +121,9 @@ class Method:
         stopping: see there.
         isolation: see there.
         pretraining: see there.
+        proximal: half of it times the squared distance of the weights from those that training goes on from is added
+            to the loss of a batch, > 0.
+        robustness: see there.
     """
 
     adversary: Adversary | None = None
@@ -113,3 +132,5 @@ class Method:
     stopping: Stopping | None = None
     isolation: Isolation | None = None
     pretraining: Pretraining | None = None
+    proximal: float | None = None
+    robustness: Robustness | None = None

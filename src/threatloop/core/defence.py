@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.digests import digest_array
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Speaking
 from threatloop.core.training import Training
 
 FEW = 16
@@ -133,9 +134,24 @@ class Sanitiser(Defence):
             streams: the defence's own.
         """
 
+    def keep_beside(
+        self,
+        start: Model | None,  # noqa: ARG002
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+    ) -> npt.NDArray[np.bool_]:
+        """`keep`, for those who look at ``start``: the model that is to be tuned on the offers, or None."""
+        return self.keep(data, trusted, training, streams)
+
 
 class TrainingDefence(Defence):
     """A training-stage defence: another way to train."""
+
+    def tuned_on(self, offered: Dataset, own: Dataset, streams: Streams) -> Dataset:  # noqa: ARG002
+        """What a model made of ``own`` is tuned on where this was ``offered``; that alone, or as a defence says."""
+        return offered
 
     @abstractmethod
     def applied(self, training: Training) -> Training:
@@ -158,6 +174,18 @@ class Repair(Defence):
             streams: the defence's own.
         """
         return self.repair(model, data.take(trusted), training, streams)
+
+    def repair_tuned(
+        self,
+        model: Model,
+        start: Model,  # noqa: ARG002
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+    ) -> Model:
+        """`repair_all`, for those who know ``start``: what the model was tuned from."""
+        return self.repair_all(model, data, trusted, training, streams)
 
     @abstractmethod
     def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:
@@ -188,6 +216,52 @@ class Serving(Defence):
             own: the defender's own records, for thresholds and filters.
             streams: the defence's own.
         """
+
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:  # noqa: ARG002
+        """What writes in front of ``speaking``, where the model writes text; as it is, unless a defence says otherwise.
+
+        Args:
+            speaking: the model, or the defence behind this one.
+            scores: the model's own answers, which its server has whatever it shows.
+            own: as for `bind`.
+            streams: as for `bind`.
+        """
+        return speaking
+
+
+class TextFilter(Serving):
+    """A serving-stage defence of what is written. The scores of texts that are handed over whole stay as they are."""
+
+    def bind(self, respond: Respond, own: Dataset, streams: Streams) -> Respond:  # noqa: ARG002
+        """The model as it was."""
+        return respond
+
+    @abstractmethod
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:
+        """See `Serving.voiced`."""
+
+
+@dataclass(frozen=True)
+class Reworded:
+    """A model that is asked something else in place of each prompt.
+
+    Attributes:
+        inner: the model.
+        change: prompts (n, ...) to as many others.
+    """
+
+    inner: Speaking
+    change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """See `Speaking`."""
+        return self.inner.replies(self.change(x), tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """See `Speaking`."""
+        return self.inner.next_log_probs(self.change(x), bias)
 
 
 def draws_of(respond: Respond, own: Dataset, streams: Streams) -> np.random.Generator:
@@ -220,3 +294,7 @@ class InputFilter(Serving):
         """The model, asked about cleaned records."""
         clean = self.cleaned(own, streams, draws_of(respond, own, streams))
         return lambda x: respond(clean(x))
+
+    def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:
+        """The model, asked to go on with cleaned records."""
+        return Reworded(speaking, self.cleaned(own, streams, draws_of(scores, own, streams.child("voice"))))

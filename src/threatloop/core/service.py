@@ -56,6 +56,17 @@ class Speaking(Protocol):
         """Log-probabilities of the token behind each prompt, (n, vocabulary), after ``bias`` was added to logits."""
 
 
+def voice_of(responder: Responder) -> Speaking:
+    """What writes for a responder.
+
+    Raises:
+        NotAssessable: nothing does.
+    """
+    if not isinstance(responder, Speaking):
+        raise NotAssessable("this model writes no text")
+    return responder
+
+
 @runtime_checkable
 class Countable(Protocol):
     """What counts the texts that it reads for whoever lends it out."""

@@ -147,6 +147,8 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.protected()
     if name == "protected_test":
         return tasks.protected("test")
+    if name == "writer":
+        return tasks.writer()
     if name == "own":
         return tasks.role("own")
     if name == "evaluator":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from threatloop.core.access import Capability
@@ -60,7 +60,7 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
             return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
     if facts.target.spec.endpoint is not None:
         for step, missing in _lacking(scenario, facts):
-            return f"{step.info.title} needs {', '.join(missing)}; an endpoint grants {_granted(facts)}"
+            return f"{step.info.title} needs {', '.join(missing)}; {_refused(missing, facts)}"
     return ""
 
 
@@ -123,13 +123,19 @@ def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
         )
 
 
+def _refused(missing: Sequence[Capability], facts: TargetFacts) -> str:
+    """Why an endpoint does not grant what is missing."""
+    refusals = [facts.endpoint.refusal(one) for one in missing] if facts.endpoint is not None else []
+    return next(filter(None, refusals), f"an endpoint grants {_granted(facts)}")
+
+
 def _granted(facts: TargetFacts) -> str:
-    return ", ".join(sorted(facts.target.spec.grants)) or "nothing"
+    return ", ".join(sorted(facts.grants)) or "nothing"
 
 
 def _lacking(scenario: Scenario, facts: TargetFacts) -> Iterator[tuple[Step[Any], list[Capability]]]:
     """Steps that ask the victim for more than it grants, with what they lack; a thief's own clone grants all."""
-    owned, grants = False, frozenset(facts.target.spec.grants)
+    owned, grants = False, frozenset(facts.grants)
     for step in scenario.steps:
         direction = step.info.direction
         missing = sorted(step.required() - grants)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from threatloop.core.detection import Verification
 from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
-from threatloop.core.service import Responder, Service
+from threatloop.core.service import Responder, Service, Speaking, voice_of
 from threatloop.core.training import Training
 
 D = TypeVar("D", bound=Defence)
@@ -109,26 +109,38 @@ class DefendedTraining:
         self, start: Model, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, recipe: Recipe | None
     ) -> Model:
         """What becomes of a model made of the trusted records when it is tuned on the others."""
-        data, trusted = self._sanitised(data, trusted, streams)
+        data, trusted = self._sanitised(data, trusted, streams, start)
         training, offered = self._trained(), data.take(~trusted)
         model = start
         if len(offered):
+            for i, defence in enumerate(of_kind(self.defences, TrainingDefence)):
+                offered = defence.tuned_on(offered, data.take(trusted), streams.child(f"tuned-on-{i}"))
             model = training.fit(offered, streams.child("tune"), recipe=recipe, init=start)
-        return self._repaired(model, data, trusted, training, streams)
+        return self._repaired(model, data, trusted, training, streams, start)
 
     def _sanitised(
-        self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams
+        self, data: Dataset, trusted: npt.NDArray[np.bool_], streams: Streams, start: Model | None = None
     ) -> tuple[Dataset, npt.NDArray[np.bool_]]:
         for i, sanitiser in enumerate(of_kind(self.defences, Sanitiser)):
-            kept = sanitiser.keep(data, trusted, self.plain, streams.child(f"sanitise-{i}"))
+            kept = sanitiser.keep_beside(start, data, trusted, self.plain, streams.child(f"sanitise-{i}"))
             data, trusted = data.take(kept), trusted[kept]
         return data, trusted
 
     def _repaired(
-        self, model: Model, data: Dataset, trusted: npt.NDArray[np.bool_], training: Training, streams: Streams
+        self,
+        model: Model,
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+        start: Model | None = None,
     ) -> Model:
         for i, repair in enumerate(of_kind(self.defences, Repair)):
-            model = repair.repair_all(model, data, trusted, training, streams.child(f"repair-{i}"))
+            draws = streams.child(f"repair-{i}")
+            if start is None:
+                model = repair.repair_all(model, data, trusted, training, draws)
+            else:
+                model = repair.repair_tuned(model, start, data, trusted, training, draws)
         return model
 
     def fit(
@@ -206,11 +218,13 @@ class Served:
         inner: the model.
         respond: the model with every defence in front of it.
         inner_labels: the same as far as the outermost defence that may change labels.
+        voice: what writes, with every defence in front of it; None where the model writes nothing.
     """
 
     inner: Responder
     respond: Respond
     inner_labels: Respond
+    voice: Speaking | None = None
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Log-probabilities as the defences leave them."""
@@ -219,6 +233,20 @@ class Served:
     def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Answers with the labels of `log_probs`, without what is only done to scores."""
         return self.inner_labels(x)
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        """What is written, as the defences leave it."""
+        return self._voice.replies(x, tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Log-probabilities of the next token, as the defences leave them."""
+        return self._voice.next_log_probs(x, bias)
+
+    @property
+    def _voice(self) -> Speaking:
+        return self.voice or voice_of(self.inner)
 
     def differentiable(self) -> Any:
         """The network's own."""
@@ -240,11 +268,15 @@ def served(responder: Responder, defences: Sequence[Defence], own: Dataset, stre
     """
     respond: Respond = responder.log_probs
     labelled = respond
+    voice: Speaking | None = responder if isinstance(responder, Speaking) else None
     standing = of_kind(defences, Serving)
     for place, defence in reversed(list(enumerate(standing))):
-        respond = defence.bind(respond, own, streams.child(serving_role(place, len(standing))))
+        draws = streams.child(serving_role(place, len(standing)))
+        respond = defence.bind(respond, own, draws)
+        if voice is not None:
+            voice = defence.voiced(voice, responder.log_probs, own, draws)
         labelled = labelled if defence.keeps_labels else respond
-    return Served(responder, respond, labelled) if standing else responder
+    return Served(responder, respond, labelled, voice) if standing else responder
 
 
 def serving_role(place: int, standing: int) -> str:

@@ -78,7 +78,8 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
         problems.append(f"{at}: has both `{several[0]}` and `{several[1]}`; keep one")
     if target.endpoint and "access" in target.model_fields_set:
         beyond = sorted(set(target.access) - set(target.grants))
-        problems += [f"{at}.access: an endpoint cannot grant {one}; allowed: labels, scores" for one in beyond]
+        allowed = ", ".join(target.endpoint.capabilities)
+        problems += [f"{at}.access: an endpoint cannot grant {one}; allowed: {allowed}" for one in beyond]
     if target.weights and target.model is None:
         problems.append(f"{at}: has `weights` but no `model`; name the architecture that they belong to")
     if target.members and not target.brought:

@@ -21,7 +21,7 @@ from threatloop.core.detection import Monitor
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
-from threatloop.core.service import Labelling, Responder
+from threatloop.core.service import Labelling, Responder, voice_of
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
@@ -156,6 +156,14 @@ class _Informed:
     def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return _labelled(self.inner, x)
 
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        return voice_of(self.inner).replies(x, tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        return voice_of(self.inner).next_log_probs(x, bias)
+
     def differentiable(self) -> Any:
         return through(self.inner.differentiable(), self.filters, self.schema)
 
@@ -178,6 +186,16 @@ class _Watched:
     def labelled(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         self._remember(x)
         return _labelled(self.inner, x)
+
+    def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        self._remember(x)
+        return voice_of(self.inner).replies(x, tokens, temperature, seed)
+
+    def next_log_probs(
+        self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
+    ) -> npt.NDArray[np.float32]:
+        self._remember(x)
+        return voice_of(self.inner).next_log_probs(x, bias)
 
     def _remember(self, x: npt.NDArray[Any]) -> None:
         if sum(map(len, self.asked)) < MOST_WATCHED:

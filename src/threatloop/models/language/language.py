@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -26,6 +28,21 @@ class Reading:
     rows: list[list[int]]
     memory: Any = None
     mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LastNorm:
+    """What a state goes through before the output layer: gain · u + shift, with u on a sphere of radius √width.
+
+    Attributes:
+        gain: (width,).
+        shift: (width,).
+        centred: u sums to 0, as behind a LayerNorm; not behind an RMSNorm.
+    """
+
+    gain: torch.Tensor
+    shift: torch.Tensor
+    centred: bool
 
 
 class Language(ABC):
@@ -67,6 +84,10 @@ class Language(ABC):
     def train(self, on: bool = True) -> None:
         """Make the weights learnable, or freeze them."""
 
+    def last_norm(self) -> LastNorm | None:
+        """The norm in front of the output layer; None where it is not known."""
+        return None
+
     def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
         """States (n, t, width) of ids (n, t), padded on the right if at all, each row read as if behind ``prefix``.
 
@@ -98,3 +119,11 @@ class Language(ABC):
         ids = padded(reading.rows, self.codec.pad).to(self.device)
         last = torch.tensor([len(row) - 1 for row in reading.rows], device=self.device)
         return self.project(self.hidden(ids)[torch.arange(len(last), device=self.device), last]).float()
+
+
+def projection_of(language: Language) -> npt.NDArray[np.float64]:
+    """The matrix of the output layer, float64 (vocabulary, width), without its intercepts."""
+    with torch.inference_mode():
+        units = torch.eye(language.width, device=language.device)
+        rows = language.project(units).double() - language.project(torch.zeros_like(units[:1])).double()
+    return np.asarray(rows.T.cpu().numpy())

@@ -18,7 +18,7 @@ from threatloop.models.device import resolve
 from threatloop.models.language.language import Language
 from threatloop.models.language.loading import language_of
 from threatloop.models.language.scoring import token_scores
-from threatloop.models.language.writing import Style, continued
+from threatloop.models.language.writing import Style, check_prompts, continued
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class LanguageResponder:
         """See `threatloop.core.service.Speaking`."""
         language = self.differentiable()
         prompts = [language.codec.prompt(record) for record in read(x)]
+        check_prompts(language, prompts)
         with torch.inference_mode():
             _, logits = language.begin(prompts)
             for row, changes in zip(logits, bias or [], strict=False):

@@ -32,7 +32,7 @@ def token_scores(language: Language, tokens: Sequence[Tokens], width: int) -> np
     with torch.inference_mode():
         for rows in batches([len(one.ids) for one in tokens]):
             ids = padded([tokens[row].ids for row in rows], language.codec.pad).to(language.device)
-            wanted = _wanted([tokens[row] for row in rows], ids.shape[1]).to(language.device)
+            wanted = wanted_places([tokens[row] for row in rows], ids.shape[1]).to(language.device)
             scores = _scores(language, language.hidden(ids)[:, :-1][wanted], ids[:, 1:][wanted]).cpu().numpy()
             ends = np.cumsum(wanted.sum(dim=1).cpu().numpy())
             for row, start, end in zip(rows, [0, *ends[:-1]], ends, strict=True):
@@ -55,12 +55,12 @@ def batches(lengths: Sequence[int], most: int = TOKENS_AT_ONCE) -> Iterator[list
 def wanted_logits(language: Language, tokens: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """For training: logits (m, vocabulary) before every token that counts, their ids (m,), and whose they are (m,)."""
     ids = padded([one.ids for one in tokens], language.codec.pad).to(language.device)
-    wanted = _wanted(tokens, ids.shape[1]).to(language.device)
+    wanted = wanted_places(tokens, ids.shape[1]).to(language.device)
     owners = torch.arange(len(tokens), device=language.device)[:, None].expand_as(wanted)[wanted]
     return language.project(language.hidden(ids)[:, :-1][wanted]).float(), ids[:, 1:][wanted], owners
 
 
-def _wanted(tokens: Sequence[Tokens], longest: int) -> torch.Tensor:
+def wanted_places(tokens: Sequence[Tokens], longest: int) -> torch.Tensor:
     """Positions whose next token counts, bool (n, longest − 1)."""
     found = torch.zeros((len(tokens), longest), dtype=torch.bool)
     for row, one in zip(found, tokens, strict=True):

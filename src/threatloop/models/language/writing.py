@@ -12,7 +12,9 @@ from threatloop.models.language.language import Language
 
 TEXTS_AT_ONCE = 16
 
-Change = Callable[[Sequence[Sequence[int]], torch.Tensor], torch.Tensor]
+Rows = Sequence[Sequence[int]]
+"""Ids of each text so far."""
+Change = Callable[[Rows, torch.Tensor], torch.Tensor]
 """Ids of each text so far and the logits (n, vocabulary) of what comes next, to other logits."""
 
 
@@ -41,11 +43,7 @@ def continued(
     Raises:
         InputError: a prompt is empty, or leaves no room in the model's context.
     """
-    for place, prompt in enumerate(prompts):
-        if not 0 < len(prompt) < language.context:
-            raise InputError(
-                f"prompt {place} has {len(prompt)} tokens; the model goes on from 1 to {language.context - 1}"
-            )
+    check_prompts(language, prompts)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
@@ -54,6 +52,19 @@ def continued(
             for row, ids in zip(rows, _batch(language, [prompts[i] for i in rows], style, generator), strict=True):
                 found[row] = ids
     return found
+
+
+def check_prompts(language: Language, prompts: Sequence[Sequence[int]]) -> None:
+    """Refuse prompts that a model cannot go on from.
+
+    Raises:
+        InputError: a prompt is empty, or leaves no room in the model's context.
+    """
+    for place, prompt in enumerate(prompts):
+        if not 0 < len(prompt) < language.context:
+            raise InputError(
+                f"prompt {place} has {len(prompt)} tokens; the model goes on from 1 to {language.context - 1}"
+            )
 
 
 def _batch(
