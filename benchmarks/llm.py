@@ -46,10 +46,8 @@ def tell(rows: list[Measurement], *metrics: str) -> None:
     """Every seed's figures."""
     for row in rows:
         if row.metric in metrics or any(row.metric.startswith(f"{one}.") for one in metrics):
-            said = "–" if row.value is None else f"{row.value:.3f}"
-            print(
-                f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said} (n {row.n}) {row.reason or ''}"
-            )
+            said = row.undefined if row.value is None else f"{row.value:.3f} (n {row.n})"
+            print(f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said}")
 
 
 def audit(base: str, store: str, out: Path) -> None:

@@ -77,6 +77,15 @@ def test_a_certain_model_divides_by_no_zero() -> None:
     assert np.isfinite(value_of("min_k_plus_plus", 0.2)(answers, data)).all()
 
 
+def test_own_tokens_alone_are_not_enough_for_a_score_over_the_vocabulary() -> None:
+    data = Dataset(write(["ab", "cd"], 4), np.zeros(2, np.int64), TextSchema(width=4), np.arange(2))
+    answers = np.full((2, 4, 3), np.nan, np.float32)
+    answers[:, 0, 0] = -1.0
+    assert np.isfinite(value_of("min_k", 0.2)(answers, data)).all()
+    with pytest.raises(NotAssessable, match="take score: min_k"):
+        value_of("min_k_plus_plus", 0.2)(answers, data)
+
+
 @pytest.mark.parametrize("probe", PROBES, ids=repr)
 def test_texts_seen_thrice_are_found(probe: Probe[Service], text_world: TextWorld) -> None:
     area = readings(probe, text_world.victim, text_world)["membership"]

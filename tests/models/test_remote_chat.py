@@ -234,6 +234,12 @@ def test_scores_are_not_trusted(server: Server, change: Any, message: str) -> No
         chat(server).log_probs(DOCUMENTS)
 
 
+def test_an_answer_that_trickles_in_ends(server: Server) -> None:
+    server.faults = [Fault(200, b" " * 1000, pause=0.005)]
+    with pytest.raises(EndpointError, match="its answer came too slowly"):
+        chat(server, timeout=0.05).replies(CHATS[:1], 5)
+
+
 def test_a_throttled_request_waits_as_long_as_it_is_told(server: Server) -> None:
     server.faults = [Fault(429, headers={"retry-after": "1"}), Fault(503), Fault(0)]
     started = time.perf_counter()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,12 +33,14 @@ class Fault:
         body: bytes, or what becomes JSON.
         headers: beside the length.
         cut: bytes that are announced and never come.
+        pause: seconds between two bytes.
     """
 
     status: int
     body: Any = field(default_factory=lambda: {"error": {"message": "later"}})
     headers: dict[str, str] = field(default_factory=dict)
     cut: int = 0
+    pause: float = 0.0
 
 
 @dataclass
@@ -97,7 +100,13 @@ def serving(model: Model, device: str = "cpu") -> Iterator[Server]:
             for name, value in fault.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(raw)
+            if fault.pause:
+                with suppress(OSError):  # who asked may have gone
+                    for byte in raw:
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(fault.pause)
+            else:
+                self.wfile.write(raw)
             self.close_connection = bool(fault.cut)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
+from threatloop.core.errors import NotAssessable
 
 Floats = npt.NDArray[np.float64]
 Score = Literal["loss", "zlib", "min_k", "min_k_plus_plus"]
@@ -26,6 +27,11 @@ def value_of(score: Score, share: float) -> Callable[[npt.NDArray[np.float32], D
         if score == "min_k":
             return least_likely(tokens[..., 0], share)
         if score == "min_k_plus_plus":
+            if np.isnan(tokens[..., 1][~np.isnan(tokens[..., 0])]).any():
+                raise NotAssessable(
+                    "Min-K%++ needs mean and deviation over the vocabulary, and the service shows log-probabilities of "
+                    "each text's own tokens alone; take score: min_k"
+                )
             return least_likely((tokens[..., 0] - tokens[..., 1]) / np.maximum(tokens[..., 2], LEAST_DEVIATION), share)
         mean = np.asarray(np.nanmean(tokens[..., 0], axis=1))
         return mean if score == "loss" else np.asarray(mean / kind.compressed(data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -20,6 +21,9 @@ PASSING = (408, 429, 500, 502, 503, 504)
 LOOK = "check the address, the model's name and the token"
 MOST_BYTES = 1 << 26
 LONGEST_WAIT = 60
+LONGEST_ANSWER = 10
+"""Times the timeout between two pieces that all pieces together may take."""
+PIECE = 1 << 16
 STREAM = "text/event-stream"
 MOST_CONNECTIONS = 64
 
@@ -69,7 +73,11 @@ class Wire:
         """
         response = self._request(method, url, None if body is None else json.dumps(body).encode())
         try:
-            content = response.read(MOST_BYTES + 1, decode_content=True)
+            content = _read(response, time.monotonic() + LONGEST_ANSWER * self.terms.timeout)
+        except TimeoutError:
+            raise EndpointError(
+                f"{url}: its answer came too slowly, in pieces; raise `timeout` if that is usual"
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             raise EndpointError(f"{url}: its answer broke off ({type(error).__name__})") from None
         finally:
@@ -120,6 +128,20 @@ class Wire:
             raise EndpointError(f"{url}: cannot be reached after {end.retries} retries ({why})") from None
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise EndpointError(f"{url}: cannot be asked ({type(error).__name__})") from None
+
+
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """What is sent, or a little more than the most that may be.
+
+    Raises:
+        TimeoutError: it is not all there at the deadline; the timeout alone never ends what comes byte by byte.
+    """
+    found = bytearray()
+    while len(found) <= MOST_BYTES and (part := response.read1(PIECE, decode_content=True)):
+        found += part
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(found)
 
 
 def _booked(charge: Callable[[], None]) -> type[urllib3.Retry]:
