@@ -42,7 +42,8 @@ class GCG(Jailbreak):
         target: how the reply should begin.
 
     Raises:
-        NotAssessable: the victim's context leaves no room for a suffix, or its tokenizer lets none survive.
+        NotAssessable: the victim's context leaves no room for a suffix, its tokenizer lets none survive, or a defence
+            hides that it is a language model.
 
     Zou, Wang, Carlini, Nasr, Kolter, Fredrikson 2023, "Universal and Transferable Adversarial Attacks on Aligned
     Language Models", arXiv 2307.15043, section 2 and algorithms 1 and 2.
@@ -80,8 +81,11 @@ class GCG(Jailbreak):
         import torch
 
         from threatloop.algorithms.suffix_search import Frame, SuffixSearch, allowed_tokens, ended
+        from threatloop.models.language.language import Language
 
         language = campaign.service.differentiable()
+        if not isinstance(language, Language):
+            raise NotAssessable("what stands in front of the victim gives no gradients of a language model")
         allowed = allowed_tokens(language)
         generator = torch.Generator().manual_seed(bench.streams.integer("suffix"))
         worked: torch.Tensor | None = None
