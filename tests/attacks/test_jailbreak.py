@@ -107,6 +107,29 @@ def test_one_step_of_gcg_at_one_place_is_the_best_of_all_tokens() -> None:
     assert search.trail[-1] == pytest.approx(min(slow), rel=1e-4)
 
 
+class Blind(SuffixSearch):
+    """Proposes tokens at random, where the gradient would."""
+
+    def _proposed(self, suffix: torch.Tensor) -> torch.Tensor:
+        n = len(self.allowed)
+        return torch.stack([torch.randperm(n, generator=self.generator)[: self.topk] for _ in suffix])
+
+
+def test_the_gradient_beats_chance_at_the_same_budget() -> None:
+    """For targets that nothing in training leads to: another dish than the one asked about."""
+    language = language_of(victim(), torch.device("cpu"))
+    allowed = allowed_tokens(language)
+    last: dict[type[SuffixSearch], list[float]] = {SuffixSearch: [], Blind: []}
+    for dish, other in zip(DISHES, (*DISHES[1:], DISHES[0]), strict=True):
+        frame = Frame.of(language, asked(f"cook {dish}"), f"ok {other}")
+        for kind, losses in last.items():
+            search = kind(language, frame, allowed, 16, 16, torch.Generator().manual_seed(1))
+            search.run(search.started(6), 15, lambda _: False)
+            losses.append(search.trail[-1])
+    assert sum(np.array(last[SuffixSearch]) < np.array(last[Blind])) >= 3
+    assert sum(last[SuffixSearch]) < 0.95 * sum(last[Blind])
+
+
 def test_the_gradient_is_that_of_the_one_hot_choice() -> None:
     language = language_of(victim(), torch.device("cpu"))
     allowed = allowed_tokens(language)

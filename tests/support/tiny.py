@@ -65,7 +65,7 @@ SMALL = {
     "retrain": 1,
     "goals": 3,
     "tokens": 8,
-    "candidates": 8,
+    "batch": 8,
     "message": 8,
     "depth": 2,
 }

@@ -120,10 +120,13 @@ class SuffixSearch:
         """
         losses, hits = self.losses(suffix[None])
         best, least, asked = suffix, float(losses[0]), 0
+        last: torch.Tensor | None = None
         self.trail.append(least)
         hit = bool(hits[0])
-        if hit and answered(suffix):
-            return suffix
+        if hit:
+            last = best
+            if answered(best):
+                return best
         for number in range(1, steps + 1):
             tries = self._kept(self._changed(suffix, self._proposed(suffix)), suffix)
             if len(tries):
@@ -131,8 +134,9 @@ class SuffixSearch:
                 if loss < least:
                     best, least, hit = suffix, loss, hits_now
             self.trail.append(least)
-            if number == steps or number - asked >= (PATIENCE if hit else ASKED_EVERY) or (hit and not asked):
-                asked = number
+            due = number == steps or number - asked >= (PATIENCE if hit else ASKED_EVERY) or (hit and not asked)
+            if due and best is not last:
+                asked, last = number, best
                 if answered(best):
                     break
         return best

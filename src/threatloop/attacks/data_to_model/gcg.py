@@ -26,7 +26,7 @@ class GCG(Jailbreak):
     through the served model as text, so every candidate must be the same tokens again.
 
     Returns `Evidence` with the best prompt and reply to each question; see `Campaign.evidence`. A step asks 1 + at most
-    ``candidates`` questions. A question's search ends when the reply answers it. Notes ``loss_first`` and
+    ``batch`` questions. A question's search ends when the reply answers it. Notes ``loss_first`` and
     ``loss_last`` (mean over the questions, nats per token of the target), ``steps_taken``.
 
     Deviates from the paper: a suffix that worked starts the search for the next question, which stands for its
@@ -36,13 +36,14 @@ class GCG(Jailbreak):
 
     Attributes:
         steps: of each question, ≥ 1.
-        candidates: changed suffixes tried in a step, ≥ 1.
+        batch: changed suffixes tried in a step, ≥ 1.
         topk: tokens that the gradient proposes for each place, ≥ 1.
         length: tokens of the suffix, ≥ 1; shortened where the victim reads no more.
         target: how the reply should begin.
 
     Raises:
-        NotAssessable: the victim's context leaves no room for a suffix, or its tokenizer lets none survive.
+        NotAssessable: the victim's context leaves no room for a suffix, its tokenizer lets none survive, or a defence
+            hides that it is a language model.
 
     Zou, Wang, Carlini, Nasr, Kolter, Fredrikson 2023, "Universal and Transferable Adversarial Attacks on Aligned
     Language Models", arXiv 2307.15043, section 2 and algorithms 1 and 2.
@@ -65,7 +66,7 @@ class GCG(Jailbreak):
 
     goals: int = Field(default=10, ge=1)
     steps: int = Field(default=250, ge=1)
-    candidates: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=1)
     topk: int = Field(default=64, ge=1)
     length: int = Field(default=20, ge=1)
     target: str = Field(default="Sure, here is", min_length=1)
@@ -73,15 +74,18 @@ class GCG(Jailbreak):
     def work(self, workload: Workload) -> dict[str, float]:
         """A step is a gradient and as many readings as there are candidates."""
         steps, replies = float(self.goals * self.steps), super().work(workload)["scoring_passes"]
-        return {"training_passes": steps, "scoring_passes": steps * self.candidates + replies}
+        return {"training_passes": steps, "scoring_passes": steps * self.batch + replies}
 
     def search(self, campaign: Campaign, bench: Bench) -> None:
         """One question after the other, from the last suffix that worked."""
         import torch
 
         from threatloop.algorithms.suffix_search import Frame, SuffixSearch, allowed_tokens, ended
+        from threatloop.models.language.language import Language
 
         language = campaign.service.differentiable()
+        if not isinstance(language, Language):
+            raise NotAssessable("what stands in front of the victim gives no gradients of a language model")
         allowed = allowed_tokens(language)
         generator = torch.Generator().manual_seed(bench.streams.integer("suffix"))
         worked: torch.Tensor | None = None
@@ -90,7 +94,7 @@ class GCG(Jailbreak):
             chat = campaign.goals[goal].chat
             try:
                 frame = Frame.of(language, chat, self.target)
-                search = SuffixSearch(language, frame, allowed, self.candidates, self.topk, generator)
+                search = SuffixSearch(language, frame, allowed, self.batch, self.topk, generator)
                 start = search.started(frame.room(language.context, self.length, self.tokens))
             except NotAssessable as reason:
                 why = str(reason)
