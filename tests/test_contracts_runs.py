@@ -43,7 +43,8 @@ ROWS = ATTACKS.names()
 def targets_of(name: str) -> list[str]:
     """Targets on which a row is tried; what is about refusals needs conversations in which some are refused."""
     cls = ATTACKS.load(name)
-    return ["chat"] if "refused" in cls.model_fields else sorted(cls.info.modalities)
+    of_chats = cls.model_fields.keys() & {"refused", "reply"}
+    return ["chat"] if of_chats else sorted(cls.info.modalities)
 
 
 PAIRS = [(name, kind) for name in ROWS for kind in targets_of(name)]
