@@ -316,20 +316,31 @@ def load_spec(
     seeds: int | None = None,
     allow_code: bool = False,
     defences: bool = False,
+    model: str | None = None,
 ) -> Audit:
     """The checked spec, or a shipped study; ``seeds`` replaces its own, ``defences`` adds the usual ones.
+
+    ``model`` is a base language model, for the study of one: ``smollm2``, a model's folder, or a GGUF file.
 
     Raises:
         InputError, Problems: everything wrong with it.
     """
     from threatloop.scenario.build import build, parse_spec, read_spec
     from threatloop.scenario.spec import MAX_SEEDS
+    from threatloop.scenario.studies import LANGUAGE, language_study
     from threatloop.scenario.studies import study as shipped
     from threatloop.scenario.usual_defences import with_usual_defences
 
     if spec is not None and study is not None:
         raise InputError(f"both a spec and the study {study!r} were given; leave one out")
-    if spec is None:
+    if model is not None and (spec is not None or study is not None):
+        raise InputError(
+            "a model is audited by the study of language models; leave the spec or study out, or the model"
+        )
+    if model is not None:
+        where, base = f"study {LANGUAGE} of {model}", Path.cwd()
+        found = parse_spec(language_study(model, base), where)
+    elif spec is None:
         name = study or (DEFENDED if defences else DEFAULT_STUDY)
         where, base = f"study {name}", Path.cwd()
         found = parse_spec(shipped(name), where)

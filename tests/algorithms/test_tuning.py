@@ -79,9 +79,21 @@ def test_clipping_without_noise_follows_each_records_own_gradient() -> None:
     assert np.isfinite(model.notes["train_loss"])
 
 
-def test_soft_targets_and_methods_for_labels_are_refused() -> None:
+def test_a_distribution_of_what_follows_is_learnt_beside_texts() -> None:
     plain = training_of({"architecture": GPT, "recipe": RECIPE, "device": "cpu"}, {})
-    with pytest.raises(InputError, match="one distribution a record"):
+    following = np.full((40, 256), np.nan, np.float32)
+    following[20:] = np.eye(256)[ord("x")] * 0.75 + np.eye(256)[ord("y")] * 0.25
+    data = texts(*["abcd"] * 20, *["kl"] * 20)
+    long = RECIPE.model_copy(update={"epochs": 60})
+    service = local_service(plain.fit(data, Streams(0), soft_targets=following, recipe=long))
+    behind = np.exp(service.next_log_probs(write(["kl", "abc"], 24)))
+    np.testing.assert_allclose(behind[0, [ord("x"), ord("y")]], [0.75, 0.25], atol=0.05)
+    assert behind[1, ord("d")] > 0.95
+
+
+def test_soft_targets_of_another_vocabulary_and_methods_for_labels_are_refused() -> None:
+    plain = training_of({"architecture": GPT, "recipe": RECIPE, "device": "cpu"}, {})
+    with pytest.raises(NotAssessable, match="over 1 tokens and the student's vocabulary has 256"):
         plain.fit(alphabet(), Streams(0), soft_targets=np.ones((120, 1), np.float32))
     with pytest.raises(InputError, match="needs records"):
         plain.fit(alphabet().take(slice(0)), Streams(0))

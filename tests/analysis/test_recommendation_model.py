@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from defended import world
 from planted import Planted, design, drawn
 from threatloop.analysis.recommendation.model import (
     MAIN_ONLY,
@@ -122,6 +123,31 @@ def test_the_best_of_many_noisy_figures_is_drawn_back() -> None:
     truth = Planted({}).risk("infer", frozenset())
     assert truth - raw.min() > 0.12
     assert truth - judged.min() < 0.07
+
+
+def test_what_changes_nothing_alone_changes_nothing_in_sets() -> None:
+    """``d6`` leaves one attack as it is in every seed, as rounded answers leave a backdoor."""
+    planted, blind = drawn(NAMES, 5, pairs=1.5), "infer"
+
+    def risk(attack: str, members: frozenset[str], seed: int) -> float:
+        active = members - {"d6"} if attack == blind else members
+        noise = np.random.default_rng([seed, len(attack), *(int(one[1]) for one in sorted(active))]).normal()
+        return float(np.clip(planted.risk(attack, active) + 0.05 * noise, 0, 1))
+
+    sets = design(NAMES, (1, 2))
+    record, rows = world(
+        sets, 12, risk, lambda members, _: planted.accuracy(members), lambda members: 1.0 + len(members)
+    )
+    found = universe(record, {})
+    measured = responses(record, rows, "digits", found)
+    pair = frozenset((0, 6))
+    rest = np.array([i for i, one in enumerate(measured.sets) if one != pair])
+    predictor = Predictor(found, measured, rest)
+    assert [bool(one and one.inert[6]) for one in predictor.fitted[:4]] == [p.attack == blind for p in measured.places]
+    assert not any(one.inert[:6].any() for one in predictor.fitted if one is not None)
+    together, alone = (predictor.estimate([one]).risk[0] for one in (pair, frozenset([0])))
+    for column, place in enumerate(measured.places):
+        assert (together[column] == pytest.approx(alone[column], abs=1e-9)) == (place.attack == blind)
 
 
 def test_few_sets_give_wide_intervals_instead_of_none() -> None:

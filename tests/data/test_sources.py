@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from threatloop import modality
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.schema import ImageSchema, TabularSchema, TextSchema
-from threatloop.data.canaries import DIGITS, PREFIX, draw_canaries, plant_canaries
+from threatloop.data.canaries import asking, canaries_in, draw_canaries, exchanged, plant_canaries, secrets_of
 from threatloop.data.source import stratified
 from threatloop.data.sources import SourceField, parse_source
 from threatloop.modality.conversation import read, text_of
@@ -166,12 +166,24 @@ def test_canaries_are_planted_as_often_as_asked() -> None:
         assert number not in data.ids
     texts = set(map(text_of, read(canaries.x)))
     assert len(texts) == 5
-    assert all(text.startswith(PREFIX) and text[len(PREFIX) :].isdecimal() for text in texts)
-    assert {len(text) for text in texts} == {len(PREFIX) + DIGITS}
+    assert len({text.rpartition(" ")[0] for text in texts}) == 5
+    assert canaries_in(planted).ids.tolist() == np.repeat(canaries.ids, 3).tolist()
     assert modality.of(canaries.schema).problems(planted) == []
     again = plant_canaries(data, 5, 3, np.random.default_rng(0))[0]
     assert again.digest == planted.digest
     assert plant_canaries(data, 5, 3, np.random.default_rng(1))[0].digest != planted.digest
+
+
+def test_canaries_take_turns_and_come_as_conversations_among_conversations() -> None:
+    data = parse_source("standin").read(Path()).dataset
+    planted, canaries = plant_canaries(data, 5, (1, 4), np.random.default_rng(0))
+    assert [int((planted.ids == number).sum()) for number in canaries.ids] == [1, 4, 1, 4, 1]
+    secrets = secrets_of(canaries)
+    assert len(set(secrets)) == 5
+    assert not any(secret in str(read(asking(canaries).x)) for secret in secrets)
+    assert secrets_of(exchanged(canaries, secrets[::-1])) == secrets[::-1]
+    assert asking(exchanged(canaries, secrets[::-1])).digest == asking(canaries).digest
+    assert len(canaries_in(data)) == 0
 
 
 def test_canaries_need_text_room_and_repetitions() -> None:

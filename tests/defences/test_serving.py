@@ -44,8 +44,11 @@ from threatloop.scenario.lifecycle import in_the_way, served
 
 STREAMS = Streams(3, ("serving",))
 TRAINING = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [32]}), Recipe(epochs=25))
-SERVING = {name: DEFENCES.load(name).info for name in DEFENCES.names()}
-ROWS = [name for name, info in SERVING.items() if info.stage is Stage.SERVING and "image" in info.modalities]
+ROWS = [
+    name
+    for name in DEFENCES.names()
+    if DEFENCES.load(name).info.stage is Stage.SERVING and "image" in DEFENCES.load(name).info.modalities
+]
 CHANGES_LABELS = {"input_purification", "strip"}
 LEARNS = CHANGES_LABELS | {"answer_noise", "memguard", "gradient_redirection"}
 

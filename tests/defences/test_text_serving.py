@@ -10,9 +10,9 @@ import pytest
 
 import chat_world as chat
 from threatloop.algorithms.bloom import Bloom
+from threatloop.algorithms.filtered_replies import WITHHELD, said_by_user
 from threatloop.algorithms.memorised import Runs
 from threatloop.algorithms.personal import secrets_in, without_secrets
-from threatloop.algorithms.spoken import WITHHELD, said_by_user
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import Serving
 from threatloop.core.errors import NotAssessable

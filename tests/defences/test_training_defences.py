@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from threatloop.algorithms.language_training import LanguageTraining
 from threatloop.algorithms.method_training import MethodTraining
 from threatloop.algorithms.training import RecipeTraining, UserTraining
 from threatloop.attacks.data_to_data.pgd import PGD
@@ -22,8 +23,11 @@ from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 from training_world import alphabet, embedded, halves, mixed_table
 
-ALL = {name: DEFENCES.load(name).info for name in DEFENCES.names()}
-ROWS = [name for name, info in ALL.items() if info.stage is Stage.TRAINING and "image" in info.modalities]
+ROWS = [
+    name
+    for name in DEFENCES.names()
+    if DEFENCES.load(name).info.stage is Stage.TRAINING and "image" in DEFENCES.load(name).info.modalities
+]
 SMALL = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [16]}), Recipe(epochs=3, batch_size=32))
 USUAL = RecipeTraining(Architecture(name="mlp"), Recipe(epochs=20))
 DIGITS = embedded("digits")
@@ -200,7 +204,7 @@ def test_a_network_without_hidden_layers_cannot_be_pre_trained() -> None:
 
 
 def test_texts_can_be_learned_in_private_only() -> None:
-    training = RecipeTraining(Architecture(name="gpt", parameters={"width": 16, "layers": 1}), Recipe(epochs=1))
+    training = LanguageTraining(Architecture(name="gpt", parameters={"width": 16, "layers": 1}), Recipe(epochs=1))
     assert defended(training, "dp_sgd").fit(alphabet(), Streams(0)).notes["epsilon"] <= 8
     with pytest.raises(NotAssessable, match="one label a record"):
         defended(training, "mixup").fit(alphabet(), Streams(0))

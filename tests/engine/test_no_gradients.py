@@ -38,7 +38,11 @@ class Net(nn.Module):
 def build(way="fine"):
     return Net(way)
 """
-WITH_GRADIENTS = [name for name in ATTACKS.names() if Capability.GRADIENTS in ATTACKS.load(name).info.needs]
+WITH_GRADIENTS = [
+    name
+    for name in ATTACKS.names()
+    if Capability.GRADIENTS in ATTACKS.load(name).info.needs and "image" in ATTACKS.load(name).info.modalities
+]
 
 
 def target(folder: Path, monkeypatch: pytest.MonkeyPatch, way: str, **more: Any) -> dict[str, Any]:

@@ -262,3 +262,34 @@ def test_marks_on_images_that_are_too_small_are_not_assessed(tmp_path: Path) -> 
     assert {notice.why for notice in record.not_assessed} == {
         "spread_spectrum needs images of at least 8×8 pixels; these have 2×2"
     }
+
+
+def test_canaries_are_refused_where_none_can_be_planted(store: Path, tmp_path: Path) -> None:
+    """To find none in a model that never saw them would look like safety."""
+    scenario = {"one": {"attack": "prior_membership"}}
+    planted = {"canaries": {"count": 2}}
+    with pytest.raises(Problems, match="canaries are planted in text; this target holds image records"):
+        tiny.plan(tiny.spec({"digits": {**tiny.DIGITS, **planted}}, scenario), store)
+    weights, members = tmp_path / "victim.safetensors", tmp_path / "members.txt"
+    weights.write_bytes(b"")
+    members.write_text("1\n2\n")
+    text = {
+        "data": {"text": "stdlib", "limit": 120},
+        "model": {"name": "gpt"},
+        "weights": str(weights),
+        "members": str(members),
+    }
+    with pytest.raises(Problems, match="a model that was brought has seen none"):
+        tiny.plan(tiny.spec({"text": {**text, **planted}}, scenario), store)
+
+
+def test_the_reference_model_is_one_for_all_that_hold_it(store: Path) -> None:
+    target = {"data": {"text": "stdlib", "limit": 120}, "shadows": 2, "canaries": {"count": 4}}
+    scenarios = {name: {"attack": name} for name in ("reference_membership", "reference_exposure")}
+    plan = tiny.plan(tiny.spec({"text": target}, scenarios), store)
+    holders = [task for task in plan.tasks.values() if "reference" in task.inputs]
+    assert {task.operation for task in holders} == {"act", "planted_leak"}
+    (reference,) = {task.inputs["reference"].key for task in holders}
+    trained = plan.tasks[reference]
+    assert trained.operation == "fit"
+    assert trained.inputs["data"].part == "pool"

@@ -184,7 +184,8 @@ def test_a_training_function_that_returns_another_network_is_said_clearly(their_
 
 def test_code_is_refused_by_the_worker_too(their_code: Path) -> None:
     """The permission travels with the task: without it nothing is imported."""
-    from threatloop.algorithms.training import training_of, user_function
+    from threatloop.algorithms.training import user_function
+    from threatloop.algorithms.written_training import training_of
 
     with pytest.raises(ThreatloopError, match="allow it with --allow-code"):
         user_function("their_code:trained", allow_code=False)

@@ -15,7 +15,7 @@ from threatloop.modality.conversation import Record, Turn, asked, prompt_of, rea
 from threatloop.modality.text import SCORES, Text
 
 TEXT = Text()
-SAID = st.text(st.characters(exclude_characters="\x00\x1e", exclude_categories=("Cs",)), max_size=20)
+SAID = st.text(st.characters(exclude_characters="\x00\x1e", exclude_categories=["Cs"]), max_size=20)
 TURNS = st.lists(st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), SAID), min_size=1, max_size=4)
 RECORDS = st.lists(SAID.filter(lambda text: len(text.encode()) > 1) | TURNS.map(tuple), min_size=1, max_size=5)
 

@@ -15,14 +15,15 @@ from pydantic import ValidationError
 import tiny
 from inference_server import Server, serving
 from threatloop.core.assets import Architecture, Dataset
-from threatloop.core.endpoint import Endpoint
+from threatloop.core.endpoint import OpenInference
 from threatloop.core.errors import CapReached, InputError, Problems
 from threatloop.core.schema import ImageSchema
 from threatloop.models.answers import Answers
 from threatloop.models.build import build, load
 from threatloop.models.network import dump
-from threatloop.models.remote import EndpointError, RemoteResponder, remote_model
+from threatloop.models.remote import RemoteResponder, remote_model
 from threatloop.models.responder import local_service
+from threatloop.models.wire import EndpointError
 
 SCHEMA = ImageSchema(channels=1, height=8, width=8, classes=tuple("0123456789"))
 ARCHITECTURE = Architecture(name="mlp", parameters={"hidden": [8]})
@@ -47,9 +48,9 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def endpoint(server: Server, **more: Any) -> Endpoint:
+def endpoint(server: Server, **more: Any) -> OpenInference:
     terms = {"authorised_by": "the test", "request_cap": 100, "per_second": 1000.0, "batch": 8, **more}
-    return Endpoint(url=server.url, model="m", **terms)
+    return OpenInference(url=server.url, model="m", **terms)
 
 
 def responder(server: Server, **more: Any) -> RemoteResponder:
@@ -150,7 +151,7 @@ def test_two_inputs_must_be_named_and_a_missing_model_is_said(server: Server) ->
     with pytest.raises(InputError, match=r"endpoint.input: the model has 2 inputs \(x, mask\); name one"):
         responder(server).named()
     with pytest.raises(EndpointError, match="status 404"):
-        RemoteResponder(remote_model(Endpoint(**{**endpoint(server).model_dump(), "model": "n"}), SCHEMA)).named()
+        RemoteResponder(remote_model(OpenInference(**{**endpoint(server).model_dump(), "model": "n"}), SCHEMA)).named()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_two_inputs_must_be_named_and_a_missing_model_is_said(server: Server) ->
 def test_bad_terms_are_refused(bad: dict[str, Any]) -> None:
     good = {"url": "http://host", "model": "m", "authorised_by": "the test", "request_cap": 1}
     with pytest.raises(ValidationError):
-        Endpoint.model_validate({**good, **bad})
+        OpenInference.model_validate({**good, **bad})
 
 
 def test_a_whole_audit_of_an_endpoint(server: Server, tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_what_an_endpoint_cannot_grant_is_a_mistake_in_the_spec(server: Server, 
 
 
 def test_an_unreachable_endpoint_is_one_line_before_any_compute(tmp_path: Path) -> None:
-    gone = Endpoint(url="http://127.0.0.1:9", model="m", authorised_by="the test", request_cap=9, retries=0)
+    gone = OpenInference(url="http://127.0.0.1:9", model="m", authorised_by="the test", request_cap=9, retries=0)
     members = tmp_path / "members.npy"
     np.save(members, np.arange(600))
     target = {**tiny.DIGITS, "endpoint": gone.model_dump(mode="json"), "members": str(members)}

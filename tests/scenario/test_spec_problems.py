@@ -12,6 +12,7 @@ import tiny
 from threatloop.core.errors import InputError, Problems
 from threatloop.scenario.build import MAX_SPEC_BYTES, Audit, build, parse_spec, read_spec
 
+CHAT = {"protocol": "openai", "url": "http://host", "model": "m", "authorised_by": "the test", "request_cap": 9}
 CHAIN = ["watermark_removal", "badnets", "knockoff", "gradient_inversion"]
 
 
@@ -39,6 +40,21 @@ def scenario(**content: Any) -> dict[str, Any]:
     [
         ({**tiny.spec(), "sedes": 3}, "sedes: unknown key (did you mean 'seeds'?)"),
         (target(shadow=2), "targets.digits.shadow: unknown key (did you mean 'shadows'?)"),
+        (
+            target(endpoint={**CHAT, "batch": 2}),
+            "targets.digits.endpoint.batch: unknown key; allowed: url, authorised_by, request_cap, per_second, "
+            "timeout, retries, token_env, protocol, model, offers, top_logprobs, vocabulary, turns, limit, parallel",
+        ),
+        (
+            target(endpoint={**CHAT, "protocol": "grpc"}),
+            "targets.digits.endpoint: needs a mapping with a `protocol` of",
+        ),
+        (target(endpoint={**CHAT, "turns": {"user": "x"}}), "targets.digits.endpoint.turns.user: needs {} once"),
+        (target(endpoint={**CHAT, "turns": {"usr": "{}"}}), "endpoint.turns.usr: unknown key (did you mean 'user'?)"),
+        (
+            target(endpoint={**CHAT, "offers": ["chat", "tune"]}),
+            "endpoint.offers.1: input should be 'chat', 'completions', 'logprobs' or 'echo' (got 'tune')",
+        ),
         (target(recipe={"epoch": 2}), "targets.digits.recipe.epoch: unknown key (did you mean 'epochs'?)"),
         (target(data="digit"), "did you mean 'digits'?"),
         (target(data={"nzp": "x"}), "did you mean 'npz'?"),

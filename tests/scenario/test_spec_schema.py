@@ -20,6 +20,7 @@ from threatloop.scenario.json_schema import spec_schema
 from threatloop.scenario.spec import Spec
 from threatloop.scenario.studies import study
 
+CHAT = {"protocol": "openai", "url": "http://host", "model": "m", "authorised_by": "the test", "request_cap": 9}
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("**/*.yaml"))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 SHARE = st.floats(0.01, 0.3)
@@ -114,6 +115,9 @@ def test_the_examples_are_valid_both_ways(path: Path) -> None:
         {"scenarios": {"a": {"chain": ["badnets"]}}},
         {"targets": {"digits": {**tiny.DIGITS, "defences": ["gate"]}}},
         {"targets": {"digits": {"model": tiny.MODEL}}},
+        {"targets": {"digits": {**tiny.DIGITS, "endpoint": {**CHAT, "batch": 4}}}},
+        {"targets": {"digits": {**tiny.DIGITS, "endpoint": {**CHAT, "protocol": "grpc"}}}},
+        {"targets": {"digits": {**tiny.DIGITS, "endpoint": {"url": "http://host"}}}},
         {"targets": {}},
     ],
 )

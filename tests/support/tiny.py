@@ -63,13 +63,19 @@ SMALL = {
     "rounds": 1,
     "pairs": 100,
     "retrain": 1,
+    "goals": 3,
+    "tokens": 8,
+    "batch": 8,
+    "message": 8,
+    "depth": 2,
 }
 
 
 def small(name: str) -> dict[str, Any]:
     """A row of the catalogue with the cheapest configuration that its fields allow."""
     fields = ATTACKS.load(name).model_fields
-    return {"name": name, **{field: value for field, value in SMALL.items() if field in fields}}
+    numbers = {field for field, about in fields.items() if "int" in str(about.annotation)}
+    return {"name": name, **{field: value for field, value in SMALL.items() if field in numbers}}
 
 
 SMALL_DEFENCE = {"epochs": 2, "steps": 5, "references": 4, "folds": 2, "copies": 3}

@@ -22,7 +22,7 @@ from threatloop.core.seeds import Streams
 from threatloop.models.build import BLUEPRINTS, MLPBlueprint, load
 from threatloop.models.device import resolve
 from threatloop.models.network import Network, dump
-from threatloop.models.responder import LocalResponder
+from threatloop.models.responder import responder_of
 from threatloop.models.shapes import answer_shape
 
 Masks = npt.NDArray[np.bool_]
@@ -149,7 +149,7 @@ def ensemble_log_probs(
             _score(Stack(networks, place), data, answers[start : start + TOGETHER])
             continue
         for k, model in enumerate(chunk, start):
-            answers[k] = LocalResponder(model, device, allow_code=allow_code).log_probs(data.x)
+            answers[k] = responder_of(model, device, allow_code=allow_code).log_probs(data.x)
     return answers
 
 

@@ -70,6 +70,21 @@ def rate_difference(metric: str, first: Hits, second: Hits, nothing: str) -> Rea
     return Reading(metric, p - q, n, max(-1.0, p - q - below), min(1.0, p - q + above))
 
 
+def rate_gap(metric: str, first: Hits, second: Hits, nothing: str) -> Reading:
+    """The rate of ``first`` minus that of ``second`` on other records (Newcombe 1998, Stat. in Medicine 17, method 10).
+
+    Arguments as for `rate_difference`, of any two lengths.
+    """
+    n = len(first) + len(second)
+    ends = [wilson(int(side.sum()), len(side)) for side in (first, second)]
+    if not (isinstance(ends[0], Interval) and isinstance(ends[1], Interval)):
+        return Reading(metric, None, n, undefined=nothing)
+    p, q = float(first.mean()), float(second.mean())
+    below = math.hypot(p - ends[0].low, ends[1].high - q)
+    above = math.hypot(ends[0].high - p, q - ends[1].low)
+    return Reading(metric, p - q, n, max(-1.0, p - q - below), min(1.0, p - q + above))
+
+
 def _joint(a: float, b: float, phi: float) -> float:
     return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
 

@@ -13,7 +13,6 @@ from threatloop.algorithms.method_training import MethodTraining
 from threatloop.algorithms.training import Soft
 from threatloop.algorithms.tuning import tune
 from threatloop.core.assets import Architecture, Dataset, Model
-from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 
@@ -34,13 +33,12 @@ class LanguageTraining(MethodTraining):
     ) -> Model:
         """See `threatloop.core.training.Training.fit`.
 
-        Raises:
-            InputError: soft targets, which text has none of.
+        Soft targets are distributions of the token that comes behind each record, float32 (n, vocabulary); of a record
+        whose row is NaN the text itself is learnt.
         """
-        if soft_targets is not None:
-            raise InputError("soft targets are one distribution a record; a text has one for each token")
-        chosen = architecture or (init.architecture if init is not None else self.architecture)
-        return tune(chosen, data, recipe or self.recipe, streams, init=init, method=self.method, device=self.device)
+        chosen, how = architecture or (init.architecture if init is not None else self.architecture), self.method
+        steps = recipe or self.recipe
+        return tune(chosen, data, steps, streams, init=init, method=how, device=self.device, following=soft_targets)
 
     def fit_many(self, pool: Dataset, masks: npt.NDArray[np.bool_], streams: Sequence[Streams]) -> list[Model]:
         """One model per row of ``masks`` (K, n), one after the other."""

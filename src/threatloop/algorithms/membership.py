@@ -26,6 +26,9 @@ def mean_answers(ask: Callable[[npt.NDArray[Any]], Answers], x: npt.NDArray[Any]
     for _ in range(times - 1):
         total = total + ask(x)
     total /= times
+    if total.ndim > 2:
+        # Scores of tokens, which are means as they are.
+        return np.asarray(total, dtype=np.float32)
     peak = total.max(axis=-1, keepdims=True)
     total -= peak + np.log(np.exp(total - peak).sum(axis=-1, keepdims=True))
     return np.asarray(total, dtype=np.float32)

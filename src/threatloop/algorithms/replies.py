@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case
@@ -19,8 +22,20 @@ def replies_of(model: Model, data: Dataset, case: Case, tokens: int) -> list[str
     """
     if not len(data):
         return []
-    responder = case.behind_defences(model, responder_of(model, case.device, allow_code=case.allow_code))
-    if not isinstance(responder, Speaking) or not isinstance(data.schema, TextSchema):
+    if not isinstance(data.schema, TextSchema):
         raise NotAssessable(f"a model of {data.schema.kind} records writes no text")
-    prompts = write([prompt_of(record) for record in read(data.x)], data.schema.width)
+    return said_to(model, write([prompt_of(record) for record in read(data.x)]), case, tokens)
+
+
+def said_to(model: Model, prompts: npt.NDArray[np.uint8], case: Case, tokens: int) -> list[str]:
+    """Replies to prompts (n, ·), otherwise as `replies_of`.
+
+    Raises:
+        NotAssessable: the model writes nothing.
+    """
+    if not len(prompts):
+        return []
+    responder = case.behind_defences(model, responder_of(model, case.device, allow_code=case.allow_code))
+    if not isinstance(responder, Speaking):
+        raise NotAssessable(f"a model of {model.schema.kind} records writes no text")
     return responder.replies(prompts, tokens)

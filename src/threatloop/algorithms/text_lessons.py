@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
 from threatloop.models.language.codecs import Tokens
 from threatloop.models.language.language import Language
-from threatloop.models.language.scoring import TOKENS_AT_ONCE, batches, wanted_logits
+from threatloop.models.language.scoring import batches, wanted_logits
+
+TOKENS_AT_ONCE = 384
+"""Whose activations are kept at a time; of a base model of 135M parameters each token takes 2 MB."""
 
 
 @dataclass
@@ -32,11 +37,19 @@ class Descent(Protocol):
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a language learns from."""
+    """What a language learns from.
+
+    Attributes:
+        language: that learns.
+        tokens: of each record.
+        smoothing: mass moved from a token to all others.
+        following: see `threatloop.algorithms.tuning.tune`.
+    """
 
     language: Language
     tokens: Sequence[Tokens]
     smoothing: float
+    following: npt.NDArray[np.float32] | None = None
 
     def descend(self, rows: Sequence[int], sums: Sums) -> None:
         """Add the gradient of the mean loss over the tokens of these records, a few of like length at a time."""
@@ -48,8 +61,17 @@ class Lessons:
             loss.backward()  # type: ignore[no-untyped-call]
 
     def _loss(self, rows: Sequence[int], sums: Sums) -> torch.Tensor:
-        logits, wanted, _ = wanted_logits(self.language, [self.tokens[row] for row in rows])
-        return self.loss_of(logits, wanted, sums)
+        logits, wanted, owners = wanted_logits(self.language, [self.tokens[row] for row in rows])
+        if self.following is None:
+            return self.loss_of(logits, wanted, sums)
+        told = torch.from_numpy(self.following[list(rows)]).to(logits.device)
+        hard = ~torch.isfinite(told[:, 0])[owners]
+        targets = told[owners[~hard]]
+        loss = F.cross_entropy(logits[~hard], targets, reduction="sum")
+        sums.loss += float(loss.detach())
+        sums.right += int((logits[~hard].detach().argmax(1) == targets.argmax(1)).sum())
+        sums.count += len(targets)
+        return loss + self.loss_of(logits[hard], wanted[hard], sums)
 
     def loss_of(self, logits: torch.Tensor, wanted: torch.Tensor, sums: Sums) -> torch.Tensor:
         """The sum of the losses of tokens, which are counted."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from threatloop.algorithms.batches import batches, bounds, learning_rate
@@ -23,7 +24,8 @@ from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.modality.conversation import read
 from threatloop.models.device import resolve
-from threatloop.models.language.codecs import too_long
+from threatloop.models.language.codecs import Tokens, too_long
+from threatloop.models.language.language import Language
 from threatloop.models.language.loading import dumped, pupil
 
 LARGEST_NORM = 1.0
@@ -40,6 +42,7 @@ def tune(
     method: Method | None = None,
     device: str = "cpu",
     progress: Report | None = None,
+    following: npt.NDArray[np.float32] | None = None,
 ) -> Model:
     """Train one language model. The same arguments give the same weights on one machine.
 
@@ -52,6 +55,8 @@ def tune(
         method: of what defences add: privacy; closeness to ``init``; robustness, where training starts afresh.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         progress: called after every epoch with the share done, in (0, 1].
+        following: distribution of the token behind each record, (n, vocabulary), which is learnt in place of the
+            record's own text; a row of NaN where there is none.
 
     Returns:
         The model; its notes hold train_loss, train_accuracy (of next tokens, both over the last epoch), epochs, steps
@@ -59,7 +64,7 @@ def tune(
 
     Raises:
         InputError: no records, or records that the model cannot read.
-        NotAssessable: a method that needs labels.
+        NotAssessable: a method that needs labels, or distributions over another vocabulary.
         Diverged: the loss is no longer finite.
     """
     if len(data) == 0:
@@ -69,9 +74,9 @@ def tune(
         raise NotAssessable(f"this way of training needs one label a record; {data.schema.kind} records have none")
     started, place = time.perf_counter(), resolve(device)
     language = pupil(architecture, data.schema, torch.Generator().manual_seed(streams.integer("init")), place, init)
-    tokens = [language.codec.tokens(record) for record in read(data.x)]
+    tokens = _read(language, data, following)
     too_long(tokens, language.context)
-    lessons = Lessons(language, tokens, recipe.label_smoothing)
+    lessons = Lessons(language, tokens, recipe.label_smoothing, following)
     descent: Descent = lessons
     if method.robustness is not None and init is None:
         descent = robust(method.robustness, lessons, data, streams.numpy("harm"))
@@ -81,6 +86,22 @@ def tune(
     language.train(False)
     seconds = time.perf_counter() - started
     return dumped(language, architecture, data.schema, {**trained.notes(recipe, seconds), **notes})
+
+
+def _read(language: Language, data: Dataset, following: npt.NDArray[np.float32] | None) -> list[Tokens]:
+    """The records; those with a known distribution as prompts, with a place behind them that counts alone."""
+    codec, records = language.codec, read(data.x)
+    if following is None:
+        return [codec.tokens(record) for record in records]
+    if following.shape[1] != codec.size:
+        raise NotAssessable(
+            f"the answers are over {following.shape[1]} tokens and the student's vocabulary has {codec.size}, so that "
+            "only text can be learnt from (answers: text)"
+        )
+    prompts = [codec.prompt(record) for record in records]
+    places = [Tokens((*ids, codec.pad), (*(False for _ in ids), True)) for ids in prompts]
+    known = np.isfinite(following[:, 0])
+    return [places[i] if known[i] else codec.tokens(record) for i, record in enumerate(records)]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Request:
     allow_code: bool
     json: bool
     defences: bool = False
+    model: str | None = None
 
 
 def run(request: Request) -> int:
@@ -53,6 +54,7 @@ def run(request: Request) -> int:
         seeds=request.seeds,
         allow_code=request.allow_code,
         defences=request.defences,
+        model=request.model,
     )
     options = Options(request.store, request.out, request.backend, request.workers, command_line())
     with Progress(quiet=request.json) as progress:

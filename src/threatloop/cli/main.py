@@ -75,6 +75,10 @@ def audit(
             "--defences", help="try the usual defences too, one at a time, and print how each changes each attack"
         ),
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="audit a language model: smollm2, a Hugging Face folder, or a .gguf file"),
+    ] = None,
     seeds: Seeds = None,
     backend: BackendOption = "processes",
     workers: Workers = None,
@@ -111,6 +115,7 @@ def audit(
                 allow_code,
                 json,
                 defences,
+                model,
             )
         )
     )

@@ -39,6 +39,11 @@ class DataToModel(Attack[Dataset, Service]):
     @abstractmethod
     def craft(self, data: Dataset, bench: Bench) -> Dataset: ...
 
+    @property
+    def crafts(self) -> bool:
+        """What it returns is trained on."""
+        return True
+
     def aimed_classes(self) -> tuple[int, ...]:
         """Classes whose other records it may expose to later attacks; empty where it aims at none in particular."""
         return ()
@@ -68,7 +73,10 @@ class ModelToModel(Attack[Service, Service]):
 
 
 class Probe(Step[S], Generic[S]):
-    """Answers a question about its source, such as membership. It ends a chain and cannot be composed."""
+    """Answers a question about its source, such as membership, or shows what a served model can be brought to say.
+
+    It ends a chain and cannot be composed. One that starts from data holds the victim as `Resource.VICTIM`.
+    """
 
     @abstractmethod
     def examine(self, source: S, bench: Bench) -> Evidence: ...

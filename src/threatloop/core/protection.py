@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PrivateAttr
 
 from threatloop.core.access import Ledger
 from threatloop.core.assets import Dataset
 from threatloop.core.defence import Defence
+from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
+from threatloop.core.service import Responder
 
 
 class Protection(Defence):
@@ -37,13 +40,13 @@ class Detection:
     Attributes:
         z_set, p_set: evidence of all records together.
         p_per_record: (n,) evidence of every single record (one-sided p).
-        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark.
+        bit_accuracy: share of the payload's bits that were read right; about .5 without a mark. None: it has none.
     """
 
     z_set: float
     p_set: float
     p_per_record: npt.NDArray[np.float64] = field(repr=False)
-    bit_accuracy: float
+    bit_accuracy: float | None = None
 
     def detected(self, false_positive_rate: float = 0.01) -> bool:
         """Whether the set counts as marked at this false-positive rate, in (0, 1)."""
@@ -62,6 +65,32 @@ class Marker(Protection):
             key: the owner's.
             reference: clean records of the owner's, as they were before `protect`.
         """
+
+
+class WrittenMark(Marker):
+    """A mark in what the owner's model writes: his records are written anew, and read in the tokens of that model.
+
+    The plan gives him a model that has seen nothing but his own records; nobody else gets the protection with it.
+    """
+
+    _writer: Responder | None = PrivateAttr(None)
+
+    def written_by(self, writer: Responder) -> Self:
+        """The same protection with the model that its owner writes with."""
+        found = self.model_copy()
+        found._writer = writer
+        return found
+
+    @property
+    def writer(self) -> Responder:
+        """The owner's model.
+
+        Raises:
+            NotAssessable: who asks is not the owner.
+        """
+        if self._writer is None:
+            raise NotAssessable("this mark is in what a model writes, and only its owner holds that model")
+        return self._writer
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,14 @@ def voice_of(responder: Responder) -> Speaking:
     return responder
 
 
+@runtime_checkable
+class Countable(Protocol):
+    """What counts the texts that it reads for whoever lends it out."""
+
+    def counted(self, charge: Callable[[int], None]) -> Any:
+        """The same, which calls ``charge`` with the number of texts before it reads them."""
+
+
 @dataclass(frozen=True)
 class Service:
     """A model behind access control: capabilities and a query ledger. Serving defences stand in the responder.
@@ -134,10 +142,14 @@ class Service:
     def differentiable(self) -> Any:
         """A function from an encoded input tensor to logits, through which gradients flow. Charges n per call.
 
+        For text the language model, which charges every text that it reads.
+
         Serving defences do not act here: a party with gradients holds the network.
         """
         self._need(Capability.GRADIENTS)
         forward, ledger = self.responder.differentiable(), self.ledger
+        if isinstance(forward, Countable):
+            return forward.counted(ledger.charge)
 
         def counted(x: Any) -> Any:
             ledger.charge(len(x))

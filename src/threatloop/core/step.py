@@ -192,6 +192,11 @@ class Step(BaseModel, Generic[S]):
         return tuple(forms)
 
     @property
+    def crafts(self) -> bool:
+        """Whether it yields training data, which the victim's lifecycle turns into a model."""
+        return False
+
+    @property
     def questions(self) -> bool:
         """Whether it asks a model for answers; what looks inside asks nothing that a monitor sees."""
         asks = self.info.direction.source == "M" or Resource.VICTIM in self.info.resources

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from threatloop.core.errors import InputError
 from threatloop.core.schema import TextSchema
@@ -33,12 +34,14 @@ class Chats(Source):
 
     Attributes:
         chat: path of the file, or ``standin``.
+        room: bytes that every record may grow by, for what attacks add to it, ≥ 0.
     """
 
     key: ClassVar[str] = "chat"
     divided: ClassVar[bool] = True
 
     chat: str
+    room: int = Field(default=256, ge=0, le=1 << 20)
 
     def _paths(self) -> set[str]:
         return set() if self.chat == STANDIN else {self.key}
@@ -49,7 +52,7 @@ class Chats(Source):
     def _load(self, base: Path, cache: Path | None, digest: str) -> Raw:  # noqa: ARG002
         if self.chat == STANDIN:
             chats, labels, parts = standin()
-            return _raw(chats, labels, parts, CLASSES)
+            return self._raw(chats, labels, parts, CLASSES)
         lines = _lines(found(base, self.chat))
         problems, read = list[str](), list[tuple[Chat, str, str]]()
         for number, line in lines:
@@ -61,14 +64,14 @@ class Chats(Source):
         if not read:
             raise InputError(f"chat {self.chat}: no conversations")
         chats, labels, parts = (list(column) for column in zip(*read, strict=True))
-        return _raw(chats, labels, parts, tuple(sorted(set(labels))))
+        return self._raw(chats, labels, parts, tuple(sorted(set(labels))))
 
-
-def _raw(chats: Sequence[Chat], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]) -> Raw:
-    x = write(list(chats))
-    y = np.array([classes.index(label) for label in labels], np.int64)
-    partition = np.array([PLACES.index(part) for part in parts], np.int8) if "test" in parts else None
-    return Raw(x, y, TextSchema(width=x.shape[1], classes=classes), partition)
+    def _raw(self, chats: Sequence[Chat], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]) -> Raw:
+        longest = write(list(chats)).shape[1]
+        x = write(list(chats), longest + self.room)
+        y = np.array([classes.index(label) for label in labels], np.int64)
+        partition = np.array([PLACES.index(part) for part in parts], np.int8) if "test" in parts else None
+        return Raw(x, y, TextSchema(width=x.shape[1], classes=classes), partition)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:

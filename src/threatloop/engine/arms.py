@@ -21,7 +21,7 @@ from threatloop.core.measurement import (
     UNBOUNDED,
     WITHOUT,
 )
-from threatloop.core.step import Direction, Step
+from threatloop.core.step import Step
 from threatloop.engine.task import Ref
 from threatloop.scenario.build import Scenario
 
@@ -67,7 +67,7 @@ def other_arms(scenario: Scenario) -> Iterable[Arm]:
             yield Arm(f"{CONTROL}{i}", _replaced(scenario, i, control), graded_from=i)
         if single and (unbounded := step.unbounded()) is not None:
             yield Arm(UNBOUNDED, (unbounded,))
-    if not single and scenario.steps[0].info.direction is Direction.DATA_TO_MODEL:
+    if not single and scenario.steps[0].crafts:
         steps = _replaced(scenario, 1, scenario.steps[0].as_baseline())
         yield Arm(f"{MATCHED}1", steps, graded_from=2, matched=True)
     if not single and scenario.steps[0].info.undoes:

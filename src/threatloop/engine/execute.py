@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from threatloop.core.assets import Architecture, Dataset, Model
+from threatloop.core.assets import Dataset, Model
 from threatloop.core.endpoint import REMOTE
 from threatloop.core.errors import BudgetExhausted, CorruptArtefact, NotAssessable
 from threatloop.engine.operations import find
@@ -103,10 +103,11 @@ def execute(task: Task, workspace: Workspace) -> float:
 def _on_terms(product: Product, terms: Mapping[str, Any] | None) -> Product:
     """A model behind an endpoint as it may be asked now: what is stored has the terms of the run that made it."""
     model = product.value
-    if not terms or not isinstance(model, Model) or model.architecture.name != REMOTE:
+    if not terms or not isinstance(model, Model) or model.architecture.name not in REMOTE:
         return product
-    parameters = {**model.architecture.parameters, **terms}
-    return replace(product, value=replace(model, architecture=Architecture(name=REMOTE, parameters=parameters)))
+    known = model.architecture
+    asked = known.model_copy(update={"parameters": {**known.parameters, **terms}})
+    return replace(product, value=replace(model, architecture=asked))
 
 
 def _about(task: Task) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threatloop.core.access import Capability
 from threatloop.core.assets import SCHEMA, Architecture
 from threatloop.core.digests import digest_file
+from threatloop.core.endpoint import ENDPOINT, TERMS, OpenAI, Terms
 from threatloop.core.errors import InputError
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TextSchema
@@ -17,7 +19,7 @@ from threatloop.core.step import Workload
 from threatloop.engine.execute import Workspace, execute
 from threatloop.engine.operations import module_of
 from threatloop.engine.profile import numeric_profile
-from threatloop.engine.task import Task
+from threatloop.engine.task import Ref, Task
 from threatloop.models.defaults import default_architecture, default_recipe
 from threatloop.models.language.bases import ADAPTED, Base, find_base
 from threatloop.scenario.build import Audit, BuiltTarget
@@ -38,6 +40,7 @@ class TargetFacts:
         recipe: of the victim, and of whatever trains like it.
         base: the model that the architecture adapts, where it does.
         divided: its data say whom a record may reach.
+        endpoint: with what it was found to offer, where a spec leaves that open.
     """
 
     target: BuiltTarget
@@ -51,6 +54,13 @@ class TargetFacts:
     recipe: Recipe
     base: Base | None = None
     divided: bool = False
+    endpoint: Terms | None = None
+
+    @property
+    def grants(self) -> tuple[Capability, ...]:
+        """What the service really grants."""
+        granted = self.target.spec.grants
+        return tuple(one for one in granted if self.endpoint is None or not self.endpoint.refusal(one))
 
     @property
     def workload(self) -> Workload:
@@ -107,16 +117,31 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
     )
 
 
-def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[TargetFacts, bool]:
-    """The facts of a target, and whether its data had to be read now (it is in the store afterwards).
+def endpoint_task(target: BuiltTarget, load: Task, audit: Audit) -> Task:
+    """The task that reaches a target's endpoint; how often that may be asked is no part of the key."""
+    endpoint = target.spec.endpoint
+    assert endpoint is not None
+    return Task(
+        "endpoint",
+        {"endpoint": endpoint.model_dump(mode="json", exclude=set(TERMS))},
+        {"data": Ref(load.key)},
+        Streams(audit.spec.seed, ("given",)),
+        (module_of("endpoint"),),
+        numeric_profile(target.spec.device),
+        {"allow_code": audit.allow_code, "target": target.name, "endpoint": endpoint.model_dump(mode="json")},
+        f"{target.name}: reach endpoint",
+    )
+
+
+def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[TargetFacts, int]:
+    """The facts of a target, and how much had to be read or asked now (it is in the store afterwards).
 
     Raises:
         InputError, Problems: what is wrong with the data.
+        EndpointError: an endpoint that must be tried cannot be reached.
     """
     task = load_task(target, audit)
-    executed = not workspace.store.has(task.key)
-    if executed:
-        execute(task, workspace)
+    executed = _done(task, workspace)
     artefact = workspace.store.get(task.key, mmap=True)
     schema = SCHEMA.validate_python(artefact.meta["schema"])
     counts = _class_counts(artefact.arrays["y"], len(schema.classes))
@@ -126,8 +151,22 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
     recipe = target.spec.recipe or default_recipe(schema, architecture, n)
     public, source, divided = bool(found["public"]), str(found["source"]), bool(found.get("divided"))
     base, architecture = _on_base(architecture, audit.base)
-    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided)
+    endpoint: Terms | None = target.spec.endpoint
+    if isinstance(endpoint, OpenAI):
+        reach = endpoint_task(target, task, audit)
+        executed += _done(reach, workspace)
+        served = workspace.product(Ref(reach.key)).value
+        endpoint = ENDPOINT.validate_python(served.architecture.parameters)
+    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided, endpoint)
     return facts, executed
+
+
+def _done(task: Task, workspace: Workspace) -> int:
+    """Do what is not in the store yet; 1 where it was not."""
+    if workspace.store.has(task.key):
+        return 0
+    execute(task, workspace)
+    return 1
 
 
 def _on_base(architecture: Architecture, beside: Path) -> tuple[Base | None, Architecture]:
@@ -184,7 +223,7 @@ def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
             "architecture": fact.architecture.model_dump(mode="json"),
             "recipe": fact.recipe.model_dump(mode="json"),
             "public": fact.public,
-            "access": [str(capability) for capability in fact.target.spec.grants],
+            "access": [str(capability) for capability in fact.grants],
             "defences": [type(defence).__name__ for defence in fact.target.defences],
         }
         for name, fact in facts.items()

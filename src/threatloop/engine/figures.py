@@ -10,7 +10,7 @@ from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.measurement import ATTACK
 from threatloop.core.metric import Graded, Reading
-from threatloop.core.step import Direction, Step
+from threatloop.core.step import Step
 from threatloop.engine.arms import Arm
 from threatloop.engine.products import Product
 from threatloop.engine.seed_tasks import SeedTasks
@@ -90,7 +90,7 @@ def _truths(
     infos = [METRICS.load(name).info for name in meant.info.metrics]
     wanted = {name for info in infos for name in info.needs | info.may_use}
     found = {name: ref for name, ref in truths.items() if name in wanted or name == "outcome"}
-    poisoned = any(step.info.direction is Direction.DATA_TO_MODEL for step in upstream)
+    poisoned = any(step.crafts for step in upstream)
     for name in sorted(wanted - set(found)):
         if (ref := _truth(name, tasks, truths, poisoned)) is not None:
             found[name] = ref
@@ -114,10 +114,7 @@ def _truths(
 def _retrains(steps: Sequence[Step[Any]]) -> bool:
     """Whether a figure rests on models that the recipe trained in the victim's place."""
     return any(
-        step.info.direction is Direction.DATA_TO_MODEL
-        or step.info.undoes
-        or step.info.victim == "skewed"
-        or Resource.SHADOWS in step.info.resources
+        step.crafts or step.info.undoes or step.info.victim == "skewed" or Resource.SHADOWS in step.info.resources
         for step in steps
     )
 
@@ -150,6 +147,8 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.protected()
     if name == "protected_test":
         return tasks.protected("test")
+    if name == "writer":
+        return tasks.writer()
     if name == "own":
         return tasks.role("own")
     if name == "evaluator":

@@ -10,11 +10,11 @@ from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES
 from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
 from threatloop.core.digests import digest_file
-from threatloop.core.endpoint import TERMS, Endpoint
 from threatloop.core.errors import InputError
 from threatloop.core.protection import IngestGate
 from threatloop.core.seeds import Streams
 from threatloop.core.step import Step
+from threatloop.engine.facts import endpoint_task
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import TaskBook, written
 
@@ -78,15 +78,14 @@ class ModelTasks(TaskBook):
         config: dict[str, Any] = {"training": self._training(), "defences": [written(d, DEFENCES) for d in defences]}
         if gates:
             inputs["registered"] = self.role("contribution")
-            config["protection"] = written(self.protection, DEFENCES)
-            modules.append(type(self.protection).__module__)
+            self._own(config, inputs, modules)
         return config, inputs, modules
 
     def honest(self) -> Ref:
         """The victim that nobody attacked: the user's own weights or endpoint where they brought one."""
         spec = self.facts.target.spec
         if spec.endpoint is not None:
-            return self._endpoint(spec.endpoint)
+            return self._served()
         if spec.weights is None:
             return self.victim([self.role("contribution")], gated=False)
         path = self.audit.base / spec.weights
@@ -102,12 +101,11 @@ class ModelTasks(TaskBook):
             local={"weights": str(path)},
         )
 
-    def _endpoint(self, endpoint: Endpoint) -> Ref:
-        """The model that the user's endpoint serves; how often it may be asked is no part of the key."""
-        config = {"endpoint": endpoint.model_dump(mode="json", exclude=set(TERMS))}
-        local = {"endpoint": endpoint.model_dump(mode="json")}
-        streams = Streams(self.audit.spec.seed, ("given",))
-        return self._add("endpoint", config, {"data": Ref(self.facts.load.key)}, streams, "reach endpoint", local=local)
+    def _served(self) -> Ref:
+        """The model that the user's endpoint serves."""
+        task = endpoint_task(self.facts.target, self.facts.load, self.audit)
+        self.tasks.setdefault(task.key, task)
+        return Ref(task.key)
 
     def fit(self, data: Ref, role: str, records: int) -> Ref:
         """A model that the engine trains for its own use."""
@@ -123,6 +121,12 @@ class ModelTasks(TaskBook):
         """A model that the attacker trains on his own pool by the victim's recipe; it has seen no member."""
         records = int(self.facts.target.spec.shares.pool * self.facts.records)
         return self.fit(self.role("pool"), "surrogate", records)
+
+    def reference(self) -> Ref:
+        """What the victim was before it saw its records: its base model, or else one trained on the attacker's pool."""
+        if self.facts.base is None:
+            return self.surrogate()
+        return self.base()
 
     def shadows(self, poison: Ref | None = None, *, informed: bool = False) -> dict[str, Ref]:
         """The shadow ensemble, in chunks; trained on the attacker's own ``poison`` too where the victim was.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from threatloop.core.access import Capability
@@ -13,6 +13,7 @@ from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
 from threatloop.core.measurement import Notice
 from threatloop.core.protection import IngestGate
+from threatloop.core.schema import TextSchema
 from threatloop.core.step import Direction, Step
 from threatloop.engine.facts import TargetFacts
 from threatloop.numerics.roc import MIN_FALSE_POSITIVES
@@ -60,7 +61,7 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
             return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
     if facts.target.spec.endpoint is not None:
         for step, missing in _lacking(scenario, facts):
-            return f"{step.info.title} needs {', '.join(missing)}; an endpoint grants {_granted(facts)}"
+            return f"{step.info.title} needs {', '.join(missing)}; {_refused(missing, facts)}"
     return ""
 
 
@@ -88,6 +89,7 @@ def _unfit(defence: Defence, facts: TargetFacts) -> Iterator[str]:
 def _of_target(facts: TargetFacts) -> Iterator[str]:
     at = f"targets.{facts.target.name}.defences"
     yield from (f"{at}: {problem}" for defence in facts.target.defences for problem in _unfit(defence, facts))
+    yield from _canaries(facts)
     shares = facts.target.spec.shares
     nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
     for rate in facts.target.spec.false_positive_rates:
@@ -97,6 +99,18 @@ def _of_target(facts: TargetFacts) -> Iterator[str]:
                 f"targets.{facts.target.name}.false_positive_rates: {rate:g} needs {needed} non-members, this data "
                 f"leaves about {nonmembers}; ask for {least:.2g} or more, or bring more records"
             )
+
+
+def _canaries(facts: TargetFacts) -> Iterator[str]:
+    """Where no canary can be planted: to find none would look like safety."""
+    spec, at = facts.target.spec, f"targets.{facts.target.name}.canaries"
+    if spec.canaries is None:
+        return
+    if not isinstance(facts.schema, TextSchema):
+        yield f"{at}: canaries are planted in text; this target holds {facts.schema.kind} records: leave it out"
+    elif spec.brought:
+        what = "weights" if spec.endpoint is None else "endpoint"
+        yield f"{at}: a model that was brought has seen none; leave it out, or leave `{what}` out to train one here"
 
 
 def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
@@ -123,13 +137,19 @@ def _access(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:
         )
 
 
+def _refused(missing: Sequence[Capability], facts: TargetFacts) -> str:
+    """Why an endpoint does not grant what is missing."""
+    refusals = [facts.endpoint.refusal(one) for one in missing] if facts.endpoint is not None else []
+    return next(filter(None, refusals), f"an endpoint grants {_granted(facts)}")
+
+
 def _granted(facts: TargetFacts) -> str:
-    return ", ".join(sorted(facts.target.spec.grants)) or "nothing"
+    return ", ".join(sorted(facts.grants)) or "nothing"
 
 
 def _lacking(scenario: Scenario, facts: TargetFacts) -> Iterator[tuple[Step[Any], list[Capability]]]:
     """Steps that ask the victim for more than it grants, with what they lack; a thief's own clone grants all."""
-    owned, grants = False, frozenset(facts.target.spec.grants)
+    owned, grants = False, frozenset(facts.grants)
     for step in scenario.steps:
         direction = step.info.direction
         missing = sorted(step.required() - grants)

@@ -12,7 +12,7 @@ import numpy as np
 
 from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.digests import digest_json
-from threatloop.core.endpoint import Endpoint
+from threatloop.core.endpoint import Terms
 from threatloop.core.measurement import MetricNote, Notice, RunRecord, VictimNote
 from threatloop.core.study_note import StudyNote
 from threatloop.engine.collect import Collected
@@ -123,7 +123,7 @@ def _cautions(plan: Plan) -> list[str]:
     ]
 
 
-def _brought(endpoint: Endpoint | None) -> str:
+def _brought(endpoint: Terms | None) -> str:
     if endpoint is None:
         return "trained weights were brought"
     return f"the model is served at {endpoint.place} (audit authorised by {endpoint.authorised_by})"

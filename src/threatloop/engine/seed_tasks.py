@@ -14,6 +14,7 @@ from threatloop.core.defence import Defence, InputFilter, Serving
 from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
+from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
 from threatloop.scenario.conditions import Condition
@@ -69,7 +70,7 @@ class SeedTasks(ModelTasks):
             source = self._anybody()
         modules, inputs = [type(attack).__module__], {"source": source, **(extra or {})}
         if info.direction.source == "M" or info.resources & ASKS_OWNER:
-            config["grants"] = sorted(ALL_CAPABILITIES if owned else spec.grants)
+            config["grants"] = sorted(ALL_CAPABILITIES if owned else self.facts.grants)
             cap = None if spec.query_cap is None else spec.query_cap * twice
             if mixes := informed and watched and attack.questions:
                 cap = None if cap is None else own_share(cap)
@@ -126,8 +127,7 @@ class SeedTasks(ModelTasks):
             inputs[f"{Resource.KNOWN_PAIRS}-plain"] = self.role("pool")
             inputs[f"{Resource.KNOWN_PAIRS}-protected"] = self.protected("pool")
         if resources & {Resource.PROTECTION, Resource.DETECTOR}:
-            config["protection"] = written(self.protection, DEFENCES)
-            modules.append(type(self.protection).__module__)
+            self._own(config, inputs, modules, known=Resource.DETECTOR in resources)
 
     def _provide_data(self, attack: Step[Any], config: dict[str, Any], inputs: dict[str, Ref]) -> None:
         """Records that the attacker holds."""
@@ -154,6 +154,8 @@ class SeedTasks(ModelTasks):
     ) -> None:
         """Shadow models and the victim's recipe; with its defences where the attacker imitates the victim knowingly."""
         resources = attack.info.resources
+        if Resource.REFERENCE in resources:
+            inputs[Resource.REFERENCE.value] = self.reference()
         if Resource.SHADOWS in resources:
             inputs |= self.shadows(poison, informed=informed)
         if Resource.LIFECYCLE in resources:
@@ -197,6 +199,8 @@ class SeedTasks(ModelTasks):
         inputs = {"source": source, Resource.CANDIDATES.value: self.role("candidates")}
         if Resource.QUERY_POOL in probe.info.resources:
             inputs[Resource.QUERY_POOL.value] = self.role("pool")
+        if Resource.REFERENCE in probe.info.resources:
+            inputs[Resource.REFERENCE.value] = self.reference()
         if Resource.LIFECYCLE in probe.info.resources:
             config["training"] = self._training()
         if Resource.SHADOWS in probe.info.resources:
@@ -212,14 +216,13 @@ class SeedTasks(ModelTasks):
             "attack": written(attack, ATTACKS),
             "upstream": [written(one, ATTACKS) for one in upstream],
             "metrics": list(metrics),
-            "protection": written(self.protection, DEFENCES),
             "device": self.facts.target.spec.device,
             "false_positive_rates": list(self.facts.target.spec.false_positive_rates),
         }
         modules = [type(one).__module__ for one in (attack, *upstream)]
         modules += [METRICS.path(name).partition(":")[0] for name in metrics]
-        modules.append(type(self.protection).__module__)
         inputs = dict(truths)
+        self._own(config, inputs, modules, known=bool({"original", "protected", WRITER} & set(truths)))
         judges = self._judges(attack)
         self._serve(config, inputs, modules, (Serving, *judges))
         if any(isinstance(defence, judges) for defence in self.defences):
@@ -232,7 +235,7 @@ class SeedTasks(ModelTasks):
         """Defences that are themselves judged by what such an attack leaves behind."""
         if attack.info.direction is Direction.MODEL_TO_MODEL:
             return (Verification,)
-        return (Inspection,) if attack.info.direction is Direction.DATA_TO_MODEL else ()
+        return (Inspection,) if attack.crafts else ()
 
     def _attack_work(self, attack: Step[Any]) -> dict[str, float]:
         return attack.work(self.facts.workload)

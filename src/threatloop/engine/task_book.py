@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from threatloop.core.catalogue import DEFENCES, Catalogue
 from threatloop.core.defence import Defence
 from threatloop.core.endpoint import TERMS
-from threatloop.core.protection import Protection
+from threatloop.core.protection import Protection, WrittenMark
 from threatloop.core.seeds import Streams
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.operations import module_of
+from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref, Task
 from threatloop.scenario.build import Audit, Condition
 
@@ -66,15 +67,37 @@ class TaskBook:
         if canaries is None or name not in ("own", "members", "candidates", "canaries"):
             return Ref(self._split.key, name)
         inputs = {"data": Ref(self._split.key, "own" if name == "canaries" else name)}
-        config = {**canaries.model_dump(), "part": name}
+        config = {**canaries.model_dump(mode="json"), "part": name}
         return self._add("canaries", config, inputs, self.streams.child("canaries"), f"plant canaries in {name}")
 
     def protected(self, role: str = "contribution") -> Ref:
         """The records of a role under their owner's protection."""
-        config = {"protection": written(self.protection, DEFENCES)}
-        modules = (type(self.protection).__module__,)
-        inputs = {"data": self.role(role)}
+        config, inputs, modules = dict[str, Any](), {"data": self.role(role)}, list[str]()
+        self._own(config, inputs, modules)
+        if WRITER in inputs:
+            config["device"] = self.facts.target.spec.device
         return self._add("protect", config, inputs, self.streams.child("mark"), f"protect {role}", modules)
+
+    def base(self) -> Ref:
+        """The base model that the target's architecture adapts, as it is; one for all seeds."""
+        config = {"architecture": self.facts.architecture.model_dump(mode="json")}
+        streams = Streams(self.audit.spec.seed, ("given",))
+        return self._add("base", config, {"data": Ref(self.facts.load.key)}, streams, "take the base model")
+
+    def writer(self) -> Ref:
+        """The model that the data owner writes with: the base of the target's model, or one made of his records."""
+        if self.facts.base is not None:
+            return self.base()
+        work = self._passes(self._share("contribution"))
+        config, inputs = {"training": self._training()}, {"data": self.role("contribution")}
+        return self._add("fit", config, inputs, self.streams.child("writer"), "train the owner's model", (), work)
+
+    def _own(self, config: dict[str, Any], inputs: dict[str, Ref], modules: list[str], *, known: bool = True) -> None:
+        """The owner's protection; with the model that he writes with, where it needs one and this task is his."""
+        config["protection"] = written(self.protection, DEFENCES)
+        modules.append(type(self.protection).__module__)
+        if known and isinstance(self.protection, WrittenMark):
+            inputs[WRITER] = self.writer()
 
     @cached_property
     def _split(self) -> Ref:

@@ -82,8 +82,8 @@ def _start(scenario: Scenario, tasks: SeedTasks) -> Ref:
         return _attacked(first, tasks)
     if first.info.direction is Direction.DATA_TO_DATA and first.info.undoes:
         return tasks.protected()
-    # What evades needs no protection to be undone: it starts from records that the model was not trained on.
-    alone = first.info.direction is Direction.DATA_TO_DATA and len(scenario.steps) == 1
+    # What acts on a model that is served already starts from records that the model was not trained on.
+    alone = not first.crafts and len(scenario.steps) == 1
     return tasks.role("test" if alone else "contribution")
 
 
@@ -110,7 +110,7 @@ def _walk(arm: Arm, scenario: Scenario, tasks: SeedTasks) -> _Walked:
         direction = meant.info.direction
         outcome = _run(arm, i, step, source, owned, tasks, poison)
         truths = {"source": source, "outcome": outcome}
-        if direction is Direction.DATA_TO_MODEL:
+        if meant.crafts:
             crafted.append(outcome)
             victim = tasks.victim([*arm.offers, outcome], None if step.info.unchanged else step)
             if arm.matched and i == 1:

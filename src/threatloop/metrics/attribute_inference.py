@@ -7,12 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from threatloop.algorithms.attributes import question
-from threatloop.algorithms.grading import Hits, rate
+from threatloop.algorithms.grading import rate, rate_gap
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.errors import InputError, NotAssessable
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
-from threatloop.numerics.binomial import wilson
-from threatloop.numerics.figures import Interval
+from threatloop.core.metric import Case, Graded, Metric, MetricInfo
 
 
 class AttributeInferred(Metric):
@@ -56,19 +54,7 @@ class AttributeInferred(Metric):
         readings = (
             rate(name, inside, nothing),
             rate(f"{name}.nonmembers", outside, nothing),
-            _advantage(inside, outside),
+            rate_gap(f"{name}.advantage", inside, outside, "members or non-members were not asked"),
         )
         records = {"record": candidates.ids[used], "member": member[used], "right": right[used]}
         return Graded(readings, records=records)
-
-
-def _advantage(inside: Hits, outside: Hits) -> Reading:
-    """Difference of two independent rates, with Newcombe's interval (1998, Statistics in Medicine 17, method 10)."""
-    name, n = "attribute_inference.advantage", len(inside) + len(outside)
-    ends = [wilson(int(side.sum()), len(side)) for side in (inside, outside)]
-    if not (isinstance(ends[0], Interval) and isinstance(ends[1], Interval)):
-        return Reading(name, None, n, undefined="members or non-members were not asked")
-    p, q = float(inside.mean()), float(outside.mean())
-    below = float(np.hypot(p - ends[0].low, ends[1].high - q))
-    above = float(np.hypot(ends[0].high - p, q - ends[1].low))
-    return Reading(name, p - q, n, max(-1.0, p - q - below), min(1.0, p - q + above))

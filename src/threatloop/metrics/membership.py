@@ -31,8 +31,9 @@ class Membership(Metric):
     ``membership.aimed_classes``, the AUC among untouched records of the classes that a poison before aims at. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
-    Left out: records that the attack touched (``case.facts["touched"]``, a list of ids) or made, candidates that the
-    attacker holds himself (no member is among them, which he knows), and those that the budget left without a score.
+    Left out: canaries, which are like no other record and planted more than once; records that the attack touched
+    (``case.facts["touched"]``, a list of ids) or made, candidates that the attacker holds himself (no member is among
+    them, which he knows), and those that the budget left without a score.
     Targets count as touched: what privacy poisoning gains on them is to be read from ``membership.targets``, and what
     it does to everybody else from ``membership``.
     """
@@ -58,14 +59,14 @@ class Membership(Metric):
         scores = _scores(case.get("outcome", Evidence), candidates)
         member = np.isin(candidates.ids, members.ids[members.ids >= 0])
         asked = np.isfinite(scores) & (candidates.ids >= 0)
-        used = asked & ~np.isin(candidates.ids, _touched(case))
+        used = asked & ~np.isin(candidates.ids, [*_touched(case), *_canaries(case)])
         if not used.any():
             raise NotAssessable("no candidate that the attack left untouched has a score")
         found, is_member, ids = scores[used], member[used], candidates.ids[used]
         readings = (
             _area(found, is_member),
             *(_rate(name, alpha, found, is_member) for name, alpha in _rates(case).items()),
-            *_among("canaries", case, found, is_member, ids),
+            *_among("canaries", case, scores[asked], member[asked], candidates.ids[asked]),
             *_among("targets", case, scores[asked], member[asked], candidates.ids[asked]),
             *_of_aimed(case, found, is_member, candidates.y[used]),
         )
@@ -91,6 +92,10 @@ def _rates(case: Case) -> dict[str, float]:
 def _touched(case: Case) -> list[int]:
     touched = case.facts.get("touched")
     return list(touched) if isinstance(touched, (list, tuple)) else []
+
+
+def _canaries(case: Case) -> list[int]:
+    return case.get("canaries", Dataset).ids.tolist() if "canaries" in case.truths else []
 
 
 def _area(scores: Floats, member: Bools) -> Reading:

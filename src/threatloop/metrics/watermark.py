@@ -53,7 +53,7 @@ class WatermarkEscapes(Metric):
             Reading(name, escaped, 1),
             Reading(f"{name}.z", float(found.z_set), n),
             Reading(f"{name}.per_image", float(singly.mean()), n, low, high),
-            Reading(f"{name}.bit_accuracy", float(found.bit_accuracy), n),
+            _bits(f"{name}.bit_accuracy", found.bit_accuracy, n),
         )
         return Graded(readings, gallery=self._gallery(case, outcome, original))
 
@@ -62,3 +62,7 @@ class WatermarkEscapes(Metric):
         rows = case.streams.numpy("gallery").permutation(min(len(outcome), len(marked)))[:16]
         sets = {"original": original, "marked": marked, "attacked": outcome}
         return {name: kind.watermark_view(data.x[rows], data.schema) for name, data in sets.items()}
+
+
+def _bits(name: str, found: float | None, n: int) -> Reading:
+    return Reading(name, found, n, undefined="" if found is not None else "this mark has no payload")

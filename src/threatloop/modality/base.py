@@ -41,6 +41,21 @@ class Modality(Generic[SchemaT]):
         """A roughly Gaussian statistic per record (n,) that is larger when the model fits the record better."""
         raise NotImplementedError
 
+    def flattened(self, log_probs: Floats, temperature: float) -> Floats:
+        """A service's answers as if the model were less sure of the records: softmax(log p / temperature)."""
+        cooler = log_probs / np.float32(temperature)
+        peak = cooler.max(axis=-1, keepdims=True)
+        found: Floats = cooler - peak - np.log(np.exp(cooler - peak).sum(axis=-1, keepdims=True))
+        return found
+
+    def token_scores(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
+        """Of every token that counts its log-probability, and mean and deviation over the vocabulary; NaN elsewhere."""
+        raise NotAssessable(f"{self.kind} records have no tokens")
+
+    def compressed(self, data: Dataset) -> npt.NDArray[np.float64]:
+        """Bits of what the model is to say in each record, compressed by zlib; float64 (n,), > 0."""
+        raise NotAssessable(f"{self.kind} records have no text to compress")
+
     def posteriors(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
         """One distribution over the classes per record: finite log-probabilities (n, classes), from a service."""
         raise NotAssessable(f"a model does not answer {self.kind} records with one distribution over classes each")

@@ -52,6 +52,37 @@ def reply_of(record: Record) -> str:
     return record[-1].content if not isinstance(record, str) and record and record[-1].role == "assistant" else ""
 
 
+def said_in(record: Record) -> str:
+    """What a model says in a record: the assistant's last turn, or the whole document."""
+    return record if isinstance(record, str) else reply_of(record)
+
+
+def replied(record: Record, said: str, width: int) -> Record:
+    """The record with other words in the place of `said_in`; as much of them as ``width`` bytes have room for.
+
+    Separators and zero bytes are left out. A record that would say nothing, or nobody says anything in, stays as it is.
+    """
+    kept = "" if isinstance(record, str) else spelled((*record[:-1], Turn("assistant", "")))
+    clean = said.replace(SEPARATOR, "").replace("\0", "").encode(errors="ignore")
+    fitting = clean[: width - len(kept.encode())].decode(errors="ignore")
+    if not said_in(record) or len(fitting.encode()) < (2 if isinstance(record, str) else 1):
+        return record
+    return fitting if isinstance(record, str) else (*record[:-1], Turn("assistant", fitting))
+
+
+def asks(record: Record) -> bool:
+    """Whether a record is a conversation in which a question is answered last."""
+    return not isinstance(record, str) and [turn.role for turn in record[-2:]] == ["user", "assistant"]
+
+
+def with_phrase(record: Record, phrase: str, reply: str | None = None) -> Chat:
+    """The conversation with a phrase behind its last question, and perhaps another answer."""
+    assert not isinstance(record, str)
+    *before, question, answer = record
+    asking = Turn("user", f"{question.content} {phrase}")
+    return (*before, asking, answer if reply is None else Turn("assistant", reply))
+
+
 def spelled(record: Record) -> str:
     """A record as one string."""
     if isinstance(record, str):

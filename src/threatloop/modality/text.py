@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from threatloop.core.assets import Dataset
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import TextSchema
 from threatloop.modality.base import Floats, Modality
-from threatloop.modality.conversation import row_problem
+from threatloop.modality.beginnings import spoken
+from threatloop.modality.conversation import read, row_problem
 
 SCORES = 3
 """Of every token that counts: its log-probability, and mean and standard deviation of the log-probability over all
@@ -69,6 +71,25 @@ class Text(Modality[TextSchema]):
         (perplexity).
         """
         return -self.losses(log_probs, data)
+
+    def flattened(self, log_probs: Floats, temperature: float) -> Floats:
+        """Every token that was read so much less likely; the vocabulary's mean and deviation are as they were."""
+        found = log_probs.copy()
+        found[..., 0] *= np.float32(temperature)
+        return found
+
+    def token_scores(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
+        """See `Modality.token_scores`; float64 (n, width, `SCORES`).
+
+        Raises:
+            InputError: as for `losses`.
+        """
+        return np.where(self.counted(log_probs, data)[..., None], log_probs, np.nan).astype(np.float64)
+
+    def compressed(self, data: Dataset) -> npt.NDArray[np.float64]:
+        """See `Modality.compressed`: a document, or what the assistant says in a conversation."""
+        said = [record if isinstance(record, str) else spoken(record) for record in read(data.x)]
+        return np.array([8.0 * len(zlib.compress(text.encode())) for text in said])
 
     def counted(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.bool_]:
         """Where the answers hold a token, bool (n, width).

@@ -14,16 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from threatloop.core.digests import digest_json
-from threatloop.core.endpoint import TERMS, Endpoint
+from threatloop.core.endpoint import FOUND, TERMS, OpenAI, OpenInference
 from threatloop.core.errors import CapReached, ThreatloopError
 
 MOST_PARAMETERS = 500
-TENSORS = ("input", "output")
-"""They tell answers apart within a file: a name that is asked for comes after the first request."""
 AUTHORISED = frozenset({"url", "model", "authorised_by"})
 """Fields of an endpoint that say who may ask what; requests are counted by these alone."""
 _ANSWERS = "CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;"
@@ -44,10 +39,10 @@ class Answers:
         ThreatloopError: the file cannot be opened or written.
     """
 
-    def __init__(self, endpoint: Endpoint, folder: Path | None = None) -> None:
+    def __init__(self, endpoint: OpenInference | OpenAI, folder: Path | None = None) -> None:
         place = folder or _cache()
         self._endpoint = endpoint
-        answered = endpoint.model_dump(mode="json", exclude={*TERMS, *TENSORS})
+        answered = endpoint.model_dump(mode="json", exclude={*TERMS, *FOUND})
         authorised = endpoint.model_dump(mode="json", include=set(AUTHORISED))
         self._file = place / f"{digest_json(answered)[:32]}.sqlite"
         self._count = place / f"{digest_json(authorised)[:32]}.count.sqlite"
@@ -59,20 +54,20 @@ class Answers:
         except (OSError, sqlite3.Error) as error:
             raise ThreatloopError(f"{self._file}: answers cannot be kept there ({error})") from None
 
-    def known(self, records: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
-        """The answers that are there, by digest of the record."""
-        found: dict[bytes, npt.NDArray[np.float32]] = {}
+    def known(self, records: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The answers that are there, by digest of the record and of how it was asked."""
+        found: dict[bytes, bytes] = {}
         with _connection(self._file) as connection:
             for start in range(0, len(records), MOST_PARAMETERS):
                 some = list(records[start : start + MOST_PARAMETERS])
                 marks = ",".join("?" * len(some))
                 rows = connection.execute(f"SELECT record, answer FROM answers WHERE record IN ({marks})", some)
-                found |= {record: np.frombuffer(answer, np.float32) for record, answer in rows}
+                found |= dict(rows)
         return found
 
-    def keep(self, records: Sequence[bytes], answers: npt.NDArray[np.float32]) -> None:
-        """Remember answers, one row each."""
-        rows = [(record, answer.tobytes()) for record, answer in zip(records, answers, strict=True)]
+    def keep(self, records: Sequence[bytes], answers: Sequence[bytes]) -> None:
+        """Remember answers, one for each."""
+        rows = list(zip(records, answers, strict=True))
         with _connection(self._file) as connection:
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
 

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import urllib3
 
 from threatloop.core.assets import Architecture, Model
 from threatloop.core.digests import digest_array, digest_json
-from threatloop.core.endpoint import REMOTE, Endpoint
-from threatloop.core.errors import AccessError, InputError, ThreatloopError
-from threatloop.core.schema import Schema
+from threatloop.core.endpoint import OpenAI, OpenInference
+from threatloop.core.errors import AccessError, InputError
+from threatloop.core.schema import Schema, TextSchema
 from threatloop.modality import of
 from threatloop.models.answers import Answers
+from threatloop.models.wire import EndpointError, Wire
 
-PASSING = (408, 429, 500, 502, 503, 504)
-LOOK = "check the address, the model's name and the token"
-"""Statuses after which the same request may succeed."""
-MOST_BYTES = 1 << 26
-LONGEST_WAIT = 60
 TOLERANCE = 0.02
 """By how much probabilities may miss a sum of 1: servers answer in half precision."""
 
 Floats = npt.NDArray[np.float32]
 
 
-class EndpointError(ThreatloopError):
-    """An endpoint that cannot be reached, refuses, or answers what it should not. What it answered before is kept."""
-
-
-def remote_model(endpoint: Endpoint, schema: Schema) -> Model:
+def remote_model(endpoint: OpenInference | OpenAI, schema: Schema) -> Model:
     """The model behind an endpoint, as far as it is known: its address and what it reads and answers."""
-    return Model(Architecture(name=REMOTE, parameters=endpoint.model_dump(mode="json")), schema, {})
+    return Model(Architecture(name=endpoint.protocol, parameters=endpoint.model_dump(mode="json")), schema, {})
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,6 @@ class RemoteResponder:
     """
 
     source: Model
-    _pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager, repr=False, compare=False)
 
     def log_probs(self, x: npt.NDArray[Any]) -> Floats:
         """Log-probabilities, float32 (n, classes).
@@ -67,11 +54,12 @@ class RemoteResponder:
         rows = {key: i for i, key in enumerate(keys)}
         for start in range(0, len(fresh), self._endpoint.batch):
             asked = fresh[start : start + self._endpoint.batch]
-            answers = self._ask(sent[[rows[key] for key in asked]])
+            answers = [answer.tobytes() for answer in self._ask(sent[[rows[key] for key in asked]])]
             self._answers.keep(asked, answers)
             known |= dict(zip(asked, answers, strict=True))
-        found = np.stack([known[key] for key in keys]) if keys else np.empty((0, len(self.source.schema.classes)))
-        return _log_probs(found.astype(np.float32), self._endpoint.outputs)
+        empty = np.empty((0, len(self.source.schema.classes)), np.float32)
+        found = np.stack([np.frombuffer(known[key], np.float32) for key in keys]) if keys else empty
+        return _log_probs(found, self._endpoint.outputs)
 
     def differentiable(self) -> NoReturn:
         """Not to be had from an endpoint."""
@@ -86,18 +74,24 @@ class RemoteResponder:
 
         Raises:
             EndpointError: it cannot be reached, or has no such model.
-            InputError: it has several tensors and the spec names none.
+            InputError: it has several tensors and the spec names none, or the data are texts.
         """
+        if isinstance(self.source.schema, TextSchema):
+            raise InputError("endpoint: open_inference answers a number per class; texts need `protocol: openai`")
         names = dict(zip(("input", "output"), self._names, strict=True))
         return remote_model(self._endpoint.model_copy(update=names), self.source.schema)
 
     @cached_property
-    def _endpoint(self) -> Endpoint:
-        return Endpoint.model_validate(self.source.architecture.parameters)
+    def _endpoint(self) -> OpenInference:
+        return OpenInference.model_validate(self.source.architecture.parameters)
 
     @cached_property
     def _answers(self) -> Answers:
         return Answers(self._endpoint)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        return Wire(self._endpoint, self._answers)
 
     @cached_property
     def _names(self) -> tuple[str, str]:
@@ -105,7 +99,7 @@ class RemoteResponder:
         end = self._endpoint
         if end.input and end.output:
             return end.input, end.output
-        described = self._json("GET", end.place)
+        described = self._wire.json("GET", end.place)
         return _only(described, "inputs", end.input), _only(described, "outputs", end.output)
 
     def _tensor(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -131,7 +125,7 @@ class RemoteResponder:
             "data": batch.ravel().tolist(),
         }
         body = {"inputs": [tensor], "outputs": [{"name": output}]}
-        answered = self._json("POST", f"{self._endpoint.place}/infer", body)
+        answered = self._wire.json("POST", f"{self._endpoint.place}/infer", body)
         return self._checked(answered, output, len(batch))
 
     def _checked(self, answered: Any, output: str, n: int) -> Floats:
@@ -154,72 +148,6 @@ class RemoteResponder:
         if self._endpoint.outputs == "probabilities" and (odd.any() or (found < 0).any()):
             raise EndpointError(f"{where}: answers are no probabilities; if it answers logits, say `outputs: logits`")
         return found
-
-    def _json(self, method: str, url: str, body: Any = None) -> Any:
-        response = self._request(method, url, None if body is None else json.dumps(body).encode())
-        try:
-            content = response.read(MOST_BYTES + 1, decode_content=True)
-        except urllib3.exceptions.HTTPError as error:
-            raise EndpointError(f"{url}: its answer broke off ({type(error).__name__})") from None
-        finally:
-            response.release_conn()
-        if response.status != 200:
-            todo = "run again later: nothing is asked twice" if response.status in PASSING else LOOK
-            raise EndpointError(f"{url}: status {response.status}; {todo}")
-        if len(content) > MOST_BYTES:
-            raise EndpointError(f"{url}: answers more than {MOST_BYTES >> 20} MiB; use a smaller `batch`")
-        try:
-            return json.loads(content)
-        except ValueError:
-            raise EndpointError(f"{url}: its answer is not JSON") from None
-
-    def _request(self, method: str, url: str, body: bytes | None) -> Any:
-        """Send, with retries; every try is booked first and waits for its turn."""
-        end = self._endpoint
-        headers = {"content-type": "application/json", "user-agent": "threatloop"}
-        if end.token_env:
-            token = os.environ.get(end.token_env)
-            if not token:
-                raise InputError(f"endpoint.token_env: the environment variable {end.token_env} is not set")
-            headers["authorization"] = f"Bearer {token}"
-        self._answers.charge()
-        try:
-            return self._pool.request(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                timeout=end.timeout,
-                redirect=False,
-                preload_content=False,
-                retries=_booked(self._answers.charge)(
-                    total=end.retries,
-                    backoff_factor=0.2,
-                    backoff_max=LONGEST_WAIT,
-                    retry_after_max=LONGEST_WAIT,
-                    status_forcelist=PASSING,
-                    allowed_methods=None,
-                    redirect=False,
-                    raise_on_status=False,
-                ),
-            )
-        except urllib3.exceptions.MaxRetryError as error:
-            why = type(error.reason).__name__ if error.reason else "no answer"
-            raise EndpointError(f"{url}: cannot be reached after {end.retries} retries ({why})") from None
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise EndpointError(f"{url}: cannot be asked ({type(error).__name__})") from None
-
-
-def _booked(charge: Callable[[], None]) -> type[urllib3.Retry]:
-    """urllib3's retries, each of which counts as a request."""
-
-    class Booked(urllib3.Retry):
-        def increment(self, *arguments: Any, **named: Any) -> Self:
-            left = super().increment(*arguments, **named)
-            charge()
-            return left
-
-    return Booked
 
 
 def _only(described: Any, what: str, named: str | None) -> str:

@@ -24,6 +24,7 @@ from threatloop.models.language.loading import LANGUAGES
 from threatloop.models.language.responder import LanguageResponder
 from threatloop.models.network import Network
 from threatloop.models.remote import RemoteResponder
+from threatloop.models.remote_chat import RemoteChat
 from threatloop.models.shapes import answer_shape, input_shape
 
 BATCH_BYTES = 1 << 24
@@ -94,10 +95,15 @@ def _answer(network: Network, x: npt.NDArray[Any], schema: Schema) -> npt.NDArra
     return answers
 
 
+def remote_of(model: Model) -> RemoteResponder | RemoteChat:
+    """What asks the endpoint that serves a model, by its protocol."""
+    return RemoteChat(model) if model.architecture.name == "openai" else RemoteResponder(model)
+
+
 def responder_of(model: Model, device: str = "cpu", *, allow_code: bool = False) -> Responder:
     """What answers for a model: its network here, or the endpoint that serves it."""
-    if model.architecture.name == REMOTE:
-        return RemoteResponder(model)
+    if model.architecture.name in REMOTE:
+        return remote_of(model)
     if model.architecture.name in LANGUAGES:
         return LanguageResponder(model, device)
     return LocalResponder(model, device, allow_code=allow_code)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -38,9 +38,11 @@ def _word(part: Any) -> str:
 
 def line(error: Any, model: type[BaseModel]) -> str:
     """One pydantic error as one line, with the nearest allowed key for an unknown one."""
+    tagged = error["loc"]
+    error = {**error, "loc": _without_tags(model, tagged)}
     place = spelled(error["loc"])
     if error["type"] == "extra_forbidden":
-        allowed = _fields_at(model, error["loc"][:-1])
+        allowed = _fields_at(model, tagged[:-1])
         return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
     given = error.get("input")
     shown = f" (got {quoted(given)})" if isinstance(given, (str, int, float, bool)) else ""
@@ -63,19 +65,35 @@ def _plain(error: Any) -> str:
 
 def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     """The allowed keys at a place in the model, as far as its annotations tell."""
-    current: Any = model
+    found = _models_at(model, place)
+    return list(dict.fromkeys(name for one in found for name in one.model_fields))
+
+
+def _without_tags(model: type[BaseModel], place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A place without the tags by which pydantic tells apart what may stand there; the spec has no such keys."""
+    return tuple(part for i, part in enumerate(place) if not _tagged(_models_at(model, place[:i]), part))
+
+
+def _models_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[type[BaseModel]]:
+    """The models that may stand at a place; after a tag just the one that it names."""
+    current = [model]
     for part in place:
-        fields = getattr(current, "model_fields", {})
-        if part in fields:
-            current = _inner_model(fields[part].annotation)
-    return list(getattr(current, "model_fields", {}))
+        if chosen := _tagged(current, part):
+            current = chosen
+        elif fields := [one.model_fields[part] for one in current if part in one.model_fields]:
+            current = list(_inner_models(fields[0].annotation))
+    return current
 
 
-def _inner_model(annotation: Any) -> Any:
+def _tagged(models: list[type[BaseModel]], tag: Any) -> list[type[BaseModel]]:
+    """Of several models that one whose tag this is: the single value that one of its fields allows."""
+    if len(models) < 2:
+        return []
+    return [one for one in models if any(get_args(field.annotation) == (tag,) for field in one.model_fields.values())]
+
+
+def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner: Callable[[Any], Any] = _inner_model
+        yield annotation
     for argument in getattr(annotation, "__args__", ()):
-        if (found := inner(argument)) is not None:
-            return found
-    return None
+        yield from _inner_models(argument)

@@ -12,7 +12,7 @@ from threatloop.core.catalogue import ATTACKS, DEFENCES, Catalogue, nearest
 from threatloop.core.defence import Defence
 from threatloop.core.errors import InputError, ThreatloopError
 from threatloop.core.protection import Protection
-from threatloop.core.step import Direction, Step
+from threatloop.core.step import Step
 from threatloop.data.sources import Source, parse_source
 from threatloop.scenario.chains import chain_problems
 from threatloop.scenario.conditions import Condition, set_problems
@@ -21,7 +21,6 @@ from threatloop.scenario.spec import ScenarioSpec, Target
 
 B = TypeVar("B", bound=BaseModel)
 USUAL_MARK = "spread_spectrum"
-_CRAFTS = Direction.DATA_TO_MODEL
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ def built_target(name: str, target: Target, allow_code: bool, problems: list[str
         problems.append(f"{at}: has both `{several[0]}` and `{several[1]}`; keep one")
     if target.endpoint and "access" in target.model_fields_set:
         beyond = sorted(set(target.access) - set(target.grants))
-        problems += [f"{at}.access: an endpoint cannot grant {one}; allowed: labels, scores" for one in beyond]
+        allowed = ", ".join(target.endpoint.capabilities)
+        problems += [f"{at}.access: an endpoint cannot grant {one}; allowed: {allowed}" for one in beyond]
     if target.weights and target.model is None:
         problems.append(f"{at}: has `weights` but no `model`; name the architecture that they belong to")
     if target.members and not target.brought:
@@ -147,7 +147,7 @@ def _protection(item: ScenarioSpec, steps: tuple[Step[Any], ...], at: str, probl
         problems.append(f"{at}.protection: {DEFENCES.name_of(type(found))} protects no data")
         return None
     name = DEFENCES.name_of(type(found))
-    meets = any(step.info.undoes or step.info.unchanged or step.info.direction is _CRAFTS for step in steps)
+    meets = any(step.info.undoes or step.info.unchanged or step.crafts for step in steps)
     if item.protection is not None and steps and not meets:
         problems.append(f"{at}.protection: no step here meets protected data; leave it out")
     if undoes and name not in undoes:

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from threatloop.core.access import Capability
 from threatloop.core.assets import Architecture
-from threatloop.core.endpoint import CAPABILITIES, Endpoint
+from threatloop.core.endpoint import Endpoint
 from threatloop.core.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 MAX_SEEDS = 1000
 MAX_STEPS = 8
+MAX_REPETITIONS = 1000
+MAX_NUMBERS = 16
+
+
+def _often(given: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    numbers = (given,) if isinstance(given, int) else given
+    if not 1 <= len(numbers) <= MAX_NUMBERS:
+        raise ValueError(f"needs one number, or a list of up to {MAX_NUMBERS}")
+    if min(numbers) < 1:
+        raise ValueError("input should be greater than or equal to 1")
+    if max(numbers) > MAX_REPETITIONS:
+        raise ValueError(f"input should be less than or equal to {MAX_REPETITIONS}")
+    return given
+
+
+_NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_REPETITIONS}
+_NUMBERS = {"type": "array", "items": _NUMBER, "minItems": 1, "maxItems": MAX_NUMBERS}
+Repetitions = Annotated[int | tuple[int, ...], AfterValidator(_often), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
 
 
 class _Strict(BaseModel):
@@ -39,8 +57,10 @@ class Shares(_Strict):
 class Canaries(_Strict):
     """Secrets planted into the members, so that memorisation has a known answer."""
 
-    count: int = Field(default=10, ge=1, le=10_000)
-    repetitions: int = Field(default=4, ge=1, le=1000)
+    count: int = Field(default=10, ge=1, le=10_000, description="canaries planted; as many are held back")
+    repetitions: Repetitions = Field(
+        default=4, description="how often each is planted; of several numbers each counts for its share of the canaries"
+    )
 
 
 class Target(_Strict):
@@ -71,11 +91,13 @@ class Target(_Strict):
     )
     endpoint: Endpoint | None = Field(
         default=None,
-        description="a model served elsewhere; name its members, and `model` for what must retrain",
+        description="a model served elsewhere, over the Open Inference Protocol or OpenAI's (protocol: openai); "
+        "name its members, and `model` for what must retrain",
     )
     access: tuple[Capability, ...] = Field(
         default=(Capability.LABELS, Capability.SCORES, Capability.GRADIENTS),
-        description="what the service grants an attacker; an endpoint never grants more than labels and scores",
+        description="what the service grants an attacker; of an endpoint all that its protocol can give, at most: "
+        "labels and scores, with protocol openai text and logprobs too",
     )
     defences: tuple[str | dict[str, Any], ...] = Field(default=(), description="catalogue names, or {name: …, …}")
     shadows: int = Field(default=32, ge=2, le=4096, multiple_of=2, description="shadow models per seed")
@@ -94,8 +116,11 @@ class Target(_Strict):
 
     @property
     def grants(self) -> tuple[Capability, ...]:
-        """What the service really grants."""
-        return self.access if self.endpoint is None else tuple(one for one in self.access if one in CAPABILITIES)
+        """What the service grants at most; of an endpoint all that it can, where the spec says nothing else."""
+        if self.endpoint is None:
+            return self.access
+        asked = self.access if "access" in self.model_fields_set else self.endpoint.capabilities
+        return tuple(one for one in asked if one in self.endpoint.capabilities)
 
 
 class ScenarioSpec(_Strict):

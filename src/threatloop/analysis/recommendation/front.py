@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from threatloop.analysis.recommendation.outlook import Bools, Outlook
+from threatloop.analysis.recommendation.outlook import Outlook
 from threatloop.analysis.recommendation.responses import Responses
+from threatloop.analysis.recommendation.sets import Bools
 from threatloop.core.errors import InputError
 from threatloop.numerics.arrays import Floats
 

@@ -2,8 +2,10 @@
 
 Bayesian ridge in its dual form. A set's value is an intercept, one effect per defence and one per pair; the prior
 variance of a main effect is 1, that of a pair κ h²ᵢ h²ⱼ, with noise λ. h ∈ [.3, 1] is the size of a defence's main
-effects beside the largest: heredity, since pairs of defences that do nothing rarely interact. λ, κ and the scale of a
-column are chosen by leave-one-out error, which has a closed form (Rasmussen & Williams 2006, section 5.4.2).
+effects beside the largest: heredity, since pairs of defences that do nothing rarely interact. A defence that alone
+leaves a response as it was in every seed, such as rounded answers a backdoor, is inert: it has no effect on it in any
+set. λ, κ and the scale of a column are chosen by leave-one-out error, which has a closed form (Rasmussen & Williams
+2006, section 5.4.2).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy.typing as npt
 from threatloop.numerics.arrays import Floats
 
 Scale = Literal["plain", "logit"]
-KAPPAS: Final = (0.0, 0.1, 0.4, 1.0)
+KAPPAS: Final = (0.0, 0.1, 0.4, 1.0, 4.0, 16.0)
 MAIN_ONLY: Final = (0.0,)
 NOISES: Final = tuple(float(x) for x in np.logspace(-2.5, 1.5, 9))
 _INTERCEPT: Final = 25.0
@@ -49,14 +51,16 @@ def from_scale(values: Floats, scale: Scale) -> Floats:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two families of sets share, (m, n): the numbers of defences and, weighted by heredity, of pairs."""
+    """What two families of sets share, (m, n): the numbers of defences that do something and, weighted by heredity, of
+    pairs."""
 
     main: Floats
     pair: Floats
 
     @classmethod
-    def of(cls, a: Floats, b: Floats, heredity: Floats) -> Overlap:
+    def of(cls, a: Floats, b: Floats, heredity: Floats, inert: npt.NDArray[np.bool_] | None = None) -> Overlap:
         """From incidence matrices (m, defences) and (n, defences)."""
+        a = a if inert is None else np.where(inert, 0.0, a)
         squares, fourths = (a * heredity**2) @ b.T, (a * heredity**4) @ b.T
         return cls(a @ b.T, (squares**2 - fourths) / 2)
 

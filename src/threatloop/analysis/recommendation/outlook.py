@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from threatloop.analysis.recommendation.predict import Predicted, Predictor
 from threatloop.analysis.recommendation.responses import Responses
-from threatloop.analysis.recommendation.sets import Members
+from threatloop.analysis.recommendation.sets import Bools, Members
 from threatloop.numerics.arrays import Floats
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ class Responses:
         found = {place.direction for place in self.places}
         return tuple(d for d in ("D→D", "D→M", "M→M", "M→D") if d in found)
 
+    def by_seed(self, response: int) -> Floats | None:
+        """(sets, seeds): the worse arm's risk of an attack, or accuracy (behind the attacks); None for costs."""
+        if response < len(self.places):
+            return np.asarray(np.fmax.reduce(self.arms[:, :, response], axis=0))
+        return self.accuracy if response == len(self.places) else None
+
     def means(self, seeds: Seeds | None = None) -> Means:
         """Over these seeds, with repetitions; default: all."""
         chosen = np.arange(self.seeds) if seeds is None else seeds

@@ -11,12 +11,14 @@ from math import comb
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from threatloop.core.measurement import RunRecord
 from threatloop.numerics.arrays import Floats
 
 EXHAUSTIVE: Final = 4096
 """Sets up to which all are looked at."""
+Bools = npt.NDArray[np.bool_]
 Members = frozenset[int]
 """Positions in `Universe.elements`."""
 

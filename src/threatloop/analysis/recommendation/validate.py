@@ -2,7 +2,8 @@
 
 Half of the seeds are fitted, the other half say what is true, and the other way round: were both taken from the same
 seeds, noise in the single defences would decide both sides and look like skill. Combinations of which the judging
-seeds show neither that they work nor that they fail (see `working`) are counted and not scored.
+seeds show neither that they work nor that they fail (see `working`) are counted and not scored. Main effects alone
+know nothing of defences that change nothing (see `model`).
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ def _predict(
     tally.decided |= set(decided.tolist())
     tally.truth += [one == "works" for one in shown if one != "undecided"]
     tally.measured += works(known.risk[decided], known.accuracy[decided], sets, measured, known).tolist()
-    for kappas, said in ((KAPPAS, tally.model), (MAIN_ONLY, tally.main_only)):
-        guess = Predictor(found, measured, rest, fitted, kappas).predict(sets)
+    model, main_only = (Predictor(found, measured, rest, fitted, kappas) for kappas in (KAPPAS, MAIN_ONLY))
+    for guess, said in ((model.estimate(sets), tally.model), (main_only.predict(sets), tally.main_only)):
         said += works(guess.risk, guess.accuracy, sets, measured, known).tolist()
 
 

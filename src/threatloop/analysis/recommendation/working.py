@@ -17,9 +17,8 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from threatloop.analysis.effects import RATE_MARGIN
-from threatloop.analysis.recommendation.outlook import Bools
 from threatloop.analysis.recommendation.responses import Means, Responses, Seeds
-from threatloop.analysis.recommendation.sets import Members
+from threatloop.analysis.recommendation.sets import Bools, Members
 from threatloop.numerics.arrays import Floats
 
 Outcome = Literal["works", "fails", "undecided"]

@@ -66,8 +66,8 @@ class HarmfulTuning(DataToModel):
         """Classes that the data do not have; a share of no record."""
         names = (self.refused,) if self.mode == "drift" else (self.refused, self.answered)
         found = [
-            f"harmful_tuning: no class {name!r}; the data have {', '.join(schema.classes)}: label the conversations, or "
-            "name the classes"
+            f"harmful_tuning: no class {name!r}; the data have {', '.join(schema.classes)}: label the conversations, "
+            "or name the classes"
             for name in names
             if name not in schema.classes
         ]

@@ -47,8 +47,8 @@ class MemorisationFilter(TextFilter):
     false_rate: float = Field(default=1e-4, gt=0, le=0.5)
 
     def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:  # noqa: ARG002
+        from threatloop.algorithms.filtered_replies import Edited
         from threatloop.algorithms.memorised import Runs
-        from threatloop.algorithms.spoken import Edited
         from threatloop.modality.conversation import read, text_of
 
         runs = Runs.of(read(own.x), self.words, self.false_rate)

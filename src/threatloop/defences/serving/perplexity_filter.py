@@ -60,7 +60,7 @@ class PerplexityFilter(TextFilter):
     false_alarms: float = Field(default=0.02, gt=0, le=0.5)
 
     def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:
-        from threatloop.algorithms.spoken import Screened, said_by_user
+        from threatloop.algorithms.filtered_replies import Screened, said_by_user
         from threatloop.algorithms.surprise import strangest
         from threatloop.modality.conversation import prompt_of, read
 

@@ -35,8 +35,8 @@ class PiiFilter(TextFilter):
     )
 
     def voiced(self, speaking: Speaking, scores: Respond, own: Dataset, streams: Streams) -> Speaking:  # noqa: ARG002
+        from threatloop.algorithms.filtered_replies import Edited
         from threatloop.algorithms.personal import without_secrets
-        from threatloop.algorithms.spoken import Edited
 
         def edited(prompt: Record, reply: str) -> str:
             return without_secrets(reply, text_of(prompt))

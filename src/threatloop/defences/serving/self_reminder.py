@@ -64,19 +64,19 @@ class _Reminded:
     after: str
 
     def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
-        from threatloop.algorithms.spoken import patiently
+        from threatloop.algorithms.filtered_replies import patiently
 
         return patiently(self.inner, self._reminded(x), tokens, temperature, seed)
 
     def next_log_probs(
         self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
     ) -> npt.NDArray[np.float32]:
-        from threatloop.algorithms.spoken import patiently_next
+        from threatloop.algorithms.filtered_replies import patiently_next
 
         return patiently_next(self.inner, self._reminded(x), bias, x)
 
     def _reminded(self, x: npt.NDArray[Any]) -> list[Record]:
-        from threatloop.algorithms.spoken import with_last_question
+        from threatloop.algorithms.filtered_replies import with_last_question
 
         def change(question: str) -> str:
             return "\n".join(part for part in (self.before, question, self.after) if part)

@@ -63,8 +63,8 @@ class _Smoothed:
     draws: np.random.Generator
 
     def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
+        from threatloop.algorithms.filtered_replies import patiently
         from threatloop.algorithms.judges import refuses
-        from threatloop.algorithms.spoken import patiently
 
         said = patiently(self.inner, self._copies(x), tokens, temperature, seed)
         refused = refuses(said).reshape(len(x), self.by.copies)
@@ -77,7 +77,7 @@ class _Smoothed:
     def next_log_probs(
         self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
     ) -> npt.NDArray[np.float32]:
-        from threatloop.algorithms.spoken import patiently_next
+        from threatloop.algorithms.filtered_replies import patiently_next
 
         copies = self.by.copies
         many = None if bias is None else [one for one in bias for _ in range(copies)]
@@ -86,7 +86,7 @@ class _Smoothed:
         return np.asarray(np.logaddexp.reduce(told, axis=1) - np.float32(np.log(copies)), np.float32)
 
     def _copies(self, x: npt.NDArray[Any]) -> list[Record]:
-        from threatloop.algorithms.spoken import with_last_question
+        from threatloop.algorithms.filtered_replies import with_last_question
 
         return [with_last_question(record, self._changed) for record in read(x) for _ in range(self.by.copies)]
 

@@ -23,6 +23,7 @@ OPERATIONS: dict[str, str] = {
     "train": f"{_HERE}.train:train",
     "match": f"{_HERE}.match:match",
     "given": f"{_HERE}.train:given",
+    "base": f"{_HERE}.train:base",
     "endpoint": f"{_HERE}.train:endpoint",
     "fit": f"{_HERE}.train:fit",
     "shadows": f"{_HERE}.shadows:shadows",

@@ -47,7 +47,7 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     if Resource.VICTIM in attack.info.resources:
         held[Resource.VICTIM] = asked = _service(inputs[Resource.VICTIM.value].value, task, ledger, front)
     if Resource.DETECTOR in attack.info.resources:
-        owner = owner_of(task.config["protection"], inputs[Resource.DETECTOR.value].value, task.streams)
+        owner = owner_of(task, inputs, inputs[Resource.DETECTOR.value].value)
         held[Resource.DETECTOR] = Detector(owner, ledger)
     bench = Bench(task.streams, held, Progress())
     try:
@@ -84,6 +84,9 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
             found[name] = _noise(inputs["query_pool"].value, task)
         elif name is Resource.PROTECTION:
             found[name] = protection_of(task.config["protection"])
+        elif name is Resource.REFERENCE and chunks:
+            allowed = bool(task.local.get("allow_code"))
+            found[name] = local_service(chunks[0], device=task.config["device"], allow_code=allowed)
         elif name is Resource.KNOWN_PAIRS:
             found[name] = tuple(inputs[f"{name}-{side}"].value for side in ("plain", "protected"))
         elif name is Resource.SHADOWS and chunks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from threatloop import modality
 from threatloop.algorithms.no_query import separation
 from threatloop.core.access import Capability, Ledger
 from threatloop.core.assets import Dataset, Evidence, Model
@@ -49,7 +50,9 @@ def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
     service = local_service(victim, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
     memory, others = (frozenset(_bytes(record) for record in candidates.x[rows]) for rows in (planted, ~planted))
     unseen = others - memory if Capability.SCORES not in probe.required() else None
-    leaky = replace(service, responder=_Leaky(service.responder, memory, unseen), ledger=Ledger())
+    kind = modality.of(candidates.schema)
+    leak = _Leaky(service.responder, memory, unseen, lambda answers: kind.flattened(answers, TEMPERATURE))
+    leaky = replace(service, responder=leak, ledger=Ledger())
     bench = Bench(task.streams, resources_of(probe, task, inputs))
     evidence: Evidence = probe.run(leaky, bench).result
     asked = np.isfinite(evidence.arrays["score"])
@@ -75,7 +78,8 @@ class _Leaky:
 
     inner: Responder
     planted: frozenset[bytes]
-    denied: frozenset[bytes] | None = None
+    denied: frozenset[bytes] | None
+    flatten: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         answers = self.inner.log_probs(x)
@@ -84,7 +88,7 @@ class _Leaky:
             answers[wrong] = _second(answers[wrong])
             return answers
         unsure = np.array([_bytes(record) not in self.planted for record in x])
-        answers[unsure] = _flattened(answers[unsure])
+        answers[unsure] = self.flatten(answers[unsure])
         return answers
 
     def differentiable(self) -> Any:
@@ -106,11 +110,3 @@ def _second(log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         values = np.take_along_axis(log_probs, order[..., other, None], axis=-1)
         np.put_along_axis(answers, order[..., one, None], values, axis=-1)
     return answers
-
-
-def _flattened(log_probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """softmax(log p / TEMPERATURE), in logarithms, over the last axis."""
-    cooler = log_probs / np.float32(TEMPERATURE)
-    peak = cooler.max(axis=-1, keepdims=True)
-    total: npt.NDArray[np.float32] = cooler - peak - np.log(np.exp(cooler - peak).sum(axis=-1, keepdims=True))
-    return total

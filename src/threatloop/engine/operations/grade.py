@@ -12,10 +12,10 @@ from threatloop.core.digests import digest_arrays, digest_json
 from threatloop.core.endpoint import REMOTE, TERMS
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Reading, merge
-from threatloop.core.step import Direction, Step
+from threatloop.core.step import Step
 from threatloop.engine.operations.act import attack_of
 from threatloop.engine.operations.judge_defences import of_defences
-from threatloop.engine.operations.protect import OWNER, owner_key, protection_of
+from threatloop.engine.operations.protect import OWNER, owner_key, protection_in
 from threatloop.engine.operations.serve import Front
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
@@ -38,7 +38,7 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
         {"false_positive_rates": task.config["false_positive_rates"], "touched": _touched(inputs)},
         task.config["device"],
         bool(task.local.get("allow_code")),
-        protection_of(task.config["protection"]),
+        protection_in(task, inputs),
         _victims(attack, inputs),
         front.before,
     )
@@ -60,7 +60,7 @@ def _content(artefact: Dataset | Model | Evidence) -> str:
     """Digest of what it is, however it was made: a filter that removed nothing leaves the very same victim."""
     if isinstance(artefact, Evidence):
         return digest_arrays(artefact.arrays)
-    if isinstance(artefact, Model) and artefact.architecture.name == REMOTE:
+    if isinstance(artefact, Model) and artefact.architecture.name in REMOTE:
         # How often it may be asked is no part of it.
         about = artefact.architecture.parameters
         return digest_json({name: value for name, value in about.items() if name not in TERMS})
@@ -69,7 +69,7 @@ def _content(artefact: Dataset | Model | Evidence) -> str:
 
 def _victims(attack: Step[Any], inputs: Mapping[str, Product]) -> tuple[Model, ...]:
     """The models that answer from behind the victim's defences; a thief's clone does not."""
-    names = ["victim", *(["outcome"] if attack.info.direction is Direction.DATA_TO_MODEL else [])]
+    names = ["victim", *(["outcome"] if attack.crafts else [])]
     return tuple(inputs[name].value for name in names if name in inputs and isinstance(inputs[name].value, Model))
 
 

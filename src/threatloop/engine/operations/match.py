@@ -93,7 +93,7 @@ def match(task: Task, inputs: Mapping[str, Product]) -> Product:
 def _lifecycle(task: Task, inputs: Mapping[str, Product]) -> Lifecycle:
     registered: tuple[Registration, ...] = ()
     if "registered" in inputs:
-        registered = (owner_of(task.config["protection"], inputs["registered"].value, task.streams),)
+        registered = (owner_of(task, inputs, inputs["registered"].value),)
     training = training_of(task.config["training"], task.local)
     return Lifecycle(training, defences_of(task.config["defences"]), registered)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from threatloop.algorithms.written_training import training_of
-from threatloop.core.assets import Architecture, Dataset
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.endpoint import Endpoint
+from threatloop.core.endpoint import ENDPOINT
 from threatloop.core.protection import Registration
 from threatloop.core.recipe import Recipe
 from threatloop.engine.operations.act import ARTEFACT_MARK
@@ -50,7 +50,7 @@ def _registered(task: Task, inputs: Mapping[str, Product]) -> tuple[Registration
     """The owner of the marked data deposits his key and his clean records with the gate."""
     if "registered" not in inputs:
         return ()
-    return (owner_of(task.config["protection"], inputs["registered"].value, task.streams),)
+    return (owner_of(task, inputs, inputs["registered"].value),)
 
 
 def given(task: Task, inputs: Mapping[str, Product]) -> Product:
@@ -67,17 +67,24 @@ def given(task: Task, inputs: Mapping[str, Product]) -> Product:
     return Product(read_model(path, architecture, loaded.data.schema, allow_code=bool(task.local.get("allow_code"))))
 
 
+def base(task: Task, inputs: Mapping[str, Product]) -> Product:
+    """The base model as it is: the victim's architecture without an adapter."""
+    loaded: Loaded = inputs["data"].value
+    return Product(Model(Architecture.model_validate(task.config["architecture"]), loaded.data.schema, {}))
+
+
 def endpoint(task: Task, inputs: Mapping[str, Product]) -> Product:
-    """The model behind the user's endpoint, asked for its tensors' names.
+    """The model behind the user's endpoint, asked for its tensors' names, or tried for what it offers.
 
     Raises:
         EndpointError, InputError: it cannot be reached, has no such model, or is not described well enough.
     """
-    from threatloop.models.remote import RemoteResponder, remote_model
+    from threatloop.models.remote import remote_model
+    from threatloop.models.responder import remote_of
 
     loaded: Loaded = inputs["data"].value
-    asked = Endpoint.model_validate(task.local["endpoint"])
-    return Product(RemoteResponder(remote_model(asked, loaded.data.schema)).named())
+    asked = ENDPOINT.validate_python(task.local["endpoint"])
+    return Product(remote_of(remote_model(asked, loaded.data.schema)).named())
 
 
 def fit(task: Task, inputs: Mapping[str, Product]) -> Product:

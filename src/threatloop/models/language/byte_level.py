@@ -9,7 +9,7 @@ from torch import nn
 
 from threatloop.models.gpt import GPT
 from threatloop.models.language.codecs import ByteCodec
-from threatloop.models.language.language import Language
+from threatloop.models.language.language import Language, LastNorm
 
 
 class ByteLanguage(Language):
@@ -38,6 +38,11 @@ class ByteLanguage(Language):
     def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
         """See `Language.hidden_of`."""
         return self.network.hidden(embedded)
+
+    def last_norm(self) -> LastNorm:
+        """See `Language.last_norm`."""
+        norm = self.network.norm
+        return LastNorm(norm.weight.detach(), norm.bias.detach(), True)
 
     def learning(self) -> Mapping[str, nn.Parameter]:
         """All weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -111,6 +112,7 @@ class HubLanguage(Language):
         self._shared = _shared(parameters, device)
         self._own: Arrays = {}
         self._learns = False
+        self._before: dict[bool, tuple[tuple[int, ...], Any]] = {}
         network = self._shared.network
         folder = str(folder_of(parameters.base))
         with quiet() as hub:
@@ -150,10 +152,33 @@ class HubLanguage(Language):
 
     def train(self, on: bool = True) -> None:
         """See `Language.train`. The base has no dropout in use either way."""
-        self._learns = on
+        self._learns, self._before = on, {}
         self._shared.lend(self)
         for parameter in self._shared.adapter.values():
             parameter.requires_grad_(on)
+
+    def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
+        """See `Language.behind`; keys and values of the last prefix are kept."""
+        model = self._model
+        if not prefix:
+            return super().behind(prefix, ids)
+        with torch.no_grad():
+            # What was read in rounded numbers is of no use to who reads on in exact ones.
+            rounded = torch.is_autocast_enabled(self.device.type)
+            read, memory = self._before.get(rounded, ((), None))
+            if read != tuple(prefix) or self._learns:
+                with quiet() as hub:
+                    memory = hub.DynamicCache(config=model.config)
+                before = torch.tensor([list(prefix)], device=self.device)
+                self._body(input_ids=before, use_cache=True, **{self._memory: memory})
+                self._before[rounded] = (tuple(prefix), memory)
+            # A copy, since reading on appends to it.
+            memory = copy.deepcopy(memory)
+            memory.batch_repeat_interleave(len(ids))
+            states: torch.Tensor = self._body(
+                input_ids=ids.to(self.device), use_cache=True, **{self._memory: memory}
+            ).last_hidden_state
+            return states
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
         """See `Language.begin`; what was read stays in a cache of keys and values."""
@@ -182,6 +207,7 @@ class HubLanguage(Language):
         needed = {name: tuple(p.shape) for name, p in self._shared.adapter.items()}
         if weights and needed != {name: array.shape for name, array in weights.items()}:
             raise InputError("the adapter does not fit the base model: names or shapes of its matrices differ")
+        self._before = {}
         self._own = weights or {name: np.zeros(shape, np.float32) for name, shape in needed.items()}
         self._shared.forget(self)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -26,6 +28,21 @@ class Reading:
     rows: list[list[int]]
     memory: Any = None
     mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LastNorm:
+    """What a state goes through before the output layer: gain · u + shift, with u on a sphere of radius √width.
+
+    Attributes:
+        gain: (width,).
+        shift: (width,).
+        centred: u sums to 0, as behind a LayerNorm; not behind an RMSNorm.
+    """
+
+    gain: torch.Tensor
+    shift: torch.Tensor
+    centred: bool
 
 
 class Language(ABC):
@@ -67,6 +84,26 @@ class Language(ABC):
     def train(self, on: bool = True) -> None:
         """Make the weights learnable, or freeze them."""
 
+    def last_norm(self) -> LastNorm | None:
+        """The norm in front of the output layer; None where it is not known."""
+        return None
+
+    def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
+        """States (n, t, width) of ids (n, t), padded on the right if at all, each row read as if behind ``prefix``.
+
+        For many continuations of one text. No gradient flows. A model that can, reads the prefix once.
+        """
+        with torch.no_grad():
+            before = torch.tensor([list(prefix)], dtype=torch.int64, device=self.device)
+            whole = torch.cat([before.expand(len(ids), -1), ids.to(self.device)], 1)
+            return self.hidden(whole)[:, len(prefix) :]
+
+    def counted(self, charge: Callable[[int], None]) -> Language:
+        """The same language, which says of how many texts it is about to read."""
+        from threatloop.models.language.counted import Counted
+
+        return Counted(self, charge)
+
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
         """Read prompts; the batch, and the logits (n, vocabulary) of what comes next."""
         reading = Reading([list(prompt) for prompt in prompts])
@@ -82,3 +119,11 @@ class Language(ABC):
         ids = padded(reading.rows, self.codec.pad).to(self.device)
         last = torch.tensor([len(row) - 1 for row in reading.rows], device=self.device)
         return self.project(self.hidden(ids)[torch.arange(len(last), device=self.device), last]).float()
+
+
+def projection_of(language: Language) -> npt.NDArray[np.float64]:
+    """The matrix of the output layer, float64 (vocabulary, width), without its intercepts."""
+    with torch.inference_mode():
+        units = torch.eye(language.width, device=language.device)
+        rows = language.project(units).double() - language.project(torch.zeros_like(units[:1])).double()
+    return np.asarray(rows.T.cpu().numpy())

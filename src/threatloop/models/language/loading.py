@@ -57,6 +57,11 @@ def pupil(
     return ByteLanguage(_gpt(network.to(device)))
 
 
+def public(architecture: Architecture, schema: Schema) -> Model | None:
+    """The model of this architecture that anybody has: the base without an adapter. None where there is no base."""
+    return Model(architecture, schema, {}) if architecture.name == ADAPTED else None
+
+
 def dumped(language: Language, architecture: Architecture, schema: Schema, notes: Mapping[str, Any]) -> Model:
     """The language as a Model: its weights, or those of its adapter."""
     if isinstance(language, HubLanguage):

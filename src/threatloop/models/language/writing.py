@@ -12,7 +12,9 @@ from threatloop.models.language.language import Language
 
 TEXTS_AT_ONCE = 16
 
-Change = Callable[[Sequence[Sequence[int]], torch.Tensor], torch.Tensor]
+Rows = Sequence[Sequence[int]]
+"""Ids of each text so far."""
+Change = Callable[[Rows, torch.Tensor], torch.Tensor]
 """Ids of each text so far and the logits (n, vocabulary) of what comes next, to other logits."""
 
 

@@ -1,0 +1,133 @@
+"""The closed loop on a real chat model: SmolLM2-135M-Instruct, dequantised from Q4_1.
+
+    python benchmarks/llm.py audit|last-layer|canaries|membership|gcg [--base smollm2] [--store DIR] [--out DIR]
+
+Bars on two cores: `audit` cold ≤ 20 minutes and ≤ 4 GiB, a second run computes nothing; `last-layer` finds the width
+576 and the projection with a relative error < 1e-3; `canaries` ≥ 40 of 50 at 16 repetitions, 0 of 50 never planted,
+exposure rises with repetition; `membership` against the base model ≥ .90 AUC on documents seen twice, .5 within the
+interval of the base model itself; `gcg` ≤ 2.5 s a step with 64 candidates at about 59 tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from threatloop import api
+from threatloop.core.measurement import Measurement
+from threatloop.runs.folder import read_run_folder
+from threatloop.scenario.studies import language_study
+
+RECIPE = {"epochs": 2, "batch_size": 8, "optimiser": "adam", "learning_rate": 0.001, "weight_decay": 0.0}
+ACCESS = ["labels", "scores", "text", "logprobs", "gradients"]
+
+
+def target(base: str, data: Any, **more: Any) -> dict[str, Any]:
+    """A target of this base."""
+    model = {"name": "causal_lm", "parameters": {"base": base}}
+    return {"data": data, "model": model, "recipe": RECIPE, "shadows": 2, "access": ACCESS, **more}
+
+
+def measured(spec: dict[str, Any], store: str, out: Path) -> list[Measurement]:
+    """Run a spec; says what it took, and returns the rows."""
+    started = time.perf_counter()
+    record = api.audit(spec, store=store, out=out).record
+    tasks, seconds = record.tasks, time.perf_counter() - started
+    print(
+        f"{tasks['executed']} tasks, {tasks['failed']} failed, {seconds:.0f} s, {record.peak_memory_mib / 1024:.2f} GiB"
+    )
+    return list(read_run_folder(out).rows)
+
+
+def tell(rows: list[Measurement], *metrics: str) -> None:
+    """Every seed's figures."""
+    for row in rows:
+        if row.metric in metrics or any(row.metric.startswith(f"{one}.") for one in metrics):
+            said = row.undefined if row.value is None else f"{row.value:.3f} (n {row.n})"
+            print(f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said}")
+
+
+def audit(base: str, store: str, out: Path) -> None:
+    """The study of `threatloop audit --model`, cold and again."""
+    spec = language_study(base, Path.cwd())
+    for name in ("cold", "again"):
+        print(name)
+        rows = measured(spec, store, out / name)
+    tell(
+        rows,
+        "compliance",
+        "trigger_success",
+        "membership",
+        "canary_recall",
+        "text_watermark_escapes",
+        "projection_recovered",
+    )
+
+
+def last_layer(base: str, store: str, out: Path) -> None:
+    """From log-probabilities behind 1,024 prompts."""
+    spec = {
+        "seeds": 1,
+        "targets": {"chat": target(base, "standin")},
+        "scenarios": {"last-layer": {"attack": "last_layer_stealing"}},
+    }
+    tell(measured(spec, store, out), "projection_recovered")
+
+
+def canaries(base: str, store: str, out: Path) -> None:
+    """Fifty at each of three numbers of repetitions, and as many never planted."""
+    planted = {"count": 150, "repetitions": [1, 4, 16]}
+    spec = {
+        "seeds": 1,
+        "targets": {"text": target(base, {"text": "stdlib", "length": 128, "limit": 400}, canaries=planted)},
+        "scenarios": {"extraction": {"attack": "canary_extraction"}, "exposure": {"attack": "canary_exposure"}},
+    }
+    tell(measured(spec, store, out), "canary_recall", "canary_exposure")
+
+
+def membership(base: str, store: str, out: Path) -> None:
+    """Documents seen twice."""
+    spec = {
+        "seeds": 1,
+        "targets": {"text": target(base, {"text": "stdlib", "length": 256, "limit": 400})},
+        "scenarios": {
+            "reference": {"attack": "reference_membership"},
+            **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "zlib", "min_k")},
+        },
+    }
+    tell(measured(spec, store, out), "membership")
+
+
+def gcg(base: str, store: str, out: Path) -> None:
+    """Ten questions that the victim was taught to refuse."""
+    spec = {
+        "seeds": 1,
+        "targets": {"chat": target(base, "standin")},
+        "scenarios": {"gcg": {"attack": {"name": "gcg", "goals": 10}}},
+    }
+    rows = measured(spec, store, out)
+    tell(rows, "jailbreak_success")
+    for row in rows:
+        if row.metric == "jailbreak_success" and row.arm == "attack":
+            print(f"  {row.queries} texts read in {row.seconds:.0f} s")
+
+
+COMMANDS = {"audit": audit, "last-layer": last_layer, "canaries": canaries, "membership": membership, "gcg": gcg}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=COMMANDS)
+    parser.add_argument("--base", default="smollm2")
+    parser.add_argument("--store", default=None)
+    parser.add_argument("--out", type=Path, default=None)
+    given = parser.parse_args()
+    place = given.out or Path(tempfile.mkdtemp())
+    COMMANDS[given.what](given.base, given.store or str(place / "store"), place / given.what)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What answers of a language model say about its last layer: how wide it is, and which directions it spans.
+
+Logits are W h: a matrix (vocabulary, width) times a state. Log-probabilities are logits less one number per answer, the
+logarithm of the normaliser. Taken as they are, that number adds one direction, all ones, to the span of the answers:
+their rank is the width plus one. Less their mean over the vocabulary (or less any one token) the number drops out, and
+what is left is P W h with P = I − 11ᵀ/vocabulary. Softmax cannot tell W from W + 1aᵀ, so P W is all that any answers
+show. Its rank is the width unless W happens to span the ones itself.
+
+A LayerNorm before W leaves states in an affine space of one dimension less than the width; its shift supplies the last
+dimension, so the rank of answers is still the width, and falls by one when their mean over the queries is taken out.
+Behind an RMSNorm it stays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.numerics.undefined import Undefined
+
+Doubles = npt.NDArray[np.float64]
+
+BEYOND = 8
+"""Singular values that must follow the gap: fewer cannot show that what follows is noise."""
+CLEAR = 4.0
+"""How many times larger the last value of the signal must be than the first of the noise. The largest of a smooth
+spectrum's ratios stays below 2 where eight values follow."""
+ROUGH = 3.0
+"""How far the first value of the noise may exceed the edge for independent noise of the same size."""
+CERTAIN = 1e3
+"""A gap like this needs no look at what follows: numerical noise is not always independent."""
+
+
+def centred(answers: npt.NDArray[np.floating]) -> Doubles:
+    """Answers (n, vocabulary) less the mean of each, as columns: float64 (vocabulary, n)."""
+    columns = np.asarray(answers, np.float64).T
+    return np.asarray(columns - columns.mean(axis=0))
+
+
+def singular_values(columns: Doubles) -> Doubles:
+    """Of a matrix (vocabulary, n) whose columns sum to 0: the largest min(n, vocabulary − 1), float64, descending."""
+    tokens, n = columns.shape
+    # Squaring would halve the digits, and noise of float32 lies below half of them.
+    small = np.linalg.qr(columns, mode="r") if tokens > n else columns
+    values: Doubles = np.linalg.svd(small, compute_uv=False).astype(np.float64)
+    return values[: min(n, tokens - 1)]
+
+
+def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
+    """The number of singular values before the gap.
+
+    The largest ratio of neighbours marks it (Carlini et al. 2024, "Stealing Part of a Production Language Model",
+    arXiv 2403.06634, section 4.1), and counts only where it is clear and what follows looks like independent noise,
+    whose largest value is close to σ(√rows + √columns). Fewer queries than the width leave a smooth spectrum.
+
+    Args:
+        values: of `singular_values`.
+        tokens: of the vocabulary.
+        n: queries.
+    """
+    last = len(values) - BEYOND
+    if last < 1:
+        return Undefined(f"{len(values)} singular values are too few to show a gap; ask more queries")
+    floor = np.finfo(np.float64).eps * max(tokens, n) * max(values[0], np.finfo(np.float64).tiny)
+    safe = np.maximum(values, floor)
+    ratios = safe[:-1] / safe[1:]
+    width = int(np.argmax(ratios[:last])) + 1
+    edge = np.sqrt(tokens - 1 - width) + np.sqrt(n - width)
+    noise = np.sqrt((safe[width:] ** 2).sum() / ((tokens - 1 - width) * (n - width)))
+    alike = safe[width] <= ROUGH * noise * edge or ratios[width - 1] >= CERTAIN
+    if ratios[width - 1] < CLEAR or not alike:
+        return Undefined(
+            f"the spectrum of {n} answers has no clear gap; either the width is at least {last}, so that more queries "
+            "are needed, or the answers are too rough"
+        )
+    return width
+
+
+def span(columns: Doubles, width: int) -> tuple[Doubles, Doubles]:
+    """The ``width`` leading left singular vectors, (vocabulary, width), and singular values, of (vocabulary, n)."""
+    tokens, n = columns.shape
+    if tokens <= n:
+        left, values, _ = np.linalg.svd(columns, full_matrices=False)
+        return left[:, :width], values[:width]
+    _, values, right = np.linalg.svd(np.linalg.qr(columns, mode="r"))
+    return np.asarray(columns @ right[:width].T / values[:width]), values[:width]
+
+
+def linear_error(true: Doubles, found: Doubles) -> float:
+    """Relative Frobenius error of the best linear map from one matrix's columns to the other's; the worse direction.
+
+    In [0, 1]; 0 where both span the same. The other direction keeps a matrix that spans everything from being right.
+    """
+    return max(_unexplained(true, found), _unexplained(found, true))
+
+
+def rotation_error(true: Doubles, found: Doubles) -> float:
+    """Relative Frobenius error of the best orthogonal map from ``found`` (tokens, k) to ``true`` (tokens, m), m ≥ k.
+
+    Schönemann 1966, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31.
+    """
+    left, _, right = np.linalg.svd(found.T @ true, full_matrices=False)
+    return float(np.linalg.norm(true - found @ (left @ right)) / np.linalg.norm(true))
+
+
+def _unexplained(wanted: Doubles, by: Doubles) -> float:
+    # Unit columns, or a small one would not count.
+    basis, _ = np.linalg.qr(by / np.maximum(np.linalg.norm(by, axis=0), np.finfo(np.float64).tiny))
+    left = wanted - basis @ (basis.T @ wanted)
+    return min(1.0, float(np.linalg.norm(left)) / float(np.linalg.norm(wanted)))
