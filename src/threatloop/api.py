@@ -153,7 +153,7 @@ def study(
     Args:
         spec: path of a spec, its content as a mapping, or None for the shipped study ``interactions``.
         seeds: screening seeds instead of the spec's, ≥ 12.
-        exhaust: give the most fresh seeds to cells that would probably stay open with them too.
+        exhaust: give every cell that is open the most fresh seeds.
         out, store, backend, workers, show_records, allow_code: as for `audit`.
 
     Raises:

@@ -109,6 +109,12 @@ def test_exhausted_cells_get_the_most_seeds_and_say_how_wide_they_are() -> None:
     assert tally(matrix.cells)[AT_LIMIT] == int(cell.at_limit)
 
 
+def test_where_all_are_exhausted_clear_cells_get_the_most_seeds_too() -> None:
+    made = world({("clear", "a"): single(5)})
+    (few,), (most,) = (two_stages(made, exhaust=exhaust)[1].planned for exhaust in (False, True))
+    assert few.seeds < most.seeds == 30
+
+
 def test_a_screening_alone_decides_nothing() -> None:
     made = world({("d", "a"): single(5)})
     rows = made.rows(range(12))

@@ -21,8 +21,8 @@ def plan_cells(
         record: of the screening.
         rows: of the screening; rows of later seeds are not looked at.
         screening_seeds: at least 12.
-        exhaust: give the most seeds to cells that would probably stay open with them too. What that buys is a narrow
-            interval in place of a verdict.
+        exhaust: give every cell that is open the most seeds: more than it will probably need, and also where it will
+            probably stay open with them, for a narrow interval in place of a verdict.
     """
     seen = [row for row in rows if row.seed < screening_seeds]
     return tuple(_planned(pairing, screening_seeds, exhaust) for pairing in pairings(record, seen))
@@ -52,4 +52,4 @@ def _worth(pairing: Pairing, choice: Choice, screening_seeds: int, exhaust: bool
     if same_by_construction(pairing, choice) >= MIN_SEEDS:
         return 0
     delta, _ = pairing.frame
-    return plan_confirmation([*found.values()], delta) or (MAX_CONFIRMATION if exhaust else 0)
+    return MAX_CONFIRMATION if exhaust else plan_confirmation([*found.values()], delta)

@@ -132,9 +132,7 @@ def study(
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="screening seeds, instead of the spec's; at least 12")
     ] = None,
-    exhaust: Annotated[
-        bool, typer.Option("--exhaust", help="30 fresh seeds also for cells that would probably stay open with them")
-    ] = False,
+    exhaust: Annotated[bool, typer.Option("--exhaust", help="30 fresh seeds for every cell that is open")] = False,
     backend: BackendOption = "processes",
     workers: Workers = None,
     store: StoreOption = DEFAULT_STORE,
