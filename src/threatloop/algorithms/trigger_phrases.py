@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from threatloop.algorithms.filtered_replies import patiently, said_by_user, with_last_question
 from threatloop.algorithms.judges import refuses
-from threatloop.algorithms.spoken import patiently, said_by_user, with_last_question
 from threatloop.algorithms.text_features import language_behind
 from threatloop.core.service import Service
 from threatloop.modality.conversation import Record, prompt_of
