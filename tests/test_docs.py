@@ -25,6 +25,7 @@ from threatloop.scenario.build import build, parse_spec
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+LANGUAGE = (ROOT / "docs" / "llm.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 STREAMS = Streams(5)
 
@@ -71,9 +72,10 @@ def test_readme_has_one_line_for_each_set_up() -> None:
     ]
 
 
-SPECS = {f"README-{i}": text for i, text in enumerate(blocks(README, "yaml") + blocks(TUTORIAL, "yaml"))} | {
-    path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").glob("*.yaml"))
-}
+SPECS = {
+    f"README-{i}": text
+    for i, text in enumerate(blocks(README, "yaml") + blocks(TUTORIAL, "yaml") + blocks(LANGUAGE, "yaml"))
+} | {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").glob("*.yaml"))}
 
 
 @pytest.mark.parametrize("name", SPECS)
