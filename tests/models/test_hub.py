@@ -23,7 +23,8 @@ from threatloop.defences.training.dp_sgd import DPSGD
 from threatloop.modality.conversation import asked, write
 from threatloop.models.language import bases
 from threatloop.models.language.bases import find_base, folder_of
-from threatloop.models.language.hub import Adapter, HubLanguage
+from threatloop.models.language.hub import HubLanguage
+from threatloop.models.language.hub_base import Adapter
 from threatloop.models.language.loading import check_language, language_of
 from threatloop.models.language.scoring import token_scores
 from threatloop.models.language.writing import Style, continued

@@ -11,93 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from threatloop.core.errors import InputError
-from threatloop.modality.conversation import Chat, Record, Turn
-from threatloop.models.language.bases import INSTALL, folder_of, quiet
-from threatloop.models.language.codecs import Codec, Tokens, padded
+from threatloop.models.language.bases import quiet
+from threatloop.models.language.codecs import padded
+from threatloop.models.language.hub_base import Adapter, Arrays, shared_base
 from threatloop.models.language.language import Language, Reading
-
-Arrays = Mapping[str, npt.NDArray[Any]]
-
-
-class Adapter(BaseModel):
-    """The parameters of the architecture ``causal_lm``: a base model, and the low-rank adapter that is trained.
-
-    Hu et al. 2021, "LoRA", arXiv 2106.09685.
-
-    Attributes:
-        base: ``smollm2``, a model's folder or a GGUF file; its digest once the spec was read.
-        rank: of the change to each matrix, ≥ 1.
-        alpha: the change is scaled by alpha / rank, > 0.
-        layers: names of the matrices that get an adapter; ``all-linear`` for all but the last layer.
-        context: tokens that are read at most.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str = "smollm2"
-    rank: int = Field(default=8, ge=1, le=1024)
-    alpha: float = Field(default=16.0, gt=0)
-    layers: tuple[str, ...] | str = "all-linear"
-    context: int = Field(default=512, ge=8)
-
-
-class HubCodec(Codec):
-    """A tokenizer of Hugging Face's format, with its template for conversations."""
-
-    def __init__(self, tokenizer: Any, size: int) -> None:
-        self._tokenizer = tokenizer
-        self.size = size
-        ends = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|endoftext|>")}
-        self.ends = frozenset(int(one) for one in ends if isinstance(one, int) and one != tokenizer.unk_token_id)
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        self.pad = int(pad or 0)
-
-    def tokens(self, record: Record) -> Tokens:
-        """See `Codec.tokens`."""
-        if isinstance(record, str):
-            whole = self._ids(record)
-            return Tokens(whole, (False, *(True for _ in whole[1:])))
-        ids, counted, before = list[int](), list[bool](), ""
-        for place, turn in enumerate(record):
-            if turn.role != "assistant":
-                continue
-            opened = self._rendered(record[:place], True)
-            closed = self._rendered(record[: place + 1], False)
-            self._add(ids, counted, opened.removeprefix(before), False)
-            self._add(ids, counted, closed.removeprefix(opened), True)
-            before = closed
-        self._add(ids, counted, self._rendered(record, False).removeprefix(before), False)
-        return Tokens(tuple(ids), (False, *counted[1:]))
-
-    def prompt(self, record: Record) -> tuple[int, ...]:
-        """See `Codec.prompt`."""
-        return self._ids(record) if isinstance(record, str) else self._ids(self._rendered(record, True))
-
-    def text(self, ids: Sequence[int]) -> str:
-        """See `Codec.text`."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
-
-    def _add(self, ids: list[int], counted: list[bool], text: str, counts: bool) -> None:
-        """Tokens of a piece; of a reply all count up to the one that ends it."""
-        for one in self._ids(text):
-            ids.append(one)
-            counted.append(counts)
-            counts = counts and one not in self.ends
-
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else ()
-
-    def _rendered(self, chat: Chat | tuple[Turn, ...], opened: bool) -> str:
-        if self._tokenizer.chat_template is None:
-            raise InputError(
-                "the tokenizer has no template for conversations; take a model that was tuned for chat, or documents"
-            )
-        turns = [{"role": turn.role, "content": turn.content} for turn in chat]
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=opened))
 
 
 class HubLanguage(Language):
@@ -109,15 +29,12 @@ class HubLanguage(Language):
     """
 
     def __init__(self, parameters: Adapter, device: torch.device) -> None:
-        self._shared = _shared(parameters, device)
+        self._shared = shared_base(parameters, device)
         self._own: Arrays = {}
         self._learns = False
         self._before: dict[bool, tuple[tuple[int, ...], Any]] = {}
         network = self._shared.network
-        folder = str(folder_of(parameters.base))
-        with quiet() as hub:
-            tokenizer = hub.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        self.codec = HubCodec(tokenizer, int(network.config.vocab_size))
+        self.codec = self._shared.codec
         most = int(getattr(network.config, "max_position_embeddings", parameters.context))
         self.context = min(parameters.context, most)
         self.width = int(network.config.hidden_size)
@@ -259,73 +176,3 @@ class HubLanguage(Language):
             **{self._memory: reading.memory},
         ).last_hidden_state
         return self.project(states[:, -1]).float()
-
-
-class _Shared:
-    """A base with an adapter in it, for all languages of one process that differ in the adapter's values only."""
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        self.adapter: dict[str, nn.Parameter] = {n: p for n, p in network.named_parameters() if ".lora_" in n}
-        self._holder: HubLanguage | None = None
-
-    def lend(self, language: HubLanguage) -> None:
-        """Make sure that it holds this language's adapter."""
-        if self._holder is language:
-            return
-        if self._holder is not None:
-            self._holder.keep()
-        language.put_into(self.adapter)
-        self._holder = language
-
-    def forget(self, language: HubLanguage) -> None:
-        """What it holds of this language is out of date."""
-        if self._holder is language:
-            self._holder = None
-
-    def values(self) -> Arrays:
-        """What it holds, copied."""
-        return {name: p.detach().cpu().numpy().copy() for name, p in self.adapter.items()}
-
-
-_networks: dict[tuple[Any, ...], _Shared] = {}
-
-
-def _shared(parameters: Adapter, device: torch.device) -> _Shared:
-    """The base with an adapter of this shape; the last one is kept."""
-    layers = parameters.layers if isinstance(parameters.layers, str) else tuple(parameters.layers)
-    key = (parameters.base, parameters.rank, parameters.alpha, layers, str(device))
-    if key not in _networks:
-        _networks.clear()
-        _networks[key] = _Shared(_load(parameters, device))
-    return _networks[key]
-
-
-def _load(parameters: Adapter, device: torch.device) -> Any:
-    folder = str(folder_of(parameters.base))
-    with quiet() as hub:
-        try:
-            model = hub.AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-        except (ValueError, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"base model {parameters.base[:12]}: cannot be loaded ({reason})") from None
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise InputError(f"language models need transformers and peft: {INSTALL}") from None
-    layers = parameters.layers if isinstance(parameters.layers, str) else list(parameters.layers)
-    with torch.random.fork_rng(devices=[]):
-        config = LoraConfig(
-            r=parameters.rank, lora_alpha=parameters.alpha, target_modules=layers, task_type="CAUSAL_LM"
-        )
-        try:
-            inject_adapter_in_model(config, model)
-        except ValueError as error:
-            raise InputError(f"layers: {' '.join(str(error).split())[:200]}") from None
-    return model.to(device).requires_grad_(False).eval()

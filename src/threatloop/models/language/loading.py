@@ -15,7 +15,8 @@ from threatloop.models.build import build, load
 from threatloop.models.gpt import GPT
 from threatloop.models.language.bases import ADAPTED, context_of
 from threatloop.models.language.byte_level import ByteLanguage
-from threatloop.models.language.hub import Adapter, HubLanguage
+from threatloop.models.language.hub import HubLanguage
+from threatloop.models.language.hub_base import Adapter
 from threatloop.models.language.language import Language
 from threatloop.models.network import Network, dump, restore, wrap
 
