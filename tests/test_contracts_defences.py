@@ -28,7 +28,7 @@ from threatloop.core.service import Speaking
 from threatloop.core.training import Training
 from threatloop.data.embedded import Embedded
 from threatloop.models.responder import responder_of
-from threatloop.scenario.lifecycle import served
+from threatloop.scenario.served import served
 
 KINDS = {"image": "digits", "tabular": "breast_cancer", "text": ""}
 STREAMS = Streams(0, ("contract",))

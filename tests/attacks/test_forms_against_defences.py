@@ -22,7 +22,8 @@ from threatloop.core.catalogue import DEFENCES
 from threatloop.core.defence import Adaptation
 from threatloop.core.seeds import Streams
 from threatloop.models.responder import local_service
-from threatloop.scenario.lifecycle import DefendedTraining, served
+from threatloop.scenario.lifecycle import DefendedTraining
+from threatloop.scenario.served import served
 
 STREAMS = Streams(5, ("forms",))
 HIDES = frozenset({Adaptation.LIFECYCLE, Adaptation.STEALTH})

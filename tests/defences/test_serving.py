@@ -40,7 +40,7 @@ from threatloop.defences.serving.temperature import Temperature
 from threatloop.defences.serving.top_k import TopK
 from threatloop.modality import of
 from threatloop.models.responder import local_service
-from threatloop.scenario.lifecycle import in_the_way, served
+from threatloop.scenario.served import in_the_way, served
 
 STREAMS = Streams(3, ("serving",))
 TRAINING = RecipeTraining(Architecture(name="mlp", parameters={"hidden": [32]}), Recipe(epochs=25))

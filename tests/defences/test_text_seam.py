@@ -18,7 +18,8 @@ from threatloop.core.service import Service, Speaking
 from threatloop.defences.monitor.query_budget import QueryBudget
 from threatloop.engine.operations.serve import Front
 from threatloop.models.responder import responder_of
-from threatloop.scenario.lifecycle import DefendedTraining, served
+from threatloop.scenario.lifecycle import DefendedTraining
+from threatloop.scenario.served import served
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from threatloop.modality.conversation import Record, asked, read, write
 from threatloop.models.responder import responder_of
 from threatloop.numerics.byte_model import ByteModel
 from threatloop.numerics.check_digits import iban_holds, luhn_holds
-from threatloop.scenario.lifecycle import served
+from threatloop.scenario.served import served
 
 
 def behind(*defences: Serving) -> Service:

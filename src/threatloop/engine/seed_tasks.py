@@ -18,7 +18,7 @@ from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
 from threatloop.scenario.conditions import Condition
-from threatloop.scenario.lifecycle import in_the_way
+from threatloop.scenario.served import in_the_way
 
 POOLED = frozenset({Resource.QUERY_POOL, Resource.OUT_OF_DISTRIBUTION})
 ASKS_OWNER = frozenset({Resource.VICTIM, Resource.DETECTOR})

@@ -13,7 +13,8 @@ from threatloop.core.metric import Case, Reading
 from threatloop.core.training import Training
 from threatloop.engine.operations.serve import Alarm, Front
 from threatloop.models.responder import responder_of
-from threatloop.scenario.lifecycle import PROOF, of_kind
+from threatloop.scenario.lifecycle import PROOF
+from threatloop.scenario.served import of_kind
 
 SIGNIFICANT = 0.01
 """p-value at which an owner claims a model as his."""

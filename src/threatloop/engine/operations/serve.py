@@ -25,7 +25,8 @@ from threatloop.core.service import Labelling, Responder, voice_of
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
-from threatloop.scenario.lifecycle import DefendedTraining, of_kind, served, serving_role
+from threatloop.scenario.lifecycle import DefendedTraining
+from threatloop.scenario.served import of_kind, served, serving_role
 
 Filter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 MOST_WATCHED = 20_000
