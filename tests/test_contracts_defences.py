@@ -18,13 +18,14 @@ from threatloop import modality
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Defence, Repair, Sanitiser, Serving, TrainingDefence
+from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
 from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.protection import IngestGate, Protection
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Serving
 from threatloop.core.training import Training
 from threatloop.data.embedded import Embedded
 from threatloop.models.responder import responder_of

@@ -16,10 +16,10 @@ from threatloop.algorithms.entangled import soft_nearest_neighbour_loss
 from threatloop.algorithms.ownership import PROOF, Lineup, matches_p, secret
 from threatloop.algorithms.training import RecipeTraining
 from threatloop.core.assets import Architecture, Dataset, Model
-from threatloop.core.defence import Respond
 from threatloop.core.detection import Verification
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.data.embedded import Embedded
 from threatloop.defences.verification.backdoor_mark import BackdoorMark
 from threatloop.defences.verification.backdoor_watermark import BackdoorWatermark

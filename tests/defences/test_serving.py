@@ -23,12 +23,13 @@ from threatloop.attacks.data_to_data.pgd import PGD
 from threatloop.core.assets import Architecture, Dataset, concatenate
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import DEFENCES
-from threatloop.core.defence import Defence, Respond, Serving, Stage
+from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import Column, ImageSchema, TabularSchema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
+from threatloop.core.serving import Respond, Serving
 from threatloop.defences.serving.answer_noise import AnswerNoise
 from threatloop.defences.serving.gradient_redirection import GradientRedirection
 from threatloop.defences.serving.input_purification import InputPurification

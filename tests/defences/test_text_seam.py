@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pytest
 
 import chat_world as chat
-from threatloop.core.defence import DefenceInfo, Respond, Stage, TextFilter
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service, Speaking
+from threatloop.core.serving import Respond, TextFilter
 from threatloop.defences.monitor.query_budget import QueryBudget
 from threatloop.engine.operations.serve import Front
 from threatloop.models.responder import responder_of

@@ -14,10 +14,10 @@ from threatloop.algorithms.filtered_replies import WITHHELD, said_by_user
 from threatloop.algorithms.memorised import Runs
 from threatloop.algorithms.personal import secrets_in, without_secrets
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Serving
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import TextSchema
 from threatloop.core.service import Service
+from threatloop.core.serving import Serving
 from threatloop.defences.serving.logprob_restriction import LogprobRestriction
 from threatloop.defences.serving.memorisation_filter import MemorisationFilter
 from threatloop.defences.serving.perplexity_filter import PerplexityFilter

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Respond
 from threatloop.core.detection import Monitor
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.modality import of
 
 Floats = npt.NDArray[np.float32]

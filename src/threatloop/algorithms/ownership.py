@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Architecture, Dataset, Model
-from threatloop.core.defence import Respond
 from threatloop.core.detection import Claim
 from threatloop.core.errors import NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 
 Plant = Callable[[Dataset, Streams], Dataset]

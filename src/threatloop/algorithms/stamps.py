@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from threatloop.algorithms.ownership import Lineup, some
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import Respond
 from threatloop.core.detection import Claim
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 from threatloop.modality import of
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.core.defence import Respond
+from threatloop.core.serving import Respond
 from threatloop.modality.conversation import write
 from threatloop.numerics.byte_model import ByteModel
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.defence import Defence, Respond, TrainingDefence
+from threatloop.core.defence import Defence, TrainingDefence
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 
 

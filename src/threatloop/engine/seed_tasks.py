@@ -10,8 +10,9 @@ from threatloop.core.access import ALL_CAPABILITIES, Capability
 from threatloop.core.bench import Resource
 from threatloop.core.catalogue import ATTACKS, DEFENCES, METRICS
 from threatloop.core.cover import own_share
-from threatloop.core.defence import Defence, InputFilter, Serving
+from threatloop.core.defence import Defence
 from threatloop.core.detection import Inspection, Monitor, Verification
+from threatloop.core.serving import InputFilter, Serving
 from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
 from threatloop.engine.operations.protect import WRITER

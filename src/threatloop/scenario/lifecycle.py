@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
-from threatloop.core.defence import Defence, Repair, Sanitiser, Serving, TrainingDefence
+from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
 from threatloop.core.detection import Verification
 from threatloop.core.protection import GateDecision, IngestGate, Registration
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
+from threatloop.core.serving import Serving
 from threatloop.core.training import Training
 from threatloop.scenario.served import of_kind, served
 

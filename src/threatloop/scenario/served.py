@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.defence import Defence, Respond, Serving
+from threatloop.core.defence import Defence
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Responder, Speaking, voice_of
+from threatloop.core.serving import Respond, Serving
 
 D = TypeVar("D", bound=Defence)
 

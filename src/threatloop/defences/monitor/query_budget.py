@@ -9,9 +9,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Monitor
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 
 
 class QueryBudget(Monitor):

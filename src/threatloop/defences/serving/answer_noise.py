@@ -10,9 +10,10 @@ from pydantic import Field
 
 from threatloop.algorithms.answers import Floats, answers, led_by, probabilities
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage, draws_of
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond, Serving, draws_of
 
 MOST_OWN = 512
 """Own records that the noise is calibrated on."""

@@ -11,9 +11,10 @@ from pydantic import Field
 from threatloop import modality
 from threatloop.algorithms.answers import answers, led_by, probabilities
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond, Serving
 
 
 class GradientRedirection(Serving):

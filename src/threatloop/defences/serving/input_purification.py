@@ -12,9 +12,10 @@ from pydantic import Field
 
 from threatloop import modality
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, InputFilter, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import InputFilter
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from threatloop.algorithms.answers import answers
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond, Serving
 
 
 class LabelsOnly(Serving):

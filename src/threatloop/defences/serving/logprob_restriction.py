@@ -11,9 +11,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Respond, Serving
 
 FEW = 64
 """Own records whose mean stands for the scores that are withheld."""

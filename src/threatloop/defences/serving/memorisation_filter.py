@@ -9,9 +9,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage, TextFilter
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Respond, TextFilter
 
 
 class MemorisationFilter(TextFilter):

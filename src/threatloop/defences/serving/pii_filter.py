@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage, TextFilter
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Respond, TextFilter
 from threatloop.modality.conversation import Record, text_of
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from threatloop.algorithms.answers import LEAST, answers, led_by, probabilities
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Serving, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond, Serving
 
 
 class ReverseSigmoid(Serving):

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage, TextFilter
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Respond, TextFilter
 from threatloop.modality.conversation import Record, read
 
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage, TextFilter, draws_of
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Speaking
+from threatloop.core.serving import Respond, TextFilter, draws_of
 from threatloop.modality.conversation import Record, read
 
 LETTERS = tuple(string.ascii_letters + string.digits + string.punctuation + " ")

@@ -11,10 +11,11 @@ from threatloop.algorithms.ownership import Lineup, Planted
 from threatloop.algorithms.poisoning import changed
 from threatloop.algorithms.stamps import Stamp, knows, stamp_problems
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Claim, Verification
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 
 

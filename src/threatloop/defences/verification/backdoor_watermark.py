@@ -9,11 +9,12 @@ from pydantic import Field
 
 from threatloop.algorithms.ownership import Planted, matches_p
 from threatloop.core.assets import Dataset, concatenate
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Claim, Verification
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 from threatloop.modality import of
 

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset, concatenate
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Claim, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 from threatloop.modality import of
 

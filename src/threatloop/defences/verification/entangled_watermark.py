@@ -10,11 +10,12 @@ from pydantic import Field
 from threatloop.algorithms.ownership import Lineup, Planted
 from threatloop.algorithms.stamps import Stamp, knows, stamp_problems
 from threatloop.core.assets import Dataset, Model, concatenate
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Claim, Verification
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 
 

@@ -12,10 +12,11 @@ from threatloop.algorithms.monitoring import Kind
 from threatloop.algorithms.ownership import Lineup, Planted, some
 from threatloop.algorithms.poisoning import changed
 from threatloop.core.assets import Dataset
-from threatloop.core.defence import DefenceInfo, Respond, Stage
+from threatloop.core.defence import DefenceInfo, Stage
 from threatloop.core.detection import Claim, Verification
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
+from threatloop.core.serving import Respond
 from threatloop.core.training import Training
 from threatloop.modality import of
 

@@ -16,12 +16,13 @@ from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
 from threatloop.core.catalogue import DEFENCES
 from threatloop.core.cover import Cover
-from threatloop.core.defence import Defence, InputFilter, Respond, Serving, draws_of
+from threatloop.core.defence import Defence
 from threatloop.core.detection import Monitor
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Labelling, Responder, voice_of
+from threatloop.core.serving import InputFilter, Respond, Serving, draws_of
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
