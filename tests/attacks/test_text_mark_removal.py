@@ -65,7 +65,7 @@ def test_what_does_not_belong_there_is_swapped_first() -> None:
     swap(drafts, author, 1e-6, 4)
     changed = finished(planted, drafts, author.codec).x != x
     assert (changed.sum(axis=1) == 1).all()
-    assert changed[:, 40].mean() > 0.8
+    assert changed[:, 40].mean() > 0.5  # by chance 1 of 64
 
 
 def test_passages_that_surprise_are_rewritten_first() -> None:
