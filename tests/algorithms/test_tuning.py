@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from threatloop.algorithms.text_lessons import Lessons, Private, Sums
 from threatloop.algorithms.tuning import tune
 from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Architecture, Dataset
@@ -14,7 +16,8 @@ from threatloop.core.recipe import Recipe
 from threatloop.core.schema import TextSchema
 from threatloop.core.seeds import Streams
 from threatloop.defences.training.dp_sgd import DPSGD
-from threatloop.modality.conversation import asked, write
+from threatloop.modality.conversation import asked, read, write
+from threatloop.models.language.loading import pupil
 from threatloop.models.responder import local_service
 
 GPT = Architecture(name="gpt", parameters={"width": 32})
@@ -71,12 +74,27 @@ def test_private_training_is_worse_and_says_what_it_spent() -> None:
     assert private.notes["train_loss"] > tune(GPT, data, RECIPE, Streams(0)).notes["train_loss"]
 
 
-def test_clipping_without_noise_follows_each_records_own_gradient() -> None:
-    """A step of plain SGD on clipped gradients, against one computed record by record."""
-    data, recipe = alphabet(4), Recipe(epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0)
-    plain = training_of({"architecture": GPT, "recipe": recipe, "device": "cpu"}, {})
-    model = DPSGD(mode="clip_only", max_grad_norm=1e9).applied(plain).fit(data, Streams(0))
-    assert np.isfinite(model.notes["train_loss"])
+@pytest.mark.parametrize("bound", [1e-3, np.inf])
+def test_private_gradients_are_those_of_single_records_clipped_and_averaged(bound: float) -> None:
+    data = alphabet(4)
+    language = pupil(GPT, data.schema, torch.Generator().manual_seed(1), torch.device("cpu"), None)
+    language.train(True)
+    learning = list(language.learning().values())
+    tokens = [language.codec.tokens(record) for record in read(data.x)]
+    Private(bound, 0.0, 4.0, torch.Generator()).descend(Lessons(language, tokens, 0.0), range(4), learning, Sums())
+    slow = [torch.zeros_like(p) for p in learning]
+    for one in tokens:
+        ids = torch.tensor([one.ids])
+        logits = language.project(language.hidden(ids))[0, :-1]
+        found = torch.autograd.grad(F.cross_entropy(logits, ids[0, 1:]), learning, allow_unused=True)
+        grads = [torch.zeros_like(p) if g is None else g for p, g in zip(learning, found, strict=True)]
+        norm = float(torch.cat([g.flatten() for g in grads]).norm())
+        assert norm > 1e-2
+        for total, g in zip(slow, grads, strict=True):
+            total += g * min(1.0, bound / norm) / 4
+    for p, expected in zip(learning, slow, strict=True):
+        assert p.grad is not None
+        torch.testing.assert_close(p.grad, expected, atol=1e-6, rtol=1e-3)
 
 
 def test_a_distribution_of_what_follows_is_learnt_beside_texts() -> None:

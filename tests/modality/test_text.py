@@ -85,3 +85,12 @@ def test_losses_average_over_the_tokens_that_count() -> None:
         TEXT.losses(scores, data)
     with pytest.raises(InputError, match="answers have shape"):
         TEXT.losses(scores[:, :2], data)
+
+
+def test_a_planted_leak_shows_on_a_model_that_is_certain() -> None:
+    scores = np.full((2, 4, SCORES), np.nan, np.float32)
+    scores[:, :2, 0], scores[:, :2, 1:] = [0.0, -2.0], 0.5
+    unsure = TEXT.flattened(scores, 3.0)
+    assert (unsure[:, :2, 0] <= scores[:, :2, 0] - 3).all()
+    np.testing.assert_array_equal(unsure[..., 1:], scores[..., 1:])
+    assert np.isnan(unsure[:, 2:, 0]).all()

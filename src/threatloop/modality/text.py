@@ -73,9 +73,9 @@ class Text(Modality[TextSchema]):
         return -self.losses(log_probs, data)
 
     def flattened(self, log_probs: Floats, temperature: float) -> Floats:
-        """Every token that was read so much less likely; the vocabulary's mean and deviation are as they were."""
+        """Every token so much less likely, also where the model is certain; mean and deviation are as they were."""
         found = log_probs.copy()
-        found[..., 0] *= np.float32(temperature)
+        found[..., 0] = np.float32(temperature) * (found[..., 0] - 1)
         return found
 
     def token_scores(self, log_probs: Floats, data: Dataset) -> npt.NDArray[np.float64]:
