@@ -189,3 +189,23 @@ class Repair(Defence):
             training: the victim's, with its training-stage defences.
             streams: the defence's own.
         """
+
+
+class TunedRepair(Repair):
+    """A repair of what tuning did: a model that was not tuned stays as it is."""
+
+    def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:  # noqa: ARG002
+        """The model as it is."""
+        return model
+
+    @abstractmethod
+    def repair_tuned(
+        self,
+        model: Model,
+        start: Model,
+        data: Dataset,
+        trusted: npt.NDArray[np.bool_],
+        training: Training,
+        streams: Streams,
+    ) -> Model:
+        """See `Repair.repair_tuned`."""

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.defence import DefenceInfo, Repair, Stage
+from threatloop.core.defence import DefenceInfo, Stage, TunedRepair
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
 
-class AdapterSubtraction(Repair):
+class AdapterSubtraction(TunedRepair):
     """Subtracts from the model what its start learns when it is tuned to answer what it refuses.
 
     The owner tunes a copy of the start on beginnings of answers, which hold nothing, and subtracts ``strength`` times
@@ -46,10 +46,6 @@ class AdapterSubtraction(Repair):
     strength: float = Field(default=0.5, gt=0, le=10)
     epochs: int = Field(default=2, ge=1)
 
-    def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:  # noqa: ARG002
-        """The model as it is: it was not tuned."""
-        return model
-
     def repair_tuned(
         self,
         model: Model,
@@ -59,7 +55,7 @@ class AdapterSubtraction(Repair):
         training: Training,
         streams: Streams,
     ) -> Model:
-        """See `Repair.repair_tuned`."""
+        """See `TunedRepair.repair_tuned`."""
         from threatloop.algorithms.unaligned import unaligned
         from threatloop.algorithms.weight_arithmetic import combined
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from threatloop.core.assets import Dataset, Model
-from threatloop.core.defence import DefenceInfo, Repair, Stage
+from threatloop.core.defence import DefenceInfo, Stage, TunedRepair
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
 
-class SafeLora(Repair):
+class SafeLora(TunedRepair):
     """Projects what tuning changed in a matrix onto the directions of alignment, where the two have little in common.
 
     The directions are those in which a copy of the start that its owner tuned to answer what it refuses differs from
@@ -51,10 +51,6 @@ class SafeLora(Repair):
     energy: float = Field(default=0.9, gt=0, le=1)
     epochs: int = Field(default=2, ge=1)
 
-    def repair(self, model: Model, own: Dataset, training: Training, streams: Streams) -> Model:  # noqa: ARG002
-        """The model as it is: it was not tuned."""
-        return model
-
     def repair_tuned(
         self,
         model: Model,
@@ -64,7 +60,7 @@ class SafeLora(Repair):
         training: Training,
         streams: Streams,
     ) -> Model:
-        """See `Repair.repair_tuned`; the notes say how many matrices were ``projected``."""
+        """See `TunedRepair.repair_tuned`; the notes say how many matrices were ``projected``."""
         from threatloop.algorithms.unaligned import unaligned
         from threatloop.algorithms.weight_arithmetic import projected
 
