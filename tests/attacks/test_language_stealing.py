@@ -99,7 +99,11 @@ def altered(**changes: Any) -> Service:
     return replace(whole, responder=Altered(whole.responder, **changes))
 
 
-def test_log_probabilities_give_the_width_the_projection_and_its_rotation() -> None:
+@pytest.mark.parametrize("first", [8, 100, 1024])
+def test_log_probabilities_give_the_width_the_projection_and_its_rotation(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threatloop.algorithms.last_layer.FIRST", first)
     found, graded = last_layer(local_service(victim(), {Capability.LOGPROBS}), queries=400)
     assert found.notes["width"] == WIDTH
     assert found.arrays["projection"].shape == (256, WIDTH)

@@ -10,6 +10,7 @@ import pytest
 
 import tiny
 from marked_world import KEY, mark, marked, world
+from threatloop.algorithms.keyed_tokens import KeyedTokens, grams_of
 from threatloop.algorithms.rewriting import drafts_of, finished
 from threatloop.algorithms.similarity import embedding_cosine, ngram_cosine
 from threatloop.algorithms.spans import rewrite
@@ -118,8 +119,10 @@ def test_a_detector_that_folds_reads_what_is_seen(kind: str) -> None:
     chats = [asked("Why?", "A peaceful place, see; a nice one by the sea, with ice.")]
     data = Dataset(write(chats, 400), np.zeros(1, np.int64), TextSchema(width=400), np.arange(1))
     result, _ = removed("homoglyphs", data, share=1.0, kind=kind)
-    grams = [mark("gumbel", folds=folds).grams(data, KEY).words for folds in (False, True)]
-    found = [mark("gumbel", folds=folds).grams(result, KEY).words for folds in (False, True)]
+    grams, found = (
+        [grams_of(*mark("gumbel", folds=folds).cut(seen), KeyedTokens(KEY, 4)).words for folds in (False, True)]
+        for seen in (data, result)
+    )
     assert np.array_equal(grams[1], found[1])
     assert len(np.intersect1d(grams[0], found[0])) < 0.8 * len(grams[0])
 

@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from threatloop.numerics import sphere
 from threatloop.numerics.output_layer import (
     BEYOND,
     centred,
     hidden_width,
     linear_error,
     rotation_error,
-    singular_values,
     span,
+    spectrum,
 )
 from threatloop.numerics.sphere import Ellipsoid, ellipsoid, points_needed
 from threatloop.numerics.undefined import Undefined
@@ -38,7 +39,7 @@ def log_probs(hidden: Doubles, shift: Doubles | None = None) -> Doubles:
 
 def width_of(answers: Doubles) -> int | Undefined:
     columns = centred(answers)
-    return hidden_width(singular_values(columns), *columns.shape)
+    return hidden_width(spectrum(columns)[0], *columns.shape)
 
 
 @pytest.mark.parametrize("n", [WIDTH + BEYOND, 60, 300])
@@ -46,11 +47,13 @@ def test_singular_values_are_numpys_on_the_true_logits(n: int) -> None:
     hidden = states(n)
     true = (MATRIX - MATRIX.mean(axis=0)) @ hidden.T
     oracle = np.linalg.svd(true, compute_uv=False)
-    found = singular_values(centred(log_probs(hidden)))
+    columns = centred(log_probs(hidden))
+    found, right = spectrum(columns)
     assert len(found) == min(n, TOKENS - 1)
     np.testing.assert_allclose(found[:WIDTH], oracle[:WIDTH], rtol=1e-9)
     assert width_of(log_probs(hidden)) == WIDTH
-    basis, _ = span(centred(log_probs(hidden)), WIDTH)
+    basis = span(columns, found, right, WIDTH)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(WIDTH), atol=1e-9)
     assert linear_error(MATRIX - MATRIX.mean(axis=0), basis) < 1e-9
 
 
@@ -98,8 +101,10 @@ def test_spanning_more_than_the_truth_is_no_recovery() -> None:
     )
 
 
+@pytest.mark.parametrize("direct", [0, sphere.DIRECT])
 @pytest.mark.parametrize("n", [points_needed(6), 400])
-def test_the_ellipsoid_gives_the_map_up_to_a_rotation(n: int) -> None:
+def test_the_ellipsoid_gives_the_map_up_to_a_rotation(n: int, direct: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sphere, "DIRECT", direct)
     rng = np.random.default_rng(9)
     around = rng.standard_normal((n, 6)) + np.array([3, 0, 0, 0, 1, 0])  # one side of the sphere only
     on_sphere = around / np.linalg.norm(around, axis=1, keepdims=True)

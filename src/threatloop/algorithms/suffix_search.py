@@ -10,7 +10,6 @@ import torch.nn.functional as F
 
 from threatloop.core.errors import NotAssessable
 from threatloop.modality.conversation import Chat, Turn
-from threatloop.models.device import bfloat16_is_fast
 from threatloop.models.language.language import Language
 from threatloop.models.language.scoring import TOKENS_AT_ONCE
 
@@ -20,8 +19,6 @@ ASKED_EVERY = 25
 """Steps after which the victim is asked though the target is not yet what it would say."""
 EXACT = 4
 """Candidates that are read in full precision after a first look."""
-WIDE = 256
-"""Numbers of a hidden state from which rounding saves anything."""
 PATIENCE = 5
 """Steps between two questions where the target is what it would say, and the reply is no answer."""
 
@@ -146,9 +143,8 @@ class SuffixSearch:
 
         Where the processor multiplies bfloat16 faster, a first look in it leaves a few, which are then read exactly.
         """
-        kind = self.language.device.type
-        if len(tries) > 2 * EXACT and self.language.width >= WIDE and bfloat16_is_fast(kind):
-            with torch.autocast(kind, torch.bfloat16):
+        if len(tries) > 2 * EXACT and self.language.rounds:
+            with torch.autocast(self.language.device.type, torch.bfloat16):
                 rough, _ = self.losses(tries)
             tries = tries[rough.topk(EXACT, largest=False).indices.sort().values]
         losses, hits = self.losses(tries)

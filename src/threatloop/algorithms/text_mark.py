@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from threatloop.algorithms.keyed_tokens import Grams, KeyedTokens, grams_of
+from threatloop.algorithms.keyed_tokens import KeyedTokens, grams_of
 from threatloop.algorithms.lookalikes import folded
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
@@ -89,24 +89,32 @@ class TextMark(WrittenMark):
         found = continued(language, prompts, style, generator)
         return [ids[:most] for ids, most in zip(found, room, strict=True)]
 
-    def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:  # noqa: ARG002
+    def detect(self, data: Dataset, key: bytes, reference: Dataset) -> Detection:
         """Evidence in the text alone; the reference is not needed."""
-        _text(data)
-        grams = self.grams(data, key)
-        whole, numbers = grams.together(), KeyedTokens(key, self.context).uniforms
-        z, p = self.evidence(numbers(whole.words), whole.owners, 1)
-        _, single = self.evidence(numbers(grams.words), grams.owners, grams.texts)
-        return Detection(float(z[0]), float(p[0]), single)
+        return self.detect_under(data, [key], reference)[0]
 
-    def grams(self, data: Dataset, key: bytes) -> Grams:
-        """The tokens that are scored, each behind its context."""
+    def detect_under(self, data: Dataset, keys: Sequence[bytes], reference: Dataset) -> list[Detection]:  # noqa: ARG002
+        """Cut into tokens once for all keys."""
+        texts, scored = self.cut(data)
+        found = []
+        for keyed in (KeyedTokens(key, self.context) for key in keys):
+            grams = grams_of(texts, scored, keyed)
+            whole = grams.together()
+            z, p = self.evidence(keyed.uniforms(whole.words), whole.owners, 1)
+            _, single = self.evidence(keyed.uniforms(grams.words), grams.owners, grams.texts)
+            found.append(Detection(float(z[0]), float(p[0]), single))
+        return found
+
+    def cut(self, data: Dataset) -> tuple[list[Sequence[int]], list[Sequence[bool]]]:
+        """The tokens of every text, and which of them are scored."""
+        _text(data)
         codec = language_behind(self.writer).codec
         texts, scored = list[Sequence[int]](), list[Sequence[bool]]()
         for record in map(self._seen, read(data.x)):
             tokens, start = codec.tokens(record), 0 if isinstance(record, str) else start_of(record, codec, self.kept)
             texts.append(tokens.ids)
             scored.append([counts and place >= start for place, counts in enumerate(tokens.counted)])
-        return grams_of(texts, scored, KeyedTokens(key, self.context))
+        return texts, scored
 
     def _seen(self, record: Record) -> Record:
         """A record as the detector reads it."""

@@ -46,6 +46,8 @@ def tune(
 ) -> Model:
     """Train one language model. The same arguments give the same weights on one machine.
 
+    A wide model is read in bfloat16 where the processor multiplies it in hardware; its weights stay float32.
+
     Args:
         architecture: ``gpt``, of which all weights are trained, or ``causal_lm``, of which an adapter is.
         data: text records.
@@ -127,7 +129,10 @@ class _Steps:
     def descend(self, rows: list[int], sums: Sums) -> None:
         """Fill the gradients."""
         if self.private is None:
-            self.descent.descend(rows, sums)
+            # Robust steps differ by less than what rounding adds.
+            rounded = self.lessons.language.rounds and self.descent is self.lessons
+            with torch.autocast(self.lessons.language.device.type, torch.bfloat16, enabled=rounded):
+                self.descent.descend(rows, sums)
             torch.nn.utils.clip_grad_norm_(self.learning, LARGEST_NORM)
         else:
             self.private.descend(self.lessons, rows, self.learning, sums)

@@ -158,13 +158,14 @@ def _extra(step: Step[Any], arm: Arm) -> Mapping[str, Ref]:
 def _references(scenario: Scenario, tasks: SeedTasks, whole: _Walked) -> list[Figure]:
     """The last step on another model, which sets a scale.
 
-    ``victim`` instead of the clone: how much the theft loses. ``surrogate`` instead of the victim, for one attack that
-    recovers data: a model that the attacker trains on his own pool has seen no member, so that what the attack makes of
-    it is no leak.
+    ``victim`` instead of the clone: how much the theft loses. For one attack that recovers data, a model that has seen
+    no member, so that what the attack makes of it is no leak: ``base``, which the victim was tuned from, or
+    ``surrogate``, which the attacker trains on his own pool.
     """
     *before, last = scenario.steps
     if not before and isinstance(last, ModelToData) and last.required():
-        return [_reference("surrogate", tasks.surrogate(), scenario, tasks, whole)]
+        name = "surrogate" if tasks.facts.base is None else "base"
+        return [_reference(name, tasks.reference(), scenario, tasks, whole)]
     if before and before[-1].info.direction is Direction.MODEL_TO_MODEL:
         victim = whole.outcomes[-3] if len(before) > 1 else tasks.honest()
         return [_reference("victim", victim, scenario, tasks, whole)]

@@ -71,10 +71,10 @@ class TextWatermarkEscapes(Metric):
         return Graded(readings, records={"p_marked": before.p_per_record, "p_attacked": after.p_per_record})
 
     def _threshold(self, case: Case, marker: Marker, unmarked: list[Dataset], under_key: Floats) -> float:
-        scores, rng = [under_key], case.streams.numpy("other-keys")
-        for _ in range(min(MOST_KEYS, -(-NULL_SCORES // max(1, len(under_key))) - 1)):
-            other = rng.bytes(16)
-            scores += [marker.detect(data, other, unmarked[0]).p_per_record for data in unmarked]
+        rng, scores = case.streams.numpy("other-keys"), [under_key]
+        keys = [rng.bytes(16) for _ in range(min(MOST_KEYS, -(-NULL_SCORES // max(1, len(under_key))) - 1))]
+        for data in unmarked:
+            scores += [found.p_per_record for found in marker.detect_under(data, keys, unmarked[0])]
         return threshold_at(np.concatenate(scores), self.false_positive_rate)
 
 

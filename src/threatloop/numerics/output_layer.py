@@ -33,17 +33,22 @@ CERTAIN = 1e3
 
 def centred(answers: npt.NDArray[np.floating]) -> Doubles:
     """Answers (n, vocabulary) less the mean of each, as columns: float64 (vocabulary, n)."""
-    columns = np.asarray(answers, np.float64).T
-    return np.asarray(columns - columns.mean(axis=0))
+    columns = np.array(np.asarray(answers).T, np.float64)
+    columns -= columns.mean(axis=0)
+    return columns
 
 
-def singular_values(columns: Doubles) -> Doubles:
-    """Of a matrix (vocabulary, n) whose columns sum to 0: the largest min(n, vocabulary − 1), float64, descending."""
+def spectrum(columns: Doubles) -> tuple[Doubles, Doubles]:
+    """Of a matrix (vocabulary, n) whose columns sum to 0: singular values and right singular vectors as rows.
+
+    The largest m = min(n, vocabulary − 1) values, float64 (m,), descending, and as many rows (m, n).
+    """
     tokens, n = columns.shape
+    most = min(n, tokens - 1)
     # Squaring would halve the digits, and noise of float32 lies below half of them.
     small = np.linalg.qr(columns, mode="r") if tokens > n else columns
-    values: Doubles = np.linalg.svd(small, compute_uv=False).astype(np.float64)
-    return values[: min(n, tokens - 1)]
+    _, values, right = np.linalg.svd(small, full_matrices=False)
+    return np.asarray(values[:most], np.float64), np.asarray(right[:most], np.float64)
 
 
 def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
@@ -54,7 +59,7 @@ def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
     whose largest value is close to σ(√rows + √columns). Fewer queries than the width leave a smooth spectrum.
 
     Args:
-        values: of `singular_values`.
+        values: of `spectrum`.
         tokens: of the vocabulary.
         n: queries.
     """
@@ -66,7 +71,7 @@ def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
     ratios = safe[:-1] / safe[1:]
     width = int(np.argmax(ratios[:last])) + 1
     edge = np.sqrt(tokens - 1 - width) + np.sqrt(n - width)
-    noise = np.sqrt((safe[width:] ** 2).sum() / ((tokens - 1 - width) * (n - width)))
+    noise = roughness(safe, width, tokens, n)
     alike = safe[width] <= ROUGH * noise * edge or ratios[width - 1] >= CERTAIN
     if ratios[width - 1] < CLEAR or not alike:
         return Undefined(
@@ -76,14 +81,28 @@ def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
     return width
 
 
-def span(columns: Doubles, width: int) -> tuple[Doubles, Doubles]:
-    """The ``width`` leading left singular vectors, (vocabulary, width), and singular values, of (vocabulary, n)."""
-    tokens, n = columns.shape
-    if tokens <= n:
-        left, values, _ = np.linalg.svd(columns, full_matrices=False)
-        return left[:, :width], values[:width]
-    _, values, right = np.linalg.svd(np.linalg.qr(columns, mode="r"))
-    return np.asarray(columns @ right[:width].T / values[:width]), values[:width]
+def span(columns: Doubles, values: Doubles, right: Doubles, width: int) -> Doubles:
+    """The ``width`` leading left singular vectors, (vocabulary, width), of columns with this `spectrum`."""
+    return np.asarray(columns @ right[:width].T / values[:width])
+
+
+def flattened(around: Doubles, noise: float) -> bool:
+    """Whether coordinates (n, width), less their mean, fill a dimension less: as behind a LayerNorm with a shift.
+
+    Args:
+        around: the coordinates.
+        noise: standard deviation of a coordinate that holds nothing else, as `roughness` finds it.
+    """
+    values = np.linalg.svd(around, compute_uv=False)
+    if len(values) < 2:
+        return False
+    drop = values[-2] / max(values[-1], np.finfo(np.float64).tiny)
+    return bool(drop >= CERTAIN or (drop >= CLEAR and values[-1] <= ROUGH * noise * np.sqrt(len(around))))
+
+
+def roughness(values: Doubles, width: int, tokens: int, n: int) -> float:
+    """Standard deviation of the noise on one number, from the singular values behind the ``width``-th."""
+    return float(np.sqrt((values[width:] ** 2).sum() / ((tokens - 1 - width) * (n - width))))
 
 
 def linear_error(true: Doubles, found: Doubles) -> float:

@@ -13,8 +13,12 @@ Doubles = npt.NDArray[np.float64]
 
 SPARE = 1.15
 """Points for each unknown of the ellipsoid."""
-LARGEST = 4000
-"""Unknowns that are solved for: the matrix of twice as many numbers squared is still small."""
+DIRECT = 4000
+"""Unknowns up to which all equations are written out; more are solved for step by step."""
+STEPS = 500
+"""Of the latter at most."""
+LARGEST = 1 << 28
+"""Coordinates that are held in memory: 2 GiB."""
 CLOSE = 0.02
 """How far points that the fit did not see may lie off it, in units of the radius squared."""
 TRIED = 0.05
@@ -41,12 +45,11 @@ def points_needed(k: int) -> int:
 
 def unfit(n: int, k: int) -> Undefined | None:
     """Why no ellipsoid is fitted to n points of k numbers; None where one is."""
-    if _unknowns(k) > LARGEST:
-        return Undefined(
-            f"the sphere of {k} dimensions has {_unknowns(k)} unknowns, more than the {LARGEST} solved for"
-        )
-    if n < points_needed(k):
-        return Undefined(f"{n} answers are too few for the sphere of {k} dimensions, which takes {points_needed(k)}")
+    needed = points_needed(k)
+    if needed * k > LARGEST:
+        return Undefined(f"the sphere of {k} dimensions takes {needed} answers, more than fit into memory")
+    if n < needed:
+        return Undefined(f"{n} answers are too few for the sphere of {k} dimensions, which takes {needed}")
     return None
 
 
@@ -66,14 +69,14 @@ def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
     unwhite = turn * np.sqrt(spread)
     white = (points - mean) @ (turn / np.sqrt(spread))
     tried = max(1, int(TRIED * n))
-    found = np.asarray(np.linalg.lstsq(_terms(white[tried:]), np.ones(n - tried), rcond=None)[0], np.float64)
+    found = _solved(white[tried:])
     square, slope = _square(found, k), found[-k:]
     values, vectors = np.linalg.eigh(square)
     if values[0] <= 0:
         return Undefined("the answers lie on no ellipsoid: the last layer is not behind a norm, or they are too rough")
     centre = -np.linalg.solve(square, slope) / 2
     scale = 1 / (1 + centre @ square @ centre)
-    off = float(np.sqrt(np.mean((scale * (_terms(white[:tried]) @ found - 1)) ** 2)))
+    off = float(np.sqrt(np.mean((scale * (_form(white[:tried], square, slope) - 1)) ** 2)))
     if off > CLOSE:
         return Undefined(f"the answers lie {off:.2g} off the best ellipsoid; more queries or finer answers are needed")
     axes = unwhite @ (vectors / np.sqrt(values * scale)) @ vectors.T
@@ -84,10 +87,32 @@ def _unknowns(k: int) -> int:
     return k * (k + 3) // 2
 
 
-def _terms(points: Doubles) -> Doubles:
-    """Products of every pair of coordinates, and the coordinates: (n, k(k + 3)/2)."""
-    rows, columns = np.triu_indices(points.shape[1])
-    return np.hstack([points[:, rows] * points[:, columns], points])
+def _solved(points: Doubles) -> Doubles:
+    """The coefficients of xᵀSx + tᵀx = 1, the upper triangle of S before t, by least squares."""
+    n, k = points.shape
+    if _unknowns(k) <= DIRECT:
+        terms = np.hstack([points[:, rows] * points[:, columns] for rows, columns in [np.triu_indices(k)]] + [points])
+        return np.asarray(np.linalg.lstsq(terms, np.ones(n), rcond=None)[0], np.float64)
+    from scipy.sparse.linalg import LinearOperator, lsqr
+
+    upper = np.triu_indices(k)
+
+    def values(found: Doubles) -> Doubles:
+        return _form(points, _square(found, k), found[-k:])
+
+    def weighted(by: Doubles) -> Doubles:
+        return np.concatenate([(points.T @ (by[:, None] * points))[upper], by @ points])
+
+    equations = LinearOperator((n, _unknowns(k)), matvec=values, rmatvec=weighted, dtype=np.float64)
+    # Whitened points of a sphere lie near one already.
+    first = np.concatenate([np.eye(k)[upper] / k, np.zeros(k)])
+    found = lsqr(equations, np.ones(n), atol=1e-12, btol=1e-12, iter_lim=STEPS, x0=first)[0]
+    return np.asarray(found, np.float64)
+
+
+def _form(points: Doubles, square: Doubles, slope: Doubles) -> Doubles:
+    """xᵀSx + tᵀx of every point."""
+    return np.asarray(((points @ square) * points).sum(axis=1) + points @ slope)
 
 
 def _square(found: Doubles, k: int) -> Doubles:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from threatloop.core.service import Service
 from threatloop.core.step import AttackInfo, Direction, Step, Workload
 from threatloop.numerics.undefined import Undefined
 
+if TYPE_CHECKING:
+    from threatloop.algorithms.last_layer import Layer
+
 
 class LastLayerStealing(Probe[Service]):
     """The hidden width and the output projection, from log-probabilities of the next token behind random prompts.
@@ -31,9 +35,9 @@ class LastLayerStealing(Probe[Service]):
     P = I − 11ᵀ/vocabulary: softmax hides the rest of W; ``rotated``, float32 (vocabulary, m), the same up to a
     rotation, and ``centre``, float32 (vocabulary,). The last two need many queries: states behind a LayerNorm or
     RMSNorm lie on a sphere, which the answers show as an ellipsoid with width · (width + 3) / 2 unknowns (some 167,000
-    for a width of 576, which is not tried); m is the width, less one behind a LayerNorm, and the norm's gain is part of
-    the map. What was not found is empty, and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why`` and
-    ``why_not_rotated`` say why. Behind a LayerNorm whose shift is exactly 0 the width found is one too small.
+    for a width of 576, which take 202,000 queries); m is the width, less one behind a LayerNorm, and the norm's gain is
+    part of the map. What was not found is empty, and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why``
+    and ``why_not_rotated`` say why. Behind a LayerNorm whose shift is exactly 0 the width found is one too small.
 
     The width shows as a gap between singular values, once there are more queries than the width. One query per prompt,
     or (vocabulary − 1) / (top − 1) of them. Against the paper the gap must also be followed by what looks like noise,
@@ -92,67 +96,40 @@ class LastLayerStealing(Probe[Service]):
         left = self.queries if source.ledger.left is None else min(self.queries, source.ledger.left)
         if left < 1:
             raise NotAssessable("the query budget leaves nothing to ask")
-        answers = self._asked(source, bench.streams.numpy("prompts"), left)
-        found = _analysed(answers, left)
+        found = self._found(source, bench.streams.numpy("prompts"), left)
         bench.progress.keep(found)
         if left < self.queries:  # The budget ended it: the ledger says so.
-            self._asked(source, bench.streams.numpy("prompts"), self.queries - left)
+            self._found(source, bench.streams.numpy("prompts"), self.queries - left)
         return found
 
-    def _asked(self, source: Service, rng: np.random.Generator, queries: int) -> npt.NDArray[np.float32]:
-        """Log-probabilities, or logits less one of them, (prompts, vocabulary)."""
+    def _found(self, source: Service, rng: np.random.Generator, queries: int) -> Evidence:
+        from threatloop.algorithms.last_layer import layer_behind
         from threatloop.algorithms.next_token_answers import queries_each, random_prompts, uncovered, whole
 
         assert isinstance(source.schema, TextSchema)
         width = source.schema.width
         if self.answers == "full":
-            return whole(source, random_prompts(queries, width, rng))
+            return _told(layer_behind(partial(whole, source), random_prompts(queries, width, rng)), queries)
         first = source.next_log_probs(random_prompts(1, width, rng))  # Its length is the vocabulary, which is public.
-        each = queries_each(first.shape[1], self.top)
-        prompts = random_prompts((queries - 1) // each, width, rng)
-        return uncovered(source, prompts, first.shape[1], self.top, self.bias)
+        tokens = first.shape[1]
+        prompts = random_prompts((queries - 1) // queries_each(tokens, self.top), width, rng)
+        ask = partial(uncovered, source, tokens=tokens, top=self.top, bias=self.bias)
+        return _told(layer_behind(ask, prompts), queries)
 
 
-def _analysed(answers: npt.NDArray[np.float32], queries: int) -> Evidence:
-    from threatloop.numerics.output_layer import centred, hidden_width, singular_values, span
+def _told(layer: Layer, queries: int) -> Evidence:
+    from threatloop.algorithms.last_layer import rotated
 
-    n, tokens = answers.shape
-    columns = centred(answers)
-    values = singular_values(columns) if n else np.zeros(0)
-    width = hidden_width(values, tokens, n)
     empty = np.zeros((0, 0), np.float32)
-    arrays: dict[str, npt.NDArray[Any]] = {"singular_values": values, "projection": empty}
+    arrays: dict[str, npt.NDArray[Any]] = {"singular_values": layer.values, "projection": empty}
     arrays |= {"rotated": empty, "centre": np.zeros(0, np.float32)}
-    if isinstance(width, Undefined):
-        return Evidence(arrays, {"width": 0, "queries": queries, "prompts": n, "why": width.reason})
-    basis, sizes = span(columns, width)
-    arrays["projection"] = (basis * (sizes / np.sqrt(n))).astype(np.float32)
-    rotated = _rotated(columns, basis, width)
-    notes = {"width": width, "queries": queries, "prompts": n}
-    if isinstance(rotated, Undefined):
-        return Evidence(arrays, {**notes, "why_not_rotated": rotated.reason})
-    arrays["rotated"], arrays["centre"] = (part.astype(np.float32) for part in rotated)
+    notes = {"queries": queries, "prompts": len(layer.coordinates)}
+    if isinstance(layer.width, Undefined):
+        return Evidence(arrays, {"width": 0, **notes, "why": layer.width.reason})
+    arrays["projection"] = layer.projection.astype(np.float32)
+    turned = rotated(layer)
+    notes = {"width": layer.width, **notes}
+    if isinstance(turned, Undefined):
+        return Evidence(arrays, {**notes, "why_not_rotated": turned.reason})
+    arrays["rotated"], arrays["centre"] = (part.astype(np.float32) for part in turned)
     return Evidence(arrays, notes)
-
-
-def _rotated(
-    columns: npt.NDArray[np.float64], basis: npt.NDArray[np.float64], width: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | Undefined:
-    """The linear part of the last layer up to a rotation, and the answer at the sphere's centre."""
-    from threatloop.numerics.output_layer import hidden_width, singular_values
-    from threatloop.numerics.sphere import ellipsoid, unfit
-
-    tokens, n = columns.shape
-    if (why := unfit(n, width - 1)) is not None:
-        return why
-    mean = columns.mean(axis=1)
-    around = columns - mean[:, None]
-    flat = hidden_width(singular_values(around), tokens, n)
-    if isinstance(flat, Undefined) or flat not in (width, width - 1):
-        return Undefined("answers less their mean show another width, as behind no norm")
-    left, _, _ = np.linalg.svd(basis.T @ around, full_matrices=False)
-    plane = basis @ left[:, :flat]
-    found = ellipsoid((plane.T @ around).T)
-    if isinstance(found, Undefined):
-        return found
-    return plane @ found.axes / np.sqrt(width), mean + plane @ found.centre

@@ -12,7 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from threatloop.models.device import bfloat16_is_fast
 from threatloop.models.language.codecs import Codec, padded
+
+WIDE = 256
+"""Numbers of a hidden state from which rounding saves anything."""
 
 
 @dataclass
@@ -59,6 +63,11 @@ class Language(ABC):
     context: int
     width: int
     device: torch.device
+
+    @property
+    def rounds(self) -> bool:
+        """Whether reading in bfloat16 is faster: many numbers, and a processor that multiplies them in hardware."""
+        return self.width >= WIDE and bfloat16_is_fast(self.device.type)
 
     @abstractmethod
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,84 @@
+"""What answers about the next token show of a language model's last layer, gathered piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from threatloop.numerics.output_layer import centred, flattened, hidden_width, roughness, span, spectrum
+from threatloop.numerics.sphere import ellipsoid, unfit
+from threatloop.numerics.undefined import Undefined
+
+Doubles = npt.NDArray[np.float64]
+Ask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+FIRST = 1024
+"""Prompts whose whole answers are kept to find the width; twice as many, and so on, while it does not show."""
+AT_ONCE = 512
+"""Prompts after that, of whose answers a few numbers are kept."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was seen.
+
+    Attributes:
+        values: singular values of the answers, descending.
+        width: of the hidden state, or why it does not show.
+        basis: of the answers' span, orthonormal, (vocabulary, width).
+        coordinates: of every answer in it, (n, width).
+        noise: standard deviation of a number that holds nothing else.
+    """
+
+    values: Doubles
+    width: int | Undefined
+    basis: Doubles
+    coordinates: Doubles
+    noise: float = 0.0
+
+    @property
+    def projection(self) -> Doubles:
+        """P W up to an invertible map, (vocabulary, width): the basis, each direction as large as it is in answers."""
+        return np.asarray(self.basis * np.sqrt((self.coordinates**2).mean(axis=0)))
+
+
+def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
+    """The layer behind the answers to these prompts, float32 (n, vocabulary), of which few are in memory at a time."""
+    answers = ask(prompts[:FIRST])
+    while True:
+        n, tokens = answers.shape
+        columns = centred(answers)
+        values, right = spectrum(columns) if n else (np.zeros(0), np.zeros((0, 0)))
+        width = hidden_width(values, tokens, n)
+        if not isinstance(width, Undefined) or n == len(prompts):
+            break
+        answers = np.concatenate([answers, ask(prompts[n : 2 * n])])
+    if isinstance(width, Undefined):
+        return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0)))
+    basis = span(columns, values, right, width)
+    coordinates = np.empty((len(prompts), width))
+    coordinates[:n] = columns.T @ basis
+    for start in range(n, len(prompts), AT_ONCE):
+        coordinates[start : start + AT_ONCE] = centred(ask(prompts[start : start + AT_ONCE])).T @ basis
+    return Layer(values, width, basis, coordinates, roughness(values, width, tokens, n))
+
+
+def rotated(layer: Layer) -> tuple[Doubles, Doubles] | Undefined:
+    """The linear part of the last layer up to a rotation, and the answer at the sphere's centre."""
+    n, width = layer.coordinates.shape
+    if (why := unfit(n, width - 1)) is not None:
+        return why
+    mean = layer.coordinates.mean(axis=0)
+    around = layer.coordinates - mean
+    plane = np.eye(width)
+    if flattened(around, layer.noise):
+        _, _, right = np.linalg.svd(around, full_matrices=False)
+        plane = right[:-1].T
+    found = ellipsoid(around @ plane)
+    if isinstance(found, Undefined):
+        return found
+    turned = layer.basis @ plane
+    return turned @ found.axes / np.sqrt(width), layer.basis @ mean + turned @ found.centre
