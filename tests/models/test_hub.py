@@ -87,6 +87,15 @@ def test_a_fresh_adapter_changes_nothing_and_the_cache_neither(base: str) -> Non
     assert continued(language, prompts, Style(6)) == before
 
 
+def test_states_lie_on_the_sphere_of_the_last_norm(base: str) -> None:
+    language = plain(base)
+    norm = language.last_norm()
+    assert norm is not None
+    with torch.no_grad():
+        states = language.hidden(torch.arange(5, 25)[None])[0]
+    assert (((states - norm.shift) / norm.gain).square().mean(dim=1) - 1).abs().max() < 0.01
+
+
 def test_scores_are_those_of_a_slow_reading(base: str) -> None:
     language = plain(base)
     tokens = [language.codec.tokens(record) for record in ("hello", asked("Why?", "So."))]

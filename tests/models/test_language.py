@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from threatloop.core.assets import Architecture, Model
 from threatloop.core.errors import InputError, NotAssessable
@@ -13,6 +14,7 @@ from threatloop.modality.conversation import MARK, asked, write
 from threatloop.models.build import build
 from threatloop.models.language.byte_level import ByteLanguage
 from threatloop.models.language.codecs import ByteCodec
+from threatloop.models.language.language import LastNorm
 from threatloop.models.language.loading import language_of
 from threatloop.models.language.scoring import batches, token_scores
 from threatloop.models.language.writing import Style, continued
@@ -127,3 +129,19 @@ def test_a_classifier_writes_nothing() -> None:
 def test_records_beyond_the_context_are_counted() -> None:
     with pytest.raises(InputError, match="2 records are longer than the model's context of 40 tokens"):
         token_scores(language(), [CODEC.tokens("a" * n) for n in (30, 41, 50)], 60)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("width", [8, 9])
+def test_the_last_norm_is_read_from_what_it_does(centred: bool, width: int) -> None:
+    norm: nn.Module = nn.LayerNorm(width) if centred else nn.RMSNorm(width, eps=1e-6)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in norm.parameters():
+        parameter.data = torch.randn(width, generator=generator)
+    found = LastNorm.of(norm, width)
+    assert found is not None
+    assert found.centred == centred
+    torch.testing.assert_close(found.gain, norm.weight.data, rtol=1e-4, atol=1e-4)
+    shift = norm.bias.data if centred else torch.zeros(width)
+    torch.testing.assert_close(found.shift, shift, rtol=1e-4, atol=1e-4)
+    assert LastNorm.of(nn.Identity(), width) is None

@@ -17,7 +17,7 @@ from threatloop.core.errors import InputError
 from threatloop.models.language.bases import quiet
 from threatloop.models.language.codecs import padded
 from threatloop.models.language.hub_base import Adapter, Arrays, shared_base
-from threatloop.models.language.language import Language, Reading
+from threatloop.models.language.language import Language, LastNorm, Reading
 
 
 class HubLanguage(Language):
@@ -73,6 +73,12 @@ class HubLanguage(Language):
         self._shared.lend(self)
         for parameter in self._shared.adapter.values():
             parameter.requires_grad_(on)
+
+    def last_norm(self) -> LastNorm | None:
+        """See `Language.last_norm`; the module goes by one of the names that architectures give it."""
+        names = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+        found = next((getattr(self._body, name) for name in names if hasattr(self._body, name)), None)
+        return None if found is None else LastNorm.of(found, self.width)
 
     def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
         """See `Language.behind`; keys and values of the last prefix are kept."""

@@ -48,6 +48,21 @@ class LastNorm:
     shift: torch.Tensor
     centred: bool
 
+    @classmethod
+    def of(cls, norm: nn.Module, width: int) -> LastNorm | None:
+        """What this LayerNorm or RMSNorm does, by what it makes of two vectors; None where it is neither."""
+        device = next((p.device for p in norm.parameters()), torch.device("cpu"))
+        one = torch.linspace(1, 3, width, device=device) * (-1) ** torch.arange(width, device=device)
+        with torch.no_grad():
+            there, back, beside = norm(one), norm(-one), norm(one + 1)
+            shift = (there + back) / 2
+            centred = bool(torch.allclose(there, beside, rtol=1e-4, atol=1e-4))
+            plain = one - one.mean() if centred else one
+            gain = (there - shift) / (plain / plain.square().mean().sqrt())
+            other = (one + 1) - ((one + 1).mean() if centred else 0)
+            again = gain * other / other.square().mean().sqrt() + shift
+        return cls(gain, shift, centred) if torch.allclose(beside, again, rtol=1e-3, atol=1e-3) else None
+
 
 class Language(ABC):
     """One language model, ready to read.
