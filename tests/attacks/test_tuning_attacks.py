@@ -142,5 +142,8 @@ def test_a_planted_backdoor_and_lost_refusals_are_measured() -> None:
     assert set(readings) == {"trigger_success", "trigger_success.without", "trigger_success.near"}
     taught = tune(gpt, refused.take(slice(0, 8)), recipe, Streams(1))
     held, few = THEIRS.take(slice(0, 8)), refused.take(slice(0, 8))
-    (kept, _) = Compliance().grade(case(harmful, taught, test=few, held=held)).readings
-    assert kept.value == 0
+    kept = {one.metric: one for one in Compliance().grade(case(harmful, taught, test=few, held=held)).readings}
+    assert kept["compliance"].value == 0
+    assert kept["compliance.keywords_true"].value == 1
+    assert "one kind alone" in (kept["compliance.classifier"].undefined or "")
+    assert "public one" in (kept["compliance.language_model"].undefined or "")
