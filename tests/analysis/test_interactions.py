@@ -216,6 +216,8 @@ def test_what_cannot_differ_is_no_effect_without_a_seed_spent() -> None:
     assert not only(interactions(made.record(12), [*off, *others]).cells).by_construction
     full = [*rows_with(off, value=1.0), *rows_with(on, value=1.0)]
     assert only(interactions(made.record(12), full).cells).verdict == "unresolved"
+    # Unless it follows from labels, which what stands in front keeps.
+    assert only(interactions(made.record(12), rows_with(full, by_labels=True)).cells).by_construction
 
 
 def test_seeds_on_two_sides_of_a_gate_are_never_averaged() -> None:

@@ -101,6 +101,15 @@ def test_a_set_is_checked_beside_the_targets_own(tmp_path: Path) -> None:
         tiny.plan(tiny.spec({"bare": tiny.TABLE}, SCENARIOS, defences=gate), tmp_path)
 
 
+def test_figures_that_follow_from_kept_labels_are_known(tmp_path: Path) -> None:
+    scenario = {"backdoor": {"attack": {"name": "badnets", "rate": 0.2}}}
+    sets = {"labels": ["labels_only"], "cleaned": ["input_purification"]}
+    tiny.run(tiny.spec({"digits": tiny.DIGITS}, scenario, defences=sets), tmp_path)
+    rows = [row for row in tiny.table(tmp_path / "out") if row["metric"] == "attack_success" and row["arm"] == "attack"]
+    assert {(row["condition"], row["by_labels"]) for row in rows} == {("", True), ("labels", True), ("cleaned", False)}
+    assert len({row["outcome"] for row in rows if row["seed"] == 0}) == 1
+
+
 def test_rounded_answers_keep_their_class_and_lose_their_digits() -> None:
     from threatloop.core.assets import Dataset
     from threatloop.core.schema import ImageSchema

@@ -86,7 +86,8 @@ def same_by_construction(pairing: Pairing, choice: Choice) -> int:
 
     The figure is the same to the last digit, and either the attack read the very same model past whatever A put in
     front of it, or the graded artefact is the very same. The latter alone shows nothing where a figure hardly varies
-    over seeds: at its bound an outcome would be the same under many a defence that does act.
+    over seeds – at its bound an outcome would be the same under many a defence that does act – unless the figure
+    follows from labels that whatever stands in front keeps.
     """
     pairs = both(pairing.arms.get(choice.arm, {}), pairing.offs.get(choice.off, {}))
     if not pairs or any(a.value != b.value for a, b in pairs.values()):
@@ -94,7 +95,10 @@ def same_by_construction(pairing: Pairing, choice: Choice) -> int:
     model, outcome = (all(_same(getattr(a, what), getattr(b, what)) for a, b in pairs.values()) for what in _CONTENTS)
     commonest = Counter(a.value for a, _ in pairs.values()).most_common(1)[0][1]
     # Behind a first step it reads what that made, which is not the victim.
-    certain = (model and pairing.reads_inside and pairing.step == 1) or (outcome and 2 * commonest <= len(pairs))
+    kept = all(a.by_labels and b.by_labels for a, b in pairs.values())
+    certain = (model and pairing.reads_inside and pairing.step == 1) or (
+        outcome and (kept or 2 * commonest <= len(pairs))
+    )
     return len(pairs) if certain else 0
 
 

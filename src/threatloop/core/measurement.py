@@ -75,6 +75,8 @@ class Measurement(BaseModel):
         dataset: store key of what the step started from; a role of a split has the split's key.
         model: digest of the victim's content, or empty.
         outcome: digest of the graded artefact's content.
+        by_labels: the figure follows from the likeliest classes of the graded model alone, which whatever stands in
+            front of it keeps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +108,7 @@ class Measurement(BaseModel):
     dataset: str = ""
     model: str = ""
     outcome: str = ""
+    by_labels: bool = False
 
 
 TIMING_COLUMNS = frozenset({"run", "seconds"})

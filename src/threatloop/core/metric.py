@@ -34,6 +34,7 @@ class MetricInfo:
         needs: names of the truths that the plan must provide, beside ``outcome``.
         meaning: one sentence for the report.
         may_use: names of truths that it uses where the scenario has them.
+        by_labels: all its figures follow from the likeliest classes of the graded model's answers.
     """
 
     title: str
@@ -43,6 +44,7 @@ class MetricInfo:
     needs: frozenset[str]
     meaning: str
     may_use: frozenset[str] = frozenset()
+    by_labels: bool = False
 
 
 @dataclass(frozen=True)

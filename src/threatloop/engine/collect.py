@@ -151,6 +151,7 @@ def _add_rows(
                 dataset=figure.source.key,
                 model=contents.get("victim", ""),
                 outcome=contents.get("outcome", ""),
+                by_labels=reading.metric.split(".")[0] in facts.get("by_labels", ()),
             )
         )
 

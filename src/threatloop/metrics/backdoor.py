@@ -52,6 +52,7 @@ class AttackSuccess(Metric):
         needs=frozenset({"outcome", "test"}),
         meaning="Share of held-out records of other classes that the model takes for the target class once the "
         "trigger is on them; the adjusted rate is that less the same records' rate without the trigger.",
+        by_labels=True,
     )
 
     def grade(self, case: Case) -> Graded:

@@ -48,6 +48,7 @@ class AccuracyLoss(Metric):
         needs=frozenset({"outcome", "test"}),
         meaning="Error rate on held-out records divided by that of always answering the most common class; 1 means "
         "that the model is of no use, above 1 that it misleads.",
+        by_labels=True,
     )
 
     def grade(self, case: Case) -> Graded:

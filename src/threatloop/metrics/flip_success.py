@@ -34,6 +34,7 @@ class FlipSuccess(Metric):
         needs=frozenset({"outcome", "test"}),
         meaning="Share of held-out records of the source class that the model takes for the target class; for random "
         "flips, the share of all held-out records that it gets wrong.",
+        by_labels=True,
     )
 
     def grade(self, case: Case) -> Graded:

@@ -34,6 +34,7 @@ class TargetedSuccess(Metric):
         needs=frozenset({"outcome", "targets"}),
         meaning="Share of the attacker's target records, untouched themselves, that the model takes for the class that "
         "he chose for each.",
+        by_labels=True,
     )
 
     def grade(self, case: Case) -> Graded:

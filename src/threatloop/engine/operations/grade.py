@@ -26,7 +26,8 @@ COPIED_FACTS = ("queries", "stop_reason", "notes")
 def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     """Every metric of the attack on the outcome.
 
-    Facts: the outcome's own, the gate's, the victim's notes, and ``contents``, digests of victim and outcome.
+    Facts: the outcome's own, the gate's, the victim's notes, ``contents``, digests of victim and outcome, and
+    ``by_labels``, the metrics that depend on nothing but the likeliest classes of an outcome whose front keeps them.
     """
     attack, front = attack_of(task.config["attack"]), Front.of(task, inputs)
     case = Case(
@@ -53,6 +54,8 @@ def grade(task: Task, inputs: Mapping[str, Product]) -> Product:
     judged = Graded(tuple(of_defences(case, front, training, alarms, queries)))
     graded = merge((graded, judged))
     facts["contents"] = {name: _content(inputs[name].value) for name in ("victim", "outcome") if name in inputs}
+    if isinstance(inputs["outcome"].value, Model) and front.keeps_labels:
+        facts["by_labels"] = [name for name in task.config["metrics"] if METRICS.load(name).info.by_labels]
     return Product(graded, {**facts, **_victim_facts(inputs)})
 
 

@@ -85,6 +85,11 @@ class Front:
         cover = Cover(inputs["cover"].value.x, task.streams.numpy("cover")) if task.config.get("mixing") else None
         return cls(standing, held, strangers, streams, informed=informed, cover=cover)
 
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the likeliest class of every answer stays what it was."""
+        return all(defence.keeps_labels for defence in of_kind(self.defences, Serving))
+
     def before(self, responder: Responder) -> Responder:
         """The responder behind its serving defences."""
         return responder if self.own is None else served(responder, self.defences, self.own, self.streams)
