@@ -16,9 +16,11 @@ from threatloop.core.assets import Dataset
 from threatloop.core.detection import Monitor
 from threatloop.core.seeds import Streams
 from threatloop.data.embedded import Embedded
+from threatloop.data.sources import parse_source
 from threatloop.defences.monitor.prada import Prada
 from threatloop.defences.monitor.query_budget import QueryBudget
 from threatloop.defences.monitor.query_similarity import QuerySimilarity
+from threatloop.modality.conversation import read, write
 
 STREAMS = Streams(0, ("seed0",))
 
@@ -36,6 +38,34 @@ def respond(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     x = np.asarray(x, np.float32)
     quarters = [x[:, 0, a : a + 4, b : b + 4].sum(axis=(1, 2)) for a in (0, 4) for b in (0, 4)]
     return np.asarray(np.stack(quarters, axis=1), np.float32)
+
+
+@cache
+def passages() -> tuple[Dataset, Dataset]:
+    """The owner's texts, and others of the kind."""
+    data = parse_source({"text": "stdlib", "length": 160, "limit": 900}).read(Path()).dataset
+    order = np.random.default_rng(0).permutation(len(data))
+    return data.take(order[:500]), data.take(order[500:])
+
+
+def test_searches_around_a_few_prompts_are_seen_among_texts() -> None:
+    own, others = passages()
+    rng, monitor = np.random.default_rng(4), QuerySimilarity(window=200)
+    asked = [str(record)[:60] for record in read(others.x[:5])]
+    fillers = ["please", "now", "in short", "as a list", "step by step", "truly", "again", "for me"]
+    tries = [
+        f"{' '.join(rng.choice(fillers, 3))} {asked[i % 5]} {' '.join(rng.choice(fillers, 3))}" for i in range(120)
+    ]
+    searching = write(tries, own.x.shape[1])
+    clients = [others.x[rng.permutation(len(others))[:120]] for _ in range(20)]
+    first, *rest = monitor.flags([searching, *clients], nobody, own, STREAMS)
+    assert first is not None
+    assert first <= 60
+    assert sum(one is not None for one in rest) <= 1
+
+
+def nobody(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:  # noqa: ARG001
+    raise AssertionError("labels are not looked at")
 
 
 def natural(clients: int, n: int = 200) -> list[npt.NDArray[Any]]:

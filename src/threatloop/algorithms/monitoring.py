@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +44,14 @@ class Kind:
     @classmethod
     def of(cls, data: Dataset) -> Kind:
         """The kind of these records, at least one."""
-        encoded = np.asarray(of(data.schema).encode(data.x, data.schema), np.float32)
+        encoded = of(data.schema).compared(data.x, data.schema)
         axes = (0, *range(2, encoded.ndim))
         spread = encoded.std(axis=axes, keepdims=True)[0]
         return cls(data.schema, encoded.mean(axis=axes, keepdims=True)[0], np.where(spread > 0, spread, 1.0))
 
     def points(self, x: npt.NDArray[Any]) -> Floats:
         """(n, d): encoded, by the data's mean and standard deviation, over √d: distances are about 1."""
-        encoded = np.asarray(of(self.schema).encode(x, self.schema), np.float32)
+        encoded = of(self.schema).compared(x, self.schema)
         flat = ((encoded - self.mean) / self.std).reshape(len(x), -1)
         return np.asarray(flat / np.sqrt(flat.shape[1]), np.float32)
 
@@ -103,6 +103,9 @@ class QueryMonitor(Monitor):
         clients: benign clients that the threshold is set on, ≥ 20 and at least 1 / ``rate``.
     """
 
+    reads_labels: ClassVar[bool] = True
+    """Whether `values` looks at them; the model is not asked otherwise."""
+
     rate: float = Field(default=0.01, gt=0, le=0.5)
     window: int = Field(default=1000, ge=20)
     clients: int = Field(default=400, ge=20)
@@ -144,13 +147,16 @@ class QueryMonitor(Monitor):
         rng = streams.numpy("benign")
         known = own.take(rng.permutation(len(own))[:MOST_KNOWN])
         kind, found = Kind.of(known), list[int | None]()
-        usual = self._usual(kind.points(known.x), respond(known.x).argmax(axis=1), rng)
+        usual = self._usual(kind.points(known.x), self._labels(known.x, respond), rng)
         reached = np.maximum.accumulate([self.evidence(one, usual) for one in usual.values], axis=1)
         for queries in clients:
             new = first_times(queries)
             most = self._threshold(len(new), reached, usual.known, streams.numpy("windows"))
             found.append(self._first(queries, new, most, usual, (kind, respond)))
         return found
+
+    def _labels(self, x: npt.NDArray[Any], respond: Respond) -> Labels:
+        return respond(x).argmax(axis=1) if self.reads_labels else np.zeros(len(x), np.int64)
 
     def _usual(self, points: Floats, labels: Labels, rng: np.random.Generator) -> Usual:
         """What benign clients' queries are like, over one window."""
@@ -166,7 +172,7 @@ class QueryMonitor(Monitor):
         for start in range(0, len(new), usual.values.shape[1]):
             rows = new[start : start + usual.values.shape[1]]
             x = queries[rows]
-            values = self.values(distances(kind.points(x)), respond(x).argmax(axis=1))
+            values = self.values(distances(kind.points(x)), self._labels(x, respond))
             beyond = self.evidence(values, usual) > most
             if beyond.any():
                 return int(rows[beyond.argmax()]) + 1

@@ -29,6 +29,10 @@ class Modality(Generic[SchemaT]):
         """What a network reads, before mean/std: float32 (n, ...) in input units, or int64 token ids."""
         raise NotImplementedError
 
+    def compared(self, x: npt.NDArray[Any], schema: SchemaT) -> Floats:
+        """Numbers whose distances say how alike queries are, float32 (n, ...): what a network reads, unless said."""
+        return np.asarray(self.encode(x, schema), np.float32)
+
     def project(self, x: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
         """The nearest valid records: clipped to the bounds; integer and categorical cells on their grid."""
         raise NotImplementedError

@@ -13,8 +13,10 @@ from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.schema import TextSchema
 from threatloop.modality.base import Floats, Modality
 from threatloop.modality.beginnings import spoken
-from threatloop.modality.conversation import read, row_problem
+from threatloop.modality.conversation import prompt_of, read, row_problem, text_of
 
+HASHED = 512
+"""Numbers that stand for the runs of characters of a text."""
 SCORES = 3
 """Of every token that counts: its log-probability, and mean and standard deviation of the log-probability over all
 tokens that could stand there."""
@@ -45,6 +47,14 @@ class Text(Modality[TextSchema]):
     def encode(self, x: npt.NDArray[Any], schema: TextSchema) -> npt.NDArray[np.int64]:  # noqa: ARG002
         """The bytes, int64 (n, width)."""
         return np.asarray(x, dtype=np.int64)
+
+    def compared(self, x: npt.NDArray[Any], schema: TextSchema) -> Floats:  # noqa: ARG002
+        """What is asked, not what is answered: runs of three to five characters within words, hashed, (n, `HASHED`)."""
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        runs = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 5), n_features=HASHED, alternate_sign=True)
+        texts = [text_of(prompt_of(record)) for record in read(x)]
+        return np.asarray(runs.transform(texts).toarray(), np.float32)
 
     def project(self, x: npt.NDArray[Any], schema: TextSchema) -> npt.NDArray[Any]:  # noqa: ARG002
         """Not assessable: texts have no order, so there is no nearest one."""

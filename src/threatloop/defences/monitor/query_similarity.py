@@ -21,7 +21,9 @@ class QuerySimilarity(QueryMonitor):
     with random fields, does not. The paper compares in the space of an encoder that is trained to see through
     augmentations, takes 50 neighbours and a long history; here distances are between the records themselves, scaled by
     the data's spread, 10 neighbours, and windows of half as many queries as there are own records. So an attacker who
-    rotates or shifts his queries, or who works on more records at a time than the window holds, is not seen.
+    rotates or shifts his queries, or who works on more records at a time than the window holds, is not seen. Texts are
+    compared by the runs of characters in what is asked: a prompt that is put in ever new ways is seen, one
+    that is written anew in other words is not.
 
     Costs: distances within a window, the threshold once per length of a client; no answer changes.
 
@@ -36,11 +38,13 @@ class QuerySimilarity(QueryMonitor):
     info: ClassVar[DefenceInfo] = DefenceInfo(
         title="Similar queries (stateful detection)",
         stage=Stage.MONITOR,
-        modalities=frozenset({"image", "tabular"}),
+        modalities=frozenset({"image", "tabular", "text"}),
         paper="Chen, Carlini, Wagner 2019, Stateful Detection of Black-Box Adversarial Attacks, arXiv 1907.05587, "
         "section 4",
         atlas=("AML.M0015",),
     )
+
+    reads_labels: ClassVar[bool] = False
 
     neighbours: int = Field(default=10, ge=1)
     hits: int = Field(default=10, ge=1)
