@@ -66,7 +66,9 @@ def _proposals(drafts: Sequence[Draft], language: Language, allowed: torch.Tenso
     found = [Proposals(np.full(len(d.ids), -np.inf), np.zeros((len(d.ids), candidates), np.int64)) for d in drafts]
     for rows in batches([len(draft.ids) for draft in drafts], TOKENS_AT_ONCE):
         tokens = [Tokens(tuple(drafts[row].ids), tuple(map(bool, drafts[row].free))) for row in rows]
-        with torch.inference_mode():
+        # Proposals need no exact numbers: what is swapped is judged by others.
+        rounded = torch.autocast(language.device.type, torch.bfloat16, enabled=language.rounds)
+        with torch.inference_mode(), rounded:
             logits, there, _ = wanted_logits(language, tokens)
             own = logits.gather(1, there[:, None])[:, 0]
             others = logits.masked_fill(~allowed, -torch.inf).scatter(1, there[:, None], -torch.inf)

@@ -10,7 +10,8 @@ import torch
 from threatloop.core.errors import InputError
 from threatloop.models.language.language import Language
 
-TEXTS_AT_ONCE = 16
+TEXTS_AT_ONCE = 48
+"""Each step reads all weights once, however many texts go on."""
 
 Rows = Sequence[Sequence[int]]
 """Ids of each text so far."""
