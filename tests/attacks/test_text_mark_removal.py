@@ -28,7 +28,7 @@ from threatloop.modality.conversation import asked, prompt_of, read, reply_of, w
 REMOVALS: list[tuple[str, dict[str, Any]]] = [
     ("substitution", {"share": 0.5}),
     ("paraphrase", {"candidates": 2}),
-    ("homoglyphs", {"share": 0.5}),
+    ("homoglyphs", {"share": 0.8}),
     ("homoglyphs", {"share": 0.5, "kind": "zero_width"}),
 ]
 
