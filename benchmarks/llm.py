@@ -138,8 +138,8 @@ def gcg(base: str, store: str, out: Path) -> None:  # noqa: ARG001
         reached += _said(search, found)
         length = len(frame.before) + 20 + len(frame.after) + len(frame.target)
         print(
-            f"  {number}: {steps} steps of {seconds / max(1, steps):.2f} s at {length} tokens, loss {search.trail[0]:.2f} "
-            f"to {search.trail[-1]:.2f}; reached behind {reached} of {number}",
+            f"  {number}: {steps} steps of {seconds / max(1, steps):.2f} s at {length} tokens, "
+            f"loss {search.trail[0]:.2f} to {search.trail[-1]:.2f}; reached behind {reached} of {number}",
             flush=True,
         )
 
