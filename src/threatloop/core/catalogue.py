@@ -231,6 +231,7 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "gradient_redirection": f"{_D}.serving.gradient_redirection:GradientRedirection",
         "input_purification": f"{_D}.serving.input_purification:InputPurification",
         "strip": f"{_D}.serving.strip:Strip",
+        "injection_classifier": f"{_D}.serving.injection_classifier:InjectionClassifier",
         "perplexity_filter": f"{_D}.serving.perplexity_filter:PerplexityFilter",
         "smooth_llm": f"{_D}.serving.smooth_llm:SmoothLLM",
         "self_reminder": f"{_D}.serving.self_reminder:SelfReminder",
