@@ -135,6 +135,8 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "prompt_transform": f"{_A}.data_to_model.prompt_transform:PromptTransform",
         "gcg": f"{_A}.data_to_model.gcg:GCG",
         "iterative_refinement": f"{_A}.data_to_model.iterative_refinement:IterativeRefinement",
+        "introspection": f"{_A}.data_to_model.introspection:Introspection",
+        "self_rewriting": f"{_A}.data_to_model.self_rewriting:SelfRewriting",
         "preference_search": f"{_A}.data_to_model.preference_search:PreferenceSearch",
         "prompt_injection": f"{_A}.data_to_model.prompt_injection:PromptInjection",
         "plain_question": f"{_A}.data_to_model.plain_question:PlainQuestion",
