@@ -222,6 +222,7 @@ DEFENCES: Catalogue[Defence] = Catalogue(
         "contrastive_pretraining": f"{_D}.training.contrastive_pretraining:ContrastivePretraining",
         "refusal_mixing": f"{_D}.training.refusal_mixing:RefusalMixing",
         "proximal_tuning": f"{_D}.training.proximal_tuning:ProximalTuning",
+        "lisa": f"{_D}.training.lisa:Lisa",
         "perturbation_aware": f"{_D}.training.perturbation_aware:PerturbationAware",
         "rounding": f"{_D}.serving.rounding:Rounding",
         "labels_only": f"{_D}.serving.labels_only:LabelsOnly",
