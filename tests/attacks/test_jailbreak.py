@@ -30,11 +30,13 @@ from threatloop.algorithms.injections import FENCE
 from threatloop.algorithms.judges import Subjects, answers
 from threatloop.algorithms.suffix_search import Frame, SuffixSearch, allowed_tokens, ended
 from threatloop.attacks.data_to_model.gcg import GCG
+from threatloop.attacks.data_to_model.introspection import Introspection
 from threatloop.attacks.data_to_model.iterative_refinement import IterativeRefinement
 from threatloop.attacks.data_to_model.plain_question import PlainQuestion
 from threatloop.attacks.data_to_model.preference_search import PreferenceSearch
 from threatloop.attacks.data_to_model.prompt_injection import PromptInjection
 from threatloop.attacks.data_to_model.prompt_transform import PromptTransform
+from threatloop.attacks.data_to_model.self_rewriting import SelfRewriting
 from threatloop.core.attack import composition_problems
 from threatloop.core.bench import Bench, Resource
 from threatloop.core.catalogue import ATTACKS
@@ -315,6 +317,43 @@ def test_refinement_follows_what_the_victim_said(branching: int) -> None:
     assert sorted(replies(attack.run(held_out(), held))) == sorted(f"ok {dish}" for dish in DISHES)
     shallow = attack.model_copy(update={"depth": 1})
     assert not any("ok" in reply for reply in replies(shallow.run(held_out(), held)))
+
+
+def candid(chat: Chat) -> str:
+    """Refuses, says what it lacks when it is asked why, and rewrites by what it is told that it said."""
+    text = chat[-1].content
+    if "Explain instead why" in text:
+        return "It lacked courtesy."
+    if text.startswith("Given that explanation"):
+        reason = chat[-2].content.split()[-1].rstrip(".")
+        return f"With {reason}: {text.split(chr(34))[1]}"
+    if text.startswith("Write this message"):
+        return f"Otherwise: {text.split(chr(34))[1]}"
+    return f"ok {dish_of(text)}" if text.startswith("With courtesy") else SORRY
+
+
+def test_what_the_victim_says_of_its_refusal_opens_it_and_the_control_does_not_ask() -> None:
+    attack, held = Introspection(**{**SMALL, "tokens": 30}), ruled(candid)
+    assert sorted(replies(attack.run(held_out(), held))) == sorted(f"ok {dish}" for dish in DISHES)
+    assert held.service().ledger.spent == 4 * (1 + 3)
+    control = attack.as_control()
+    assert isinstance(control, SelfRewriting)
+    watched = ruled(candid)
+    assert replies(control.run(held_out(), watched)) == [SORRY] * 4
+    assert watched.service().ledger.spent == 4 * (1 + 2 * 6)
+    assert attack.run(held_out(), ruled(candid, limit=9)).stop_reason == "query budget spent"
+
+
+def test_a_vague_reply_is_improved_where_it_stands() -> None:
+    def vague(chat: Chat) -> str:
+        if chat[-1].content.startswith("Rate that reply"):
+            return f"ok {dish_of(chat[0].content)}"
+        return "That depends."
+
+    outcome = Introspection(**{**SMALL, "tokens": 20}, rounds=1).run(held_out(), ruled(vague))
+    assert sorted(replies(outcome)) == sorted(f"ok {dish}" for dish in DISHES)
+    left = Introspection(**{**SMALL, "tokens": 20}, rounds=1, enhance=False).run(held_out(), ruled(vague))
+    assert replies(left) == ["That depends."] * 4
 
 
 def test_a_reply_beside_the_point_is_no_answer() -> None:

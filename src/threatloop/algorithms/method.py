@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from threatloop.core.assets import Dataset
 from threatloop.modality.space import Norm
 
 
@@ -111,6 +112,20 @@ class Robustness:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """A language model is tuned on what is offered and on own records by turns, each near where the other one ended.
+
+    Attributes:
+        own: the records of the own turns, at least one.
+        offered_steps, own_steps: steps of a turn, ≥ 1.
+    """
+
+    own: Dataset = field(compare=False)
+    offered_steps: int
+    own_steps: int
+
+
+@dataclass(frozen=True)
 class Method:
     """The parts of a training; which one was asked for first makes no difference.
 
@@ -124,6 +139,7 @@ class Method:
         proximal: half of it times the squared distance of the weights from those that training goes on from is added
             to the loss of a batch, > 0.
         robustness: see there.
+        turns: see there; ``proximal`` then counts from where the last turn ended.
     """
 
     adversary: Adversary | None = None
@@ -134,3 +150,4 @@ class Method:
     pretraining: Pretraining | None = None
     proximal: float | None = None
     robustness: Robustness | None = None
+    turns: Turns | None = None

@@ -67,7 +67,7 @@ class Writer:
                 )
             except InputError:
                 continue
-            return [_cleaned(reply) for reply in replies]
+            return [cleaned(reply) for reply in replies]
         return [""] * len(leaves)
 
 
@@ -80,7 +80,8 @@ def _order(question: str, leaf: Leaf) -> str:
     )
 
 
-def _cleaned(reply: str) -> str:
+def cleaned(reply: str) -> str:
+    """The message in what a model wrote."""
     text = reply.replace(SEPARATOR, " ").replace("\0", " ").strip().strip('"').strip()
     head, _, tail = text.partition("essage:")
     return tail.strip().strip('"') if tail and len(head) < 40 else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from threatloop.algorithms.method import Turns
 from threatloop.models.language.codecs import Tokens
 from threatloop.models.language.language import Language
 from threatloop.models.language.scoring import batches, wanted_logits
@@ -80,6 +81,31 @@ class Lessons:
         sums.right += int((logits.detach().argmax(1) == wanted).sum())
         sums.count += len(wanted)
         return loss
+
+
+@dataclass(frozen=True)
+class OwnTurns:
+    """What a model learns from between its turns on offers.
+
+    Attributes:
+        lessons: own records.
+        turns: how long.
+        order: batches of them, without end.
+    """
+
+    lessons: Lessons
+    turns: Turns
+    order: Iterator[list[int]]
+
+
+def again_and_again(n: int, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Batches of ``size``, or of all ``n`` where those are fewer, from one permutation after the other."""
+    left = list[int]()
+    while True:
+        while len(left) < min(size, n):
+            left += [int(one) for one in rng.permutation(n)]
+        yield left[: min(size, n)]
+        del left[: min(size, n)]
 
 
 @dataclass(frozen=True)

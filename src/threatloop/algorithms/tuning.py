@@ -17,7 +17,7 @@ from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.algorithms.outcome import Diverged, Report, Trained
 from threatloop.algorithms.private_steps import private_of
 from threatloop.algorithms.robust_steps import robust
-from threatloop.algorithms.text_lessons import Descent, Lessons, Private, Sums
+from threatloop.algorithms.text_lessons import Descent, Lessons, OwnTurns, Private, Sums, again_and_again
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.recipe import Recipe
@@ -54,7 +54,8 @@ def tune(
         recipe: how to train; ``augment`` is not for text.
         streams: roles ``init`` and ``order``.
         init: what to go on from.
-        method: of what defences add: privacy; closeness to ``init``; robustness, where training starts afresh.
+        method: of what defences add: privacy; closeness to ``init``, and turns with own records, where there is one;
+            robustness, where training starts afresh.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         progress: called after every epoch with the share done, in (0, 1].
         following: distribution of the token behind each record, (n, vocabulary), which is learnt in place of the
@@ -66,13 +67,14 @@ def tune(
 
     Raises:
         InputError: no records, or records that the model cannot read.
-        NotAssessable: a method that needs labels, or distributions over another vocabulary.
+        NotAssessable: a method that needs labels, private turns, or distributions over another vocabulary.
         Diverged: the loss is no longer finite.
     """
     if len(data) == 0:
         raise InputError("training needs records; this data set has none")
     method = method or Method()
-    if method != Method(privacy=method.privacy, proximal=method.proximal, robustness=method.robustness):
+    known = Method(privacy=method.privacy, proximal=method.proximal, robustness=method.robustness, turns=method.turns)
+    if method != known:
         raise NotAssessable(f"this way of training needs one label a record; {data.schema.kind} records have none")
     started, place = time.perf_counter(), resolve(device)
     language = pupil(architecture, data.schema, torch.Generator().manual_seed(streams.integer("init")), place, init)
@@ -83,8 +85,9 @@ def tune(
     if method.robustness is not None and init is None:
         descent = robust(method.robustness, lessons, data, streams.numpy("harm"))
     if init is None:
-        method = replace(method, proximal=None)
-    trained, notes = _learn(lessons, descent, architecture.name, recipe, streams, method, progress)
+        method = replace(method, proximal=None, turns=None)
+    own = None if method.turns is None else _own_turns(language, method, recipe, streams)
+    trained, notes = _learn(lessons, descent, architecture.name, recipe, streams, method, progress, own)
     language.train(False)
     seconds = time.perf_counter() - started
     return dumped(language, architecture, data.schema, {**trained.notes(recipe, seconds), **notes})
@@ -106,6 +109,18 @@ def _read(language: Language, data: Dataset, following: npt.NDArray[np.float32] 
     return [places[i] if known[i] else codec.tokens(record) for i, record in enumerate(records)]
 
 
+def _own_turns(language: Language, method: Method, recipe: Recipe, streams: Streams) -> OwnTurns:
+    """The own records that the model can read, by turns with what is offered."""
+    assert method.turns is not None
+    if method.privacy is not None:
+        raise NotAssessable("turns with own records are not private; leave the privacy or the turns out")
+    tokens = [one for one in _read(language, method.turns.own, None) if len(one.ids) <= language.context]
+    if not tokens:
+        raise NotAssessable(f"no own record fits the model's {language.context} tokens, so that there are no own turns")
+    lessons = Lessons(language, tokens, recipe.label_smoothing)
+    return OwnTurns(lessons, method.turns, again_and_again(len(tokens), recipe.batch_size, streams.numpy("own-turns")))
+
+
 @dataclass(frozen=True)
 class _Steps:
     """How the gradient of a batch comes about.
@@ -116,7 +131,7 @@ class _Steps:
         descent: of the loss.
         private: DP-SGD in its place.
         proximal: pull towards ``start``.
-        start: the weights that training goes on from, where they pull.
+        start: the weights that training goes on from, where they pull; of turns, those that the last one ended with.
     """
 
     lessons: Lessons
@@ -136,10 +151,30 @@ class _Steps:
             torch.nn.utils.clip_grad_norm_(self.learning, LARGEST_NORM)
         else:
             self.private.descend(self.lessons, rows, self.learning, sums)
+        self.pull()
+
+    def pull(self) -> None:
+        """Add the pull to the gradients."""
         # Behind the clipping, which would otherwise shrink the data's part as the weights move away.
         for p, before in zip(self.learning, self.start, strict=False):
             pull = self.proximal * (p.detach() - before)
             p.grad = pull if p.grad is None else p.grad + pull
+
+    def turn(self, own: OwnTurns, optimizer: torch.optim.Optimizer) -> None:
+        """A turn on own records, near where the turn on offers ended; the next of those starts from its end."""
+        self._anchor()
+        for _ in range(own.turns.own_steps):
+            optimizer.zero_grad()
+            own.lessons.descend(next(own.order), Sums())
+            torch.nn.utils.clip_grad_norm_(self.learning, LARGEST_NORM)
+            self.pull()
+            optimizer.step()
+        self._anchor()
+
+    def _anchor(self) -> None:
+        with torch.no_grad():
+            for before, p in zip(self.start, self.learning, strict=False):
+                before.copy_(p)
 
 
 def _learn(
@@ -150,6 +185,7 @@ def _learn(
     streams: Streams,
     method: Method,
     report: Report | None,
+    own: OwnTurns | None,
 ) -> tuple[Trained, dict[str, Any]]:
     language, n = lessons.language, len(lessons.tokens)
     language.train(True)
@@ -171,6 +207,8 @@ def _learn(
             ours.descend([int(row) for row in rows], sums)
             optimizer.step()
             step += 1
+            if own is not None and (step % own.turns.offered_steps == 0 or step == steps):
+                ours.turn(own, optimizer)
         if not math.isfinite(sums.loss):
             raise Diverged(name, recipe, number)
         if report is not None:

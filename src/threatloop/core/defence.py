@@ -145,6 +145,10 @@ class TrainingDefence(Defence):
         """What a model made of ``own`` is tuned on where this was ``offered``; that alone, or as a defence says."""
         return offered
 
+    def tuned_by(self, training: Training, own: Dataset, streams: Streams) -> Training:  # noqa: ARG002
+        """The training, already `applied`, by which a model made of ``own`` is tuned on offers; as it is by default."""
+        return training
+
     @abstractmethod
     def applied(self, training: Training) -> Training:
         """The same training with this defence in it; with ``soft_targets`` or ``init`` it may train as before."""

@@ -115,7 +115,9 @@ class DefendedTraining:
         model = start
         if len(offered):
             for i, defence in enumerate(of_kind(self.defences, TrainingDefence)):
-                offered = defence.tuned_on(offered, data.take(trusted), streams.child(f"tuned-on-{i}"))
+                draws = streams.child(f"tuned-on-{i}")
+                offered = defence.tuned_on(offered, data.take(trusted), draws)
+                training = defence.tuned_by(training, data.take(trusted), draws)
             model = training.fit(offered, streams.child("tune"), recipe=recipe, init=start)
         return self._repaired(model, data, trusted, training, streams, start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -13,9 +13,10 @@ from threatloop.algorithms.jailbreak_attack import Jailbreak
 from threatloop.algorithms.prompt_search import best_of
 from threatloop.core.access import Capability
 from threatloop.core.bench import Bench, Resource
+from threatloop.core.defence import Adaptation
 from threatloop.core.errors import NotAssessable
 from threatloop.core.schema import Schema
-from threatloop.core.step import AttackInfo, Direction
+from threatloop.core.step import AttackInfo, Direction, Step
 
 
 class PromptInjection(Jailbreak):
@@ -31,8 +32,12 @@ class PromptInjection(Jailbreak):
 
     Deviates from the papers in that which injection works is learnt over the questions.
 
+    Against a victim whose inputs are filtered he also tries injections that do not look like instructions: reported
+    speech, questions in halves on both sides of the text, spelt-out ones.
+
     Attributes:
         sentences: of the harmless text around the injection, ≥ 1.
+        disguise: whether those are tried, first.
         queries: prompts in all, ≥ 1.
 
     Raises:
@@ -59,7 +64,13 @@ class PromptInjection(Jailbreak):
     )
 
     sentences: int = Field(default=2, ge=1)
+    disguise: bool = False
     queries: int = Field(default=300, ge=1)
+
+    def adapted(self, to: frozenset[Adaptation]) -> tuple[Step[Any], ...]:
+        """In disguise, where what is asked is looked at."""
+        forms = super().adapted(to)
+        return (*forms, self.model_copy(update={"disguise": True})) if Adaptation.ENDURANCE in to else forms
 
     def problems(self, schema: Schema, records: int) -> list[str]:
         """A class that the data do not have; no class that is harmless."""
@@ -76,6 +87,6 @@ class PromptInjection(Jailbreak):
         carriers = pairs_of(pool.take(~np.isin(pool.y, forbidden)), "")
         if not carriers:
             raise NotAssessable("the attacker's pool holds no harmless answered question to hide in")
-        ways = injections(carriers, self.sentences, bench.streams.numpy("carriers"))
+        ways = injections(carriers, self.sentences, bench.streams.numpy("carriers"), self.disguise)
         worked = best_of(campaign, ways, combine=False)
         bench.progress.note("ways", sum(share > 0 for share in worked.values()))

@@ -18,14 +18,14 @@ class ProximalTuning(TrainingDefence):
 
     Huang, Hu, Ilhan, Tekin, Liu 2024, "Lisa: Lazy Safety Alignment for Large Language Models against Harmful
     Fine-tuning Attack", arXiv 2405.18641, section 4: its proximal term, without its turns between own records and
-    offers; `refusal_mixing` beside this puts both into every epoch. The pull is added behind the clipping of gradients.
+    offers, which `lisa` takes. The pull is added behind the clipping of gradients.
 
     Attributes:
         strength: ρ: half of it times the squared distance is added to the loss of a batch, > 0 (1 in the paper).
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
-        title="Proximal tuning (Lisa)",
+        title="Proximal tuning",
         stage=Stage.TRAINING,
         modalities=frozenset({"text"}),
         paper="Huang, Hu, Ilhan, Tekin, Liu 2024, Lisa: Lazy Safety Alignment for Large Language Models against "
