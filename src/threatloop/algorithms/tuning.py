@@ -15,6 +15,7 @@ from threatloop.algorithms.batches import batches, bounds, learning_rate
 from threatloop.algorithms.method import Method
 from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.algorithms.outcome import Diverged, Report, Trained
+from threatloop.algorithms.preference_lessons import PreferenceLessons, preference_lessons
 from threatloop.algorithms.private_steps import private_of
 from threatloop.algorithms.robust_steps import robust
 from threatloop.algorithms.text_lessons import Descent, Lessons, Private, Sums
@@ -23,6 +24,7 @@ from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.modality.conversation import read
+from threatloop.modality.pairs import all_pairs
 from threatloop.models.device import resolve
 from threatloop.models.language.codecs import Tokens, too_long
 from threatloop.models.language.language import Language
@@ -49,7 +51,8 @@ def tune(
     Args:
         architecture: ``gpt``, of which all weights are trained, or ``causal_lm``, of which an adapter is.
         data: text records.
-        recipe: how to train; ``augment`` is not for text.
+        recipe: how to train; ``augment`` is not for text. With the objective ``dpo`` the records are pairs, and each
+            counts once where otherwise its tokens do; of a pair, likelihood learns the preferred answer.
         streams: roles ``init`` and ``order``.
         init: what to go on from.
         method: of what defences add: privacy; closeness to ``init``; robustness, where training starts afresh.
@@ -59,11 +62,11 @@ def tune(
             record's own text; a row of NaN where there is none.
 
     Returns:
-        The model; its notes hold train_loss, train_accuracy (of next tokens, both over the last epoch), epochs, steps
-        and seconds.
+        The model; its notes hold train_loss, train_accuracy (of next tokens, or of pairs the share with the preferred
+        answer in front; both over the last epoch), epochs, steps and seconds.
 
     Raises:
-        InputError: no records, or records that the model cannot read.
+        InputError: no records, or records that the model cannot read, or that are no pairs where it learns from such.
         NotAssessable: a method that needs labels, or distributions over another vocabulary.
         Diverged: the loss is no longer finite.
     """
@@ -74,18 +77,37 @@ def tune(
         raise NotAssessable(f"this way of training needs one label a record; {data.schema.kind} records have none")
     started, place = time.perf_counter(), resolve(device)
     language = pupil(architecture, data.schema, torch.Generator().manual_seed(streams.integer("init")), place, init)
-    tokens = _read(language, data, following)
-    too_long(tokens, language.context)
-    lessons = Lessons(language, tokens, recipe.label_smoothing, following)
-    descent: Descent = lessons
-    if method.robustness is not None and init is None:
-        descent = robust(method.robustness, lessons, data, streams.numpy("harm"))
+    lessons: Lessons | PreferenceLessons
+    descent: Descent | None = None
+    if recipe.objective == "dpo":
+        lessons = _preferences(language, data, recipe, method, init, following)
+    else:
+        tokens = _read(language, data, following)
+        too_long(tokens, language.context)
+        lessons = Lessons(language, tokens, recipe.label_smoothing, following)
+        if method.robustness is not None and init is None:
+            descent = robust(method.robustness, lessons, data, streams.numpy("harm"))
     if init is None:
         method = replace(method, proximal=None)
-    trained, notes = _learn(lessons, descent, architecture.name, recipe, streams, method, progress)
+    trained, notes = _learn(lessons, descent or lessons, architecture.name, recipe, streams, method, progress)
     language.train(False)
     seconds = time.perf_counter() - started
     return dumped(language, architecture, data.schema, {**trained.notes(recipe, seconds), **notes})
+
+
+def _preferences(
+    language: Language,
+    data: Dataset,
+    recipe: Recipe,
+    method: Method,
+    init: Model | None,
+    following: npt.NDArray[np.float32] | None,
+) -> PreferenceLessons:
+    if following is not None:
+        raise NotAssessable("distributions of what follows cannot be learnt from pairs of answers (objective: dpo)")
+    if method.robustness is not None and init is None:
+        raise NotAssessable("this defence aligns a model by likelihood, and this one learns from preferences")
+    return preference_lessons(language, all_pairs(data.x), recipe.beta, recipe.label_smoothing)
 
 
 def _read(language: Language, data: Dataset, following: npt.NDArray[np.float32] | None) -> list[Tokens]:
@@ -117,7 +139,7 @@ class _Steps:
         start: the weights that training goes on from, where they pull.
     """
 
-    lessons: Lessons
+    lessons: Lessons | PreferenceLessons
     learning: list[torch.nn.Parameter]
     descent: Descent
     private: Private | None
@@ -138,7 +160,7 @@ class _Steps:
 
 
 def _learn(
-    lessons: Lessons,
+    lessons: Lessons | PreferenceLessons,
     descent: Descent,
     name: str,
     recipe: Recipe,

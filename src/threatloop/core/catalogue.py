@@ -174,6 +174,8 @@ ATTACKS: Catalogue[Step[Any]] = Catalogue(
         "prior_guess": f"{_A}.model_to_data.prior_guess:PriorGuess",
         "token_membership": f"{_A}.model_to_data.token_membership:TokenMembership",
         "reference_membership": f"{_A}.model_to_data.reference_membership:ReferenceMembership",
+        "preference_membership": f"{_A}.model_to_data.preference_membership:PreferenceMembership",
+        "margin_membership": f"{_A}.model_to_data.margin_membership:MarginMembership",
         "canary_extraction": f"{_A}.model_to_data.canary_extraction:CanaryExtraction",
         "canary_exposure": f"{_A}.model_to_data.canary_exposure:CanaryExposure",
         "reference_exposure": f"{_A}.model_to_data.reference_exposure:ReferenceExposure",

@@ -139,6 +139,8 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.role(name)
     if name == "canaries":
         return tasks.role(name) if tasks.facts.target.spec.canaries else None
+    if name == "tuned_on":
+        return tasks.role("contribution") if tasks.facts.target.spec.tuning and not poisoned else None
     if name == "held":
         return tasks.role("pool")
     if name == "original":
