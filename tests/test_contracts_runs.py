@@ -46,7 +46,7 @@ def targets_of(name: str) -> list[str]:
     cls = ATTACKS.load(name)
     if cls.model_fields.keys() & {"sides", "average"}:
         return ["pairs"]
-    of_chats = cls.model_fields.keys() & {"refused", "reply"}
+    of_chats = cls.model_fields.keys() & {"refused", "reply", "deployments"}
     return ["chat"] if of_chats else sorted(cls.info.modalities)
 
 
