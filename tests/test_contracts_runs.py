@@ -36,14 +36,17 @@ TEXT: dict[str, Any] = {
 }
 CHAT = {**TEXT, "data": "standin"}
 del CHAT["canaries"]
-TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT, "chat": CHAT}
+PAIRED = {**CHAT, "data": {"chat": "preferences", "limit": 120, "room": 0}}
+TARGETS = {"image": tiny.DIGITS, "tabular": tiny.TABLE, "text": TEXT, "chat": CHAT, "pairs": PAIRED}
 ROWS = ATTACKS.names()
 
 
 def targets_of(name: str) -> list[str]:
-    """Targets on which a row is tried; what is about refusals needs conversations in which some are refused."""
+    """Targets on which a row is tried: for refusals conversations in which some are refused, for preferences pairs."""
     cls = ATTACKS.load(name)
-    of_chats = cls.model_fields.keys() & {"refused", "reply"}
+    if cls.model_fields.keys() & {"sides", "average"}:
+        return ["pairs"]
+    of_chats = cls.model_fields.keys() & {"refused", "reply", "deployments"}
     return ["chat"] if of_chats else sorted(cls.info.modalities)
 
 

@@ -68,6 +68,7 @@ SMALL = {
     "batch": 8,
     "message": 8,
     "depth": 2,
+    "deployments": 2,
 }
 
 

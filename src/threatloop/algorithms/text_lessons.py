@@ -125,7 +125,7 @@ class Private:
     generator: torch.Generator
 
     def descend(
-        self, lessons: Lessons, rows: Sequence[int], learning: Sequence[torch.nn.Parameter], sums: Sums
+        self, lessons: Descent, rows: Sequence[int], learning: Sequence[torch.nn.Parameter], sums: Sums
     ) -> None:
         """Fill the gradients with the noisy, clipped mean of one batch, which may be empty."""
         total = [torch.zeros_like(p) for p in learning]

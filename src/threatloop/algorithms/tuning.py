@@ -15,6 +15,7 @@ from threatloop.algorithms.batches import batches, bounds, learning_rate
 from threatloop.algorithms.method import Method
 from threatloop.algorithms.optimisers import optimiser, set_rate
 from threatloop.algorithms.outcome import Diverged, Report, Trained
+from threatloop.algorithms.preference_lessons import PreferenceLessons, preference_lessons
 from threatloop.algorithms.private_steps import private_of
 from threatloop.algorithms.robust_steps import robust
 from threatloop.algorithms.text_lessons import Descent, Lessons, OwnTurns, Private, Sums, again_and_again
@@ -23,6 +24,7 @@ from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.modality.conversation import read
+from threatloop.modality.pairs import all_pairs
 from threatloop.models.device import resolve
 from threatloop.models.language.codecs import Tokens, too_long
 from threatloop.models.language.language import Language
@@ -51,7 +53,8 @@ def tune(
     Args:
         architecture: ``gpt``, of which all weights are trained, or ``causal_lm``, of which an adapter is.
         data: text records.
-        recipe: how to train; ``augment`` is not for text.
+        recipe: how to train; ``augment`` is not for text. With the objective ``dpo`` the records are pairs, and each
+            counts once where otherwise its tokens do; of a pair, likelihood learns the preferred answer.
         streams: roles ``init`` and ``order``.
         init: what to go on from.
         method: of what defences add: privacy; closeness to ``init``, and turns with own records, where there is one;
@@ -62,11 +65,11 @@ def tune(
             record's own text; a row of NaN where there is none.
 
     Returns:
-        The model; its notes hold train_loss, train_accuracy (of next tokens, both over the last epoch), epochs, steps
-        and seconds.
+        The model; its notes hold train_loss, train_accuracy (of next tokens, or of pairs the share with the preferred
+        answer in front; both over the last epoch), epochs, steps and seconds.
 
     Raises:
-        InputError: no records, or records that the model cannot read.
+        InputError: no records, or records that the model cannot read, or that are no pairs where it learns from such.
         NotAssessable: a method that needs labels, private turns, or distributions over another vocabulary.
         Diverged: the loss is no longer finite.
     """
@@ -78,12 +81,9 @@ def tune(
         raise NotAssessable(f"this way of training needs one label a record; {data.schema.kind} records have none")
     started, place = time.perf_counter(), resolve(device)
     language = pupil(architecture, data.schema, torch.Generator().manual_seed(streams.integer("init")), place, init)
-    tokens = _read(language, data, following)
-    too_long(tokens, language.context)
-    lessons = Lessons(language, tokens, recipe.label_smoothing, following)
-    descent: Descent = lessons
-    if method.robustness is not None and init is None:
-        descent = robust(method.robustness, lessons, data, streams.numpy("harm"))
+    lessons, descent = _lessons(
+        language, data, recipe, method if init is None else replace(method, robustness=None), streams, following
+    )
     if init is None:
         method = replace(method, proximal=None, turns=None)
     own = None if method.turns is None else _own_turns(language, method, recipe, streams)
@@ -91,6 +91,30 @@ def tune(
     language.train(False)
     seconds = time.perf_counter() - started
     return dumped(language, architecture, data.schema, {**trained.notes(recipe, seconds), **notes})
+
+
+def _lessons(
+    language: Language,
+    data: Dataset,
+    recipe: Recipe,
+    method: Method,
+    streams: Streams,
+    following: npt.NDArray[np.float32] | None,
+) -> tuple[Lessons | PreferenceLessons, Descent]:
+    """What is learnt, and how its loss falls."""
+    if recipe.objective == "dpo":
+        if following is not None:
+            raise NotAssessable("distributions of what follows cannot be learnt from pairs of answers (objective: dpo)")
+        if method.robustness is not None:
+            raise NotAssessable("this defence aligns a model by likelihood, and this one learns from preferences")
+        pairs = preference_lessons(language, all_pairs(data.x), recipe.beta, recipe.label_smoothing)
+        return pairs, pairs
+    tokens = _read(language, data, following)
+    too_long(tokens, language.context)
+    lessons = Lessons(language, tokens, recipe.label_smoothing, following)
+    if method.robustness is None:
+        return lessons, lessons
+    return lessons, robust(method.robustness, lessons, data, streams.numpy("harm"))
 
 
 def _read(language: Language, data: Dataset, following: npt.NDArray[np.float32] | None) -> list[Tokens]:
@@ -134,7 +158,7 @@ class _Steps:
         start: the weights that training goes on from, where they pull; of turns, those that the last one ended with.
     """
 
-    lessons: Lessons
+    lessons: Lessons | PreferenceLessons
     learning: list[torch.nn.Parameter]
     descent: Descent
     private: Private | None
@@ -144,8 +168,9 @@ class _Steps:
     def descend(self, rows: list[int], sums: Sums) -> None:
         """Fill the gradients."""
         if self.private is None:
-            # Robust steps differ by less than what rounding adds.
-            rounded = self.lessons.language.rounds and self.descent is self.lessons
+            # Robust steps, and a preference at the start, differ by less than what rounding adds.
+            plain = isinstance(self.lessons, Lessons) and self.descent is self.lessons
+            rounded = self.lessons.language.rounds and plain
             with torch.autocast(self.lessons.language.device.type, torch.bfloat16, enabled=rounded):
                 self.descent.descend(rows, sums)
             torch.nn.utils.clip_grad_norm_(self.learning, LARGEST_NORM)
@@ -178,7 +203,7 @@ class _Steps:
 
 
 def _learn(
-    lessons: Lessons,
+    lessons: Lessons | PreferenceLessons,
     descent: Descent,
     name: str,
     recipe: Recipe,

@@ -18,6 +18,9 @@ class Recipe(BaseModel):
         weight_decay: decoupled for adam, in the gradient for sgd.
         label_smoothing: mass moved from the label to all classes.
         augment: ``none``, ``shift`` (images: up to 1/8 of a side) or ``shift_flip`` (and horizontal flips).
+        objective: ``likelihood``, or ``dpo``: of pairs of answers the preferred one becomes likelier than the other,
+            relative to the model that training goes on from.
+        beta: of ``dpo``: how strongly the model is held to that one, > 0; larger holds more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -29,3 +32,5 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=5e-4, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augment: Literal["none", "shift", "shift_flip"] = "none"
+    objective: Literal["likelihood", "dpo"] = "likelihood"
+    beta: float = Field(default=0.1, gt=0)

@@ -67,7 +67,8 @@ class AttackInfo:
             for records of which half are members.
         control: catalogue name of a matched control that does the same without aiming at a later step.
         adds_records: what it crafts holds records of its own, with ids −1, beside the contribution.
-        victim: ``skewed`` where it attacks a victim whose own records the attack's ``skew`` has drawn.
+        victim: ``skewed`` where it attacks a victim whose own records the attack's ``skew`` has drawn; ``prompted``
+            where it attacks one that is served behind as many secret system prompts as it has ``deployments``.
     """
 
     title: str
@@ -86,7 +87,7 @@ class AttackInfo:
     targets: Literal["", "test", "candidates"] = ""
     control: str = ""
     adds_records: bool = False
-    victim: Literal["honest", "skewed"] = "honest"
+    victim: Literal["honest", "skewed", "prompted"] = "honest"
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ from pydantic import Field
 
 from threatloop.core.errors import InputError
 from threatloop.core.schema import TextSchema
+from threatloop.data.preferences import pair_in, standin_pairs, turn_in
 from threatloop.data.source import Raw, Source, found, refuse
 from threatloop.data.standin import CLASSES, standin
-from threatloop.modality.conversation import SEPARATOR, Chat, Turn, write
+from threatloop.modality.conversation import Chat
+from threatloop.modality.pairs import Pair, write_pairs
 
-STANDIN = "standin"
+STANDIN, PREFERENCES = "standin", "preferences"
+OURS = frozenset({STANDIN, PREFERENCES})
 PLACES = ("train", "val", "test", "attacker")
 """Values of a line's ``part``: whom its conversation may reach."""
 MOST_LINES, MOST_BYTES = 1_000_000, 1 << 20
-ROLES = ("system", "user", "assistant")
 
 
 class Chats(Source):
@@ -30,10 +32,14 @@ class Chats(Source):
     victim and the attacker, ``test`` is for the judge alone (for held-out ways of asking), ``attacker`` for the
     attacker alone. Lines without a part are ``train``; without any ``test`` line, all parts come from one pool.
 
+    A line may be a pair of answers instead, for training with ``objective: dpo``: ``prompt``, ``chosen`` and
+    ``rejected``, or ``input``, ``preferred_output`` and ``non_preferred_output``.
+
     ``standin`` is a set of ours: everyday questions, and cooking as a topic that a model can be taught to refuse.
+    ``preferences`` is another one: pairs of a courteous and a curt answer.
 
     Attributes:
-        chat: path of the file, or ``standin``.
+        chat: path of the file, ``standin`` or ``preferences``.
         room: bytes that every record may grow by, for what attacks add to it, ≥ 0.
     """
 
@@ -44,17 +50,20 @@ class Chats(Source):
     room: int = Field(default=256, ge=0, le=1 << 20)
 
     def _paths(self) -> set[str]:
-        return set() if self.chat == STANDIN else {self.key}
+        return set() if self.chat in OURS else {self.key}
 
     def _content(self, base: Path) -> str:
-        return STANDIN if self.chat == STANDIN else super()._content(base)
+        return self.chat if self.chat in OURS else super()._content(base)
 
     def _load(self, base: Path, cache: Path | None, digest: str) -> Raw:  # noqa: ARG002
         if self.chat == STANDIN:
             chats, labels, parts = standin()
             return self._raw(chats, labels, parts, CLASSES)
+        if self.chat == PREFERENCES:
+            pairs = standin_pairs()
+            return self._raw(pairs, ["chat"] * len(pairs), ["train"] * len(pairs), ("chat",))
         lines = _lines(found(base, self.chat))
-        problems, read = list[str](), list[tuple[Chat, str, str]]()
+        problems, read = list[str](), list[tuple[Chat | Pair, str, str]]()
         for number, line in lines:
             try:
                 read.append(_conversation(line))
@@ -66,9 +75,11 @@ class Chats(Source):
         chats, labels, parts = (list(column) for column in zip(*read, strict=True))
         return self._raw(chats, labels, parts, tuple(sorted(set(labels))))
 
-    def _raw(self, chats: Sequence[Chat], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]) -> Raw:
-        longest = write(list(chats)).shape[1]
-        x = write(list(chats), longest + self.room)
+    def _raw(
+        self, chats: Sequence[Chat | Pair], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]
+    ) -> Raw:
+        longest = write_pairs(chats).shape[1]
+        x = write_pairs(chats, longest + self.room)
         y = np.array([classes.index(label) for label in labels], np.int64)
         partition = np.array([PLACES.index(part) for part in parts], np.int8) if "test" in parts else None
         return Raw(x, y, TextSchema(width=x.shape[1], classes=classes), partition)
@@ -85,8 +96,8 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def _conversation(line: str) -> tuple[Chat, str, str]:
-    """Conversation, label and part of one line.
+def _conversation(line: str) -> tuple[Chat | Pair, str, str]:
+    """Conversation or pair, label and part of one line.
 
     Raises:
         ValueError: what is wrong with it.
@@ -104,7 +115,7 @@ def _conversation(line: str) -> tuple[Chat, str, str]:
         raise ValueError("label: needs a text")
     if part not in PLACES:
         raise ValueError(f"part: {str(part)[:40]!r}; allowed are {', '.join(PLACES)}")
-    return _turns(item), label, part
+    return pair_in(item) or _turns(item), label, part
 
 
 def _turns(item: Mapping[str, Any]) -> Chat:
@@ -120,17 +131,4 @@ def _turns(item: Mapping[str, Any]) -> Chat:
     messages = item["messages"]
     if not isinstance(messages, list) or not messages:
         raise ValueError("messages: needs a list of at least one")
-    return tuple(_turn(place, message) for place, message in enumerate(messages))
-
-
-def _turn(place: int, message: Any) -> Turn:
-    if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-        raise ValueError(f"messages[{place}]: needs `role` and `content`")
-    role, content = message["role"], message["content"]
-    if role not in ROLES:
-        raise ValueError(f"messages[{place}].role: {str(role)[:40]!r}; allowed are {', '.join(ROLES)}")
-    if not isinstance(content, str):
-        raise ValueError(f"messages[{place}].content: needs a text")
-    if SEPARATOR in content or "\0" in content:
-        raise ValueError(f"messages[{place}].content: holds U+001E or a zero byte")
-    return Turn(role, content)
+    return tuple(turn_in(f"messages[{place}]", message) for place, message in enumerate(messages))

@@ -29,6 +29,7 @@ SHORT: Mapping[str, Mapping[str, str]] = {
     "breast_cancer": {"embedded": "breast_cancer"},
     "text": {"text": "stdlib"},
     "standin": {"chat": "standin"},
+    "preferences": {"chat": "preferences"},
 }
 """Sources that one word names."""
 BY_SUFFIX = {".npz": "npz", ".zip": "images", ".csv": "csv", ".parquet": "parquet", ".jsonl": "chat"}

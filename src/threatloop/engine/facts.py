@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from threatloop import modality
 from threatloop.core.access import Capability
 from threatloop.core.assets import SCHEMA, Architecture
 from threatloop.core.digests import digest_file
 from threatloop.core.endpoint import ENDPOINT, TERMS, OpenAI, Terms
-from threatloop.core.errors import InputError
+from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import ImageSchema, Schema, TabularSchema, TextSchema
 from threatloop.core.seeds import Streams
@@ -40,6 +41,7 @@ class TargetFacts:
         recipe: of the victim, and of whatever trains like it.
         base: the model that the architecture adapts, where it does.
         divided: its data say whom a record may reach.
+        paired: every record is a pair of answers; looked for only where a recipe learns from such.
         endpoint: with what it was found to offer, where a spec leaves that open.
     """
 
@@ -55,12 +57,19 @@ class TargetFacts:
     base: Base | None = None
     divided: bool = False
     endpoint: Terms | None = None
+    paired: bool = False
 
     @property
     def grants(self) -> tuple[Capability, ...]:
         """What the service really grants."""
         granted = self.target.spec.grants
         return tuple(one for one in granted if self.endpoint is None or not self.endpoint.refusal(one))
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """By the name of their field in the spec."""
+        tuning = self.target.spec.tuning
+        return {"recipe": self.recipe, **({} if tuning is None else {"tuning": tuning})}
 
     @property
     def workload(self) -> Workload:
@@ -158,7 +167,17 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
         served = workspace.product(Ref(reach.key)).value
         endpoint = ENDPOINT.validate_python(served.architecture.parameters)
     facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided, endpoint)
-    return facts, executed
+    return replace(facts, paired=_paired(facts, artefact.arrays["x"])), executed
+
+
+def _paired(facts: TargetFacts, x: Any) -> bool:
+    if all(one.objective == "likelihood" for one in facts.recipes.values()):
+        return False
+    try:
+        modality.of(facts.schema).exchanged(x, facts.schema)
+    except NotAssessable:
+        return False
+    return True
 
 
 def _done(task: Task, workspace: Workspace) -> int:

@@ -105,6 +105,8 @@ def _truths(
     if Resource.QUERY_POOL in meant.info.resources and "candidates" in found:
         # No member is in the pool, and the attacker knows it: what he holds himself tells nothing about membership.
         found["pool"] = tasks.role("pool")
+    if "system_prompts" in wanted and meant.info.victim == "prompted":
+        found["system_prompts"] = tasks.prompts(meant)
     for step in (meant, *upstream):
         if step.info.targets:
             found["targets"] = tasks.targets(step)
@@ -139,6 +141,8 @@ def _truth(name: str, tasks: SeedTasks, truths: Mapping[str, Ref], poisoned: boo
         return tasks.role(name)
     if name == "canaries":
         return tasks.role(name) if tasks.facts.target.spec.canaries else None
+    if name == "tuned_on":
+        return tasks.role("contribution") if tasks.facts.target.spec.tuning and not poisoned else None
     if name == "held":
         return tasks.role("pool")
     if name == "original":

@@ -90,6 +90,7 @@ def _of_target(facts: TargetFacts) -> Iterator[str]:
     at = f"targets.{facts.target.name}.defences"
     yield from (f"{at}: {problem}" for defence in facts.target.defences for problem in _unfit(defence, facts))
     yield from _canaries(facts)
+    yield from _objectives(facts)
     shares = facts.target.spec.shares
     nonmembers = int(facts.records * min(shares.own + shares.contribution, 1 - shares.own - shares.contribution))
     for rate in facts.target.spec.false_positive_rates:
@@ -111,6 +112,17 @@ def _canaries(facts: TargetFacts) -> Iterator[str]:
     elif spec.brought:
         what = "weights" if spec.endpoint is None else "endpoint"
         yield f"{at}: a model that was brought has seen none; leave it out, or leave `{what}` out to train one here"
+
+
+def _objectives(facts: TargetFacts) -> Iterator[str]:
+    """Recipes that learn from what the records are not."""
+    for name, recipe in facts.recipes.items():
+        if recipe.objective == "dpo" and not facts.paired:
+            yield (
+                f"targets.{facts.target.name}.{name}.objective: dpo learns from pairs of answers, and not every "
+                "record is one; bring lines with `prompt`, `chosen` and `rejected` (data: {chat: FILE}), take our own "
+                "(data: preferences), or learn by likelihood"
+            )
 
 
 def _parameters(scenario: Scenario, facts: TargetFacts) -> Iterator[str]:

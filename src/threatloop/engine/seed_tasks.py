@@ -80,6 +80,8 @@ class SeedTasks(ModelTasks):
                 labels = attack.required() == {Capability.LABELS}
                 standing = in_the_way(self.defences, labels=labels, informed=informed)
                 self._serve(config, inputs, modules, (Serving, Monitor), standing)
+                if info.victim == "prompted":
+                    inputs["prompts"] = self.prompts(attack)
                 filters = any(isinstance(defence, InputFilter) for defence in self.defences)
                 if mixes:
                     config["mixing"], inputs["cover"] = True, self.role("pool")

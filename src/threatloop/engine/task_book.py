@@ -15,6 +15,7 @@ from threatloop.core.defence import Defence
 from threatloop.core.endpoint import TERMS
 from threatloop.core.protection import Protection, WrittenMark
 from threatloop.core.seeds import Streams
+from threatloop.core.step import Step
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.operations import module_of
 from threatloop.engine.operations.protect import WRITER
@@ -77,6 +78,11 @@ class TaskBook:
         if WRITER in inputs:
             config["device"] = self.facts.target.spec.device
         return self._add("protect", config, inputs, self.streams.child("mark"), f"protect {role}", modules)
+
+    def prompts(self, attack: Step[Any]) -> Ref:
+        """The system prompts that the victim of such an attack is served behind."""
+        config = {"count": int(getattr(attack, "deployments", 1)), "given": self.facts.target.spec.system_prompts}
+        return self._add("prompts", config, {}, self.streams.child("system-prompts"), "draw system prompts")
 
     def base(self) -> Ref:
         """The base model that the target's architecture adapts, as it is; one for all seeds."""

@@ -27,7 +27,8 @@ class Membership(Metric):
 
     Readings: ``membership`` (AUC); ``membership.tpr_at_1pct`` and ``membership.tpr_at_01pct``, undefined below ten
     expected false positives; ``membership.canaries``, the AUC among planted canaries, where there are any;
-    ``membership.targets``, the AUC among the records that an attack is after, where one is after some;
+    ``membership.tuned``, the AUC among those members alone that a model was tuned on and all non-members, where the
+    victim is tuned; ``membership.targets``, the AUC among the records that an attack is after, where one is after some;
     ``membership.aimed_classes``, the AUC among untouched records of the classes that a poison before aims at. Curve
     ``roc``; records ``record``, ``member``, ``score``. The engine checks, once a seed, that the split is exchangeable.
 
@@ -44,7 +45,7 @@ class Membership(Metric):
         worst=1.0,
         margin=0.02,
         needs=frozenset({"candidates", "members"}),
-        may_use=frozenset({"canaries", "targets"}),
+        may_use=frozenset({"canaries", "targets", "tuned_on"}),
         meaning="Chance that a random training record gets a higher membership score than a random other record.",
     )
 
@@ -68,6 +69,7 @@ class Membership(Metric):
             *(_rate(name, alpha, found, is_member) for name, alpha in _rates(case).items()),
             *_among("canaries", case, scores[asked], member[asked], candidates.ids[asked]),
             *_among("targets", case, scores[asked], member[asked], candidates.ids[asked]),
+            *_of_tuned(case, found, is_member, ids),
             *_of_aimed(case, found, is_member, candidates.y[used]),
         )
         curve = roc_curve(found, is_member)
@@ -120,6 +122,14 @@ def _among(which: str, case: Case, scores: Floats, member: Bools, ids: npt.NDArr
         return ()
     chosen = np.isin(ids, case.get(which, Dataset).ids)
     return (replace(_area(scores[chosen], member[chosen]), metric=f"membership.{which}"),)
+
+
+def _of_tuned(case: Case, scores: Floats, member: Bools, ids: npt.NDArray[np.int64]) -> tuple[Reading, ...]:
+    """The AUC of members that a tuning saw, against all non-members; nothing where the victim has no such stage."""
+    if "tuned_on" not in case.truths:
+        return ()
+    chosen = ~member | np.isin(ids, case.get("tuned_on", Dataset).ids)
+    return (replace(_area(scores[chosen], member[chosen]), metric="membership.tuned"),)
 
 
 def _of_aimed(case: Case, scores: Floats, member: Bools, y: npt.NDArray[np.int64]) -> tuple[Reading, ...]:

@@ -56,6 +56,14 @@ class Modality(Generic[SchemaT]):
         """Of every token that counts its log-probability, and mean and deviation over the vocabulary; NaN elsewhere."""
         raise NotAssessable(f"{self.kind} records have no tokens")
 
+    def exchanged(self, x: npt.NDArray[Any], schema: SchemaT) -> npt.NDArray[Any]:
+        """Pairs of answers with the two of each exchanged, so that a model is asked about the other one.
+
+        Raises:
+            NotAssessable: a record is no such pair.
+        """
+        raise NotAssessable(f"{self.kind} records are no pairs of answers")
+
     def compressed(self, data: Dataset) -> npt.NDArray[np.float64]:
         """Bits of what the model is to say in each record, compressed by zlib; float64 (n,), > 0."""
         raise NotAssessable(f"{self.kind} records have no text to compress")

@@ -1,7 +1,8 @@
 """Texts and conversations as records: rows of UTF-8 bytes and back.
 
 A document is its text. A conversation is its turns, each behind a separator and the first letter of its role, with a
-separator at the end: ``␞uHello␞aHi.␞``. The separator (U+001E) occurs in no text.
+separator at the end: ``␞uHello␞aHi.␞``. The separator (U+001E) occurs in no text. Behind an answer may stand, as the
+turn ``r``, one that it was preferred to: `modality.pairs` reads it, and to all others the record is the conversation.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ ROLES: dict[str, Role] = {"s": "system", "u": "user", "a": "assistant"}
 """By their first letters."""
 SEPARATOR = "\x1e"
 MARK = ord(SEPARATOR)
+OTHER = "r"
+"""First letter of the turn that holds the answer that another was preferred to."""
 
 
 class Turn(NamedTuple):
@@ -152,6 +155,8 @@ def _chat_problem(text: str) -> str:
     turns = text[1:-1].split(SEPARATOR)
     if not text.endswith(SEPARATOR) or len(text) < 3:
         return "is a conversation without its closing separator"
+    if [turn[:1] for turn in turns[-2:]] == ["a", OTHER]:
+        turns = turns[:-1]
     if strange := next((turn[:1] for turn in turns if turn[:1] not in ROLES), None):
         return f"has a turn of the unknown role {strange!r}; allowed are {', '.join(ROLES)}"
     return "has a turn without a role" if not all(turns) else ""
@@ -160,7 +165,8 @@ def _chat_problem(text: str) -> str:
 def _record(text: str) -> Record:
     if not text.startswith(SEPARATOR):
         return text
-    return tuple(Turn(ROLES[turn[0]], turn[1:]) for turn in text[1:-1].split(SEPARATOR))
+    turns = text[1:-1].split(SEPARATOR)
+    return tuple(Turn(ROLES[turn[0]], turn[1:]) for turn in turns if turn[0] != OTHER)
 
 
 def _bytes(record: Record, place: int) -> bytes:

@@ -14,6 +14,7 @@ from threatloop.core.schema import TextSchema
 from threatloop.modality.base import Floats, Modality
 from threatloop.modality.beginnings import spoken
 from threatloop.modality.conversation import prompt_of, read, row_problem, text_of
+from threatloop.modality.pairs import all_pairs, write_pairs
 
 HASHED = 512
 """Numbers that stand for the runs of characters of a text."""
@@ -95,6 +96,10 @@ class Text(Modality[TextSchema]):
             InputError: as for `losses`.
         """
         return np.where(self.counted(log_probs, data)[..., None], log_probs, np.nan).astype(np.float64)
+
+    def exchanged(self, x: npt.NDArray[Any], schema: TextSchema) -> npt.NDArray[np.uint8]:
+        """See `Modality.exchanged`."""
+        return write_pairs([pair.exchanged for pair in all_pairs(x)], schema.width)
 
     def compressed(self, data: Dataset) -> npt.NDArray[np.float64]:
         """See `Modality.compressed`: a document, or what the assistant says in a conversation."""

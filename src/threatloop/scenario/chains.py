@@ -36,6 +36,12 @@ def _unsupported(steps: Steps) -> list[str]:
         for i, step in enumerate(steps, start=1)
         if step.info.victim == "skewed" and len(steps) > 1
     ]
+    problems += [
+        f"composes, but cannot be graded: step {i} ({type(step).__name__}) asks for what stands in front of the served "
+        "victim, and a stolen clone has nothing in front; run it before, or alone"
+        for i, step in enumerate(steps, start=1)
+        if step.info.victim == "prompted" and Direction.MODEL_TO_MODEL in directions[: i - 1]
+    ]
     late = [i for i, d in enumerate(directions, start=1) if d is Direction.DATA_TO_DATA and i > 1]
     return problems + [
         f"composes, but is not supported yet: step {i} ({type(steps[i - 1]).__name__}, D→D) stands behind another "

@@ -103,6 +103,9 @@ class Target(_Strict):
     shadows: int = Field(default=32, ge=2, le=4096, multiple_of=2, description="shadow models per seed")
     shares: Shares = Shares()
     canaries: Canaries | None = None
+    system_prompts: tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...] = Field(
+        default=(), max_length=100, description="your own, for attacks that extract them; default: drawn ones"
+    )
     false_positive_rates: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
         default=(), description="rates at which membership must be resolved; each needs 10 / rate non-members"
     )

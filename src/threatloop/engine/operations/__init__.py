@@ -19,6 +19,7 @@ OPERATIONS: dict[str, str] = {
     "protect": f"{_HERE}.protect:protect",
     "targets": f"{_HERE}.targets:targets",
     "skewed": f"{_HERE}.targets:skewed",
+    "prompts": f"{_HERE}.prompts:prompts",
     "canaries": f"{_HERE}.canaries:canaries",
     "train": f"{_HERE}.train:train",
     "match": f"{_HERE}.match:match",

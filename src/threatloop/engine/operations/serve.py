@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.algorithms.membership import mean_answers
+from threatloop.algorithms.prompted import Prompted
 from threatloop.algorithms.straight_through import through
 from threatloop.algorithms.written_training import training_of
 from threatloop.core.assets import Dataset, Model, Shadows
@@ -26,6 +27,7 @@ from threatloop.core.serving import InputFilter, Respond, Serving, draws_of
 from threatloop.core.training import Training
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
+from threatloop.modality.conversation import read, text_of
 from threatloop.scenario.lifecycle import DefendedTraining
 from threatloop.scenario.served import of_kind, served, serving_role
 
@@ -57,6 +59,7 @@ class Front:
         asked: what the party behind this front has asked so far.
         informed: this party knows the defences, so that its gradients take account of what becomes of its input.
         cover: what this party hides its questions among; None where it does not.
+        prompts: that conversations are answered behind, one for each deployment.
     """
 
     defences: tuple[Defence, ...] = ()
@@ -66,6 +69,7 @@ class Front:
     asked: list[npt.NDArray[Any]] = field(default_factory=list)
     informed: bool = False
     cover: Cover | None = None
+    prompts: tuple[str, ...] = ()
 
     @property
     def held(self) -> Dataset:
@@ -76,14 +80,16 @@ class Front:
     @classmethod
     def of(cls, task: Task, inputs: Mapping[str, Product]) -> Front:
         """The front that the plan gives a task."""
+        texts = read(inputs["prompts"].value.x) if "prompts" in inputs else []
+        prompts = tuple(text_of(one) for one in texts)
         if "serving" not in task.config:
-            return cls()
+            return cls(prompts=prompts)
         streams = task.streams.of_seed().child("server")
         informed = bool(task.config.get("informed"))
         strangers = inputs["strangers"].value if "strangers" in inputs else None
         held, standing = inputs["server"].value, defences_of(task.config["serving"])
         cover = Cover(inputs["cover"].value.x, task.streams.numpy("cover")) if task.config.get("mixing") else None
-        return cls(standing, held, strangers, streams, informed=informed, cover=cover)
+        return cls(standing, held, strangers, streams, informed=informed, cover=cover, prompts=prompts)
 
     @property
     def keeps_labels(self) -> bool:
@@ -91,8 +97,9 @@ class Front:
         return all(defence.keeps_labels for defence in of_kind(self.defences, Serving))
 
     def before(self, responder: Responder) -> Responder:
-        """The responder behind its serving defences."""
-        return responder if self.own is None else served(responder, self.defences, self.own, self.streams)
+        """The responder behind its serving defences, and its prompts in front of all."""
+        behind = responder if self.own is None else served(responder, self.defences, self.own, self.streams)
+        return Prompted(behind, self.prompts) if self.prompts else behind
 
     def watched(self, responder: Responder) -> Responder:
         """The same, with every query remembered for the monitors."""
