@@ -21,6 +21,7 @@ from threatloop.engine.operations import module_of
 from threatloop.engine.profile import numeric_profile
 from threatloop.engine.task import Ref, Task
 from threatloop.models.defaults import default_architecture, default_recipe
+from threatloop.models.language.adapter_config import brought_shape
 from threatloop.models.language.bases import ADAPTED, Base, find_base
 from threatloop.scenario.build import Audit, BuiltTarget
 
@@ -41,6 +42,7 @@ class TargetFacts:
         base: the model that the architecture adapts, where it does.
         divided: its data say whom a record may reach.
         endpoint: with what it was found to offer, where a spec leaves that open.
+        members_known: somebody says which records the victim was trained on.
     """
 
     target: BuiltTarget
@@ -55,6 +57,7 @@ class TargetFacts:
     base: Base | None = None
     divided: bool = False
     endpoint: Terms | None = None
+    members_known: bool = True
 
     @property
     def grants(self) -> tuple[Capability, ...]:
@@ -150,14 +153,19 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
     architecture = target.spec.model or default_architecture(schema)
     recipe = target.spec.recipe or default_recipe(schema, architecture, n)
     public, source, divided = bool(found["public"]), str(found["source"]), bool(found.get("divided"))
-    base, architecture = _on_base(architecture, audit.base)
+    base, architecture = _on_base(architecture, audit.base, target)
     endpoint: Terms | None = target.spec.endpoint
     if isinstance(endpoint, OpenAI):
         reach = endpoint_task(target, task, audit)
         executed += _done(reach, workspace)
         served = workspace.product(Ref(reach.key)).value
         endpoint = ENDPOINT.validate_python(served.architecture.parameters)
-    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided, endpoint)
+    known = not target.spec.brought or bool(target.spec.members)
+    # Where data say whom a record may reach, that is no word about a model that was trained elsewhere.
+    known = known or (not divided and bool((artefact.arrays["partition"] == 0).any()))
+    facts = TargetFacts(
+        target, task, schema, n, counts, public, source, architecture, recipe, base, divided, endpoint, known
+    )
     return facts, executed
 
 
@@ -169,17 +177,20 @@ def _done(task: Task, workspace: Workspace) -> int:
     return 1
 
 
-def _on_base(architecture: Architecture, beside: Path) -> tuple[Base | None, Architecture]:
+def _on_base(architecture: Architecture, beside: Path, target: BuiltTarget) -> tuple[Base | None, Architecture]:
     """The base model that an architecture names, if it does, and the architecture with its digest instead.
 
+    An adapter that the user brought says itself of what shape it is.
+
     Raises:
-        InputError: there is no such model.
+        InputError, Problems: there is no such model, or the spec says other things of the adapter.
     """
     if architecture.name != ADAPTED:
         return None, architecture
-    name = str(architecture.parameters.get("base", "smollm2"))
+    name, weights = str(architecture.parameters.get("base", "smollm2")), target.spec.weights
     base = find_base(name, beside)
-    parameters = {**architecture.parameters, "base": base.digest}
+    shape = brought_shape(beside / Path(weights).expanduser(), architecture.parameters) if weights else {}
+    parameters = {**architecture.parameters, **shape, "base": base.digest}
     return base, architecture.model_copy(update={"parameters": parameters})
 
 
