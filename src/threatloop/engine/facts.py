@@ -60,6 +60,11 @@ class TargetFacts:
     members_known: bool = True
 
     @property
+    def sensitive(self) -> bool:
+        """Whether texts of its data, and what a model says to them, are kept out of reports."""
+        return self.target.source.is_sensitive
+
+    @property
     def grants(self) -> tuple[Capability, ...]:
         """What the service really grants."""
         granted = self.target.spec.grants
@@ -98,6 +103,8 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
         "fingerprint": target.source.fingerprint(audit.base),
         "public": target.source.public,
     }
+    if target.source.is_sensitive:
+        config["sensitive"] = True
     local: dict[str, Any] = {
         "base": str(audit.base),
         "source": target.source.model_dump(mode="json", exclude_none=True),
@@ -234,6 +241,7 @@ def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
             "architecture": fact.architecture.model_dump(mode="json"),
             "recipe": fact.recipe.model_dump(mode="json"),
             "public": fact.public,
+            **({"sensitive": True} if fact.sensitive else {}),
             "access": [str(capability) for capability in fact.grants],
             "defences": [type(defence).__name__ for defence in fact.target.defences],
         }

@@ -61,9 +61,9 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
         if facts.schema.kind not in step.info.modalities:
             kinds = ", ".join(sorted(step.info.modalities))
             return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
-    if not facts.members_known and (step := _judged_by_members(scenario)) is not None:
+    if not facts.members_known and (judged := _judged_by_members(scenario)) is not None:
         return (
-            f"{step.info.title} is judged by the records that the model was trained on, and nobody named them; give "
+            f"{judged.info.title} is judged by the records that the model was trained on, and nobody named them; give "
             "their numbers in a file as `members:`"
         )
     if facts.target.spec.endpoint is not None:

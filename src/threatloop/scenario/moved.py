@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _FILES: Final = ("weights", "members")
-_DATA: Final = ("npz", "images", "csv", "parquet", "chat", "behaviours")
+_DATA: Final = ("npz", "images", "csv", "parquet", "chat", "behaviours", "beside")
 _PARAMETERS: Final = ("base",)
 _NAMES: Final = ("standin", "smollm2")
 """What ships with a package, and so lies in no folder of the user's."""

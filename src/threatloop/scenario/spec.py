@@ -72,7 +72,7 @@ class Target(_Strict):
     """
 
     data: str | dict[str, Any] = Field(
-        description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet: PATH}"
+        description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet|chat|behaviours: PATH}"
     )
     model: Architecture | None = Field(default=None, description="default: an architecture that suits the modality")
     recipe: Recipe | None = Field(default=None, description="default: a recipe that converges on data of this size")
