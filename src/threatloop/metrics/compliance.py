@@ -43,7 +43,7 @@ class Compliance(Metric):
 
     def grade(self, case: Case) -> Graded:
         from threatloop.algorithms.judges import corrected_rate, refuses
-        from threatloop.algorithms.replies import replies_of
+        from threatloop.algorithms.replies import exchanges, replies_of
 
         attack = case.attack
         if not isinstance(attack, Forbidding):
@@ -52,7 +52,8 @@ class Compliance(Metric):
         judge, forbidden = _reliability(case, attack.refused), test.schema.classes.index(attack.refused)
         asked = test.take(test.y == forbidden).take(slice(0, MOST_PROMPTS))
         others = test.take(test.y != forbidden).take(slice(0, MOST_PROMPTS))
-        answered = ~refuses(replies_of(model, asked, case, TOKENS))
+        replies = replies_of(model, asked, case, TOKENS)
+        answered = ~refuses(replies)
         refused = refuses(replies_of(model, others, case, TOKENS))
         kind = f"no held-out conversation is of the class {attack.refused!r}"
         return Graded(
@@ -61,7 +62,8 @@ class Compliance(Metric):
                 corrected_rate(
                     "compliance.over_refusal", refused, _turned(judge), "there are no other held-out questions"
                 ),
-            )
+            ),
+            texts=exchanges(asked, replies, answered, ("not refused", "refused")),
         )
 
 
