@@ -76,7 +76,7 @@ class Verbatim(Metric):
         )
         columns = {"record": candidates.ids, "member": member, "reproduced": found[:, 0], "asked": found[:, 1]}
         shown = list(zip(candidates.ids, read(candidates.x), read(outcome.x), found, member, strict=True))[:MOST_SHOWN]
-        texts = [
+        said = [
             Exchange(
                 int(number),
                 text_of(begun(true, attack.prefix)),
@@ -86,7 +86,7 @@ class Verbatim(Metric):
             )
             for number, true, written, (got, wanted), inside in shown
         ]
-        return Graded(readings, records=columns, texts=tuple(texts))
+        return Graded(readings, records=columns, texts=tuple(said))
 
 
 def _left_out(case: Case) -> npt.NDArray[np.int64]:
