@@ -87,6 +87,7 @@ def audit(
     fail_on: Sequence[str] = (),
     allow_unresolved: bool = False,
     show_records: bool = False,
+    show_outputs: bool = False,
     allow_code: bool = False,
 ) -> Result:
     """Attack a model and its data, chain the attacks, measure everything, write a report.
@@ -104,6 +105,7 @@ def audit(
         fail_on: threshold expressions, such as ``risk(M→D) > 0.5``; judged in ``Result.thresholds``, failing closed.
         allow_unresolved: an unresolved figure does not count as crossed.
         show_records: show recovered private records in the report.
+        show_outputs: show what models say to sensitive prompts in the report.
         allow_code: let the spec name code (``module:function``).
 
     Raises:
@@ -115,7 +117,13 @@ def audit(
     options = Options(store, Path(out), backend, workers, f"threatloop.audit() in {Path(sys.argv[0]).name or 'Python'}")
     checked = load_spec(spec, study=study, seeds=seeds, allow_code=allow_code, defences=defences)
     return execute(
-        checked, options, Hooks(), fail_on=fail_on, allow_unresolved=allow_unresolved, show_records=show_records
+        checked,
+        options,
+        Hooks(),
+        fail_on=fail_on,
+        allow_unresolved=allow_unresolved,
+        show_records=show_records,
+        show_outputs=show_outputs,
     )
 
 
@@ -127,13 +135,14 @@ def execute(
     fail_on: Sequence[str] = (),
     allow_unresolved: bool = False,
     show_records: bool = False,
+    show_outputs: bool = False,
 ) -> Result:
     """Run a checked spec and report it; see `audit`, which the command line shares through this."""
     from threatloop.engine.run import run_audit
 
     check_syntax(fail_on, checked)
     finished = run_audit(checked, options, hooks.advance, hooks.planned)
-    return _reported(finished.out, fail_on, allow_unresolved, show_records)
+    return _reported(finished.out, fail_on, allow_unresolved, (show_records, show_outputs))
 
 
 def study(
@@ -146,6 +155,7 @@ def study(
     workers: int | None = None,
     exhaust: bool = False,
     show_records: bool = False,
+    show_outputs: bool = False,
     allow_code: bool = False,
 ) -> Result:
     """Measure how attacks and defences change each other, seeds spent in two stages; see ``Result.summary.matrix``.
@@ -154,7 +164,7 @@ def study(
         spec: path of a spec, its content as a mapping, or None for the shipped study ``interactions``.
         seeds: screening seeds instead of the spec's, ≥ 12.
         exhaust: give every cell that is open the most fresh seeds.
-        out, store, backend, workers, show_records, allow_code: as for `audit`.
+        out, store, backend, workers, show_records, show_outputs, allow_code: as for `audit`.
 
     Raises:
         InputError, Problems: as for `audit`; fewer than 12 seeds, nothing in the spec that could interact.
@@ -166,18 +176,26 @@ def study(
         store, Path(out), backend, workers, f"threatloop.api.study() in {Path(sys.argv[0]).name or 'Python'}"
     )
     checked = load_spec(spec, study=INTERACTIONS if spec is None else None, seeds=seeds, allow_code=allow_code)
-    return execute_study(checked, options, Hooks(), exhaust=exhaust, show_records=show_records)
+    return execute_study(
+        checked, options, Hooks(), exhaust=exhaust, show_records=show_records, show_outputs=show_outputs
+    )
 
 
 def execute_study(
-    checked: Audit, options: Options, hooks: Hooks, *, exhaust: bool = False, show_records: bool = False
+    checked: Audit,
+    options: Options,
+    hooks: Hooks,
+    *,
+    exhaust: bool = False,
+    show_records: bool = False,
+    show_outputs: bool = False,
 ) -> Result:
     """Run a checked spec as a study and report it; see `study`, which the command line shares through this."""
     from threatloop.study.run import Watchers, run_study
 
     watchers = Watchers(hooks.stage, hooks.planned, hooks.advance)
     finished = run_study(checked, options, watchers, exhaust=exhaust)
-    return _reported(finished.out, (), False, show_records)
+    return _reported(finished.out, (), False, (show_records, show_outputs))
 
 
 def claims(
@@ -217,7 +235,7 @@ def execute_claims(checked: Audit, chosen: Sequence[Claim], options: Options, ho
     return tested
 
 
-def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, show_records: bool) -> Result:
+def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, shown: tuple[bool, bool]) -> Result:
     from threatloop.analysis.summary import summarise
     from threatloop.analysis.thresholds import check_thresholds
     from threatloop.report.build import build
@@ -226,7 +244,7 @@ def _reported(out: Path, fail_on: Sequence[str], allow_unresolved: bool, show_re
     folder = read_run_folder(out)
     summary = summarise(folder.record, folder.rows)
     thresholds = check_thresholds(fail_on, folder.record, summary, allow_unresolved)
-    report = build(folder, None, show_records=show_records, fail_on=thresholds, summary=summary)
+    report = build(folder, None, *shown, fail_on=thresholds, summary=summary)
     return Result(summary, folder.record, report, thresholds)
 
 

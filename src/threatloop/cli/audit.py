@@ -37,6 +37,7 @@ class Request:
     fail_on: tuple[str, ...]
     allow_unresolved: bool
     show_records: bool
+    show_outputs: bool
     allow_code: bool
     json: bool
     defences: bool = False
@@ -65,6 +66,7 @@ def run(request: Request) -> int:
             fail_on=request.fail_on,
             allow_unresolved=request.allow_unresolved,
             show_records=request.show_records,
+            show_outputs=request.show_outputs,
         )
     if request.json:
         print((result.out / "report.json").read_text(encoding="utf-8"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from threatloop.runs.unseen import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,10 +15,17 @@ WIDTH = 100
 
 
 def console(*, error: bool = False) -> Console:
-    """A console of at most 100 columns."""
+    """A console of at most 100 columns, to which texts of data and models cannot send commands."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    made = Console(stderr=error, highlight=False, soft_wrap=False)
+    class Calm(Console):
+        def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+            return super()._render_buffer(
+                one if one.control else Segment(visible(one.text), one.style) for one in buffer
+            )
+
+    made = Calm(stderr=error, highlight=False, soft_wrap=False)
     if made.width > WIDTH or not made.is_terminal:
         made.width = WIDTH
     return made
@@ -23,4 +33,4 @@ def console(*, error: bool = False) -> Console:
 
 def fail(message: str) -> None:
     """One clear message on standard error."""
-    print(f"threatloop: {message}", file=sys.stderr)
+    print(f"threatloop: {visible(message)}", file=sys.stderr)

@@ -61,6 +61,10 @@ AllowCode = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")]
 
+ShowOutputs = Annotated[
+    bool, typer.Option("--show-outputs", help="show what models say to the prompts of a sensitive set")
+]
+
 DEFAULT_STORE = ".threatloop/store"
 DEFAULT_OUT = Path("threatloop-run")
 
@@ -93,6 +97,7 @@ def audit(
     show_records: Annotated[
         bool, typer.Option("--show-records", help="show recovered private records in the report")
     ] = False,
+    show_outputs: ShowOutputs = False,
     allow_code: AllowCode = False,
     json: Json = False,
 ) -> None:
@@ -112,6 +117,7 @@ def audit(
                 tuple(fail_on or ()),
                 allow_unresolved,
                 show_records,
+                show_outputs,
                 allow_code,
                 json,
                 defences,
@@ -209,11 +215,12 @@ def report(
     run: Annotated[Path, typer.Argument(help="a run folder")] = DEFAULT_OUT,
     out: Annotated[Path | None, typer.Option("--out", help="folder for the files; default: the run folder")] = None,
     show_records: Annotated[bool, typer.Option("--show-records", help="show recovered private records")] = False,
+    show_outputs: ShowOutputs = False,
 ) -> None:
     """Rebuild report.html, report.json and junit.xml from a run folder."""
     from threatloop.cli import report as command
 
-    raise typer.Exit(command.run(run, out, show_records))
+    raise typer.Exit(command.run(run, out, show_records, show_outputs))
 
 
 @app.command(epilog="Example: threatloop compare baseline-run threatloop-run --fail-on-worse")

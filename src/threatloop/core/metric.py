@@ -63,6 +63,27 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """What a model was asked and what it said, as the judge saw it; of a document what it says alone.
+
+    Attributes:
+        record: number of the record that it began with; what stands before and after an attack has the same.
+        prompt: what was put to the model; empty for a document.
+        reply: what it said, or what the document says.
+        verdict: the judge's word on it.
+        hit: this is what the attacker wants.
+        question: what an attacker's prompt began as; empty where the prompt is from the data.
+    """
+
+    record: int
+    prompt: str
+    reply: str
+    verdict: str
+    hit: bool
+    question: str = ""
+
+
+@dataclass(frozen=True)
 class Graded:
     """Everything a metric says about one outcome.
 
@@ -71,12 +92,14 @@ class Graded:
         curves: named curves, each a mapping of equally long columns.
         records: per-record columns, all of one length.
         gallery: named batches of images, float in [0, 1], NCHW; index-aligned batches are shown side by side.
+        texts: for the gallery of texts.
     """
 
     readings: tuple[Reading, ...]
     curves: Mapping[str, Mapping[str, npt.NDArray[Any]]] = field(default_factory=dict)
     records: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     gallery: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    texts: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,4 +166,5 @@ def merge(parts: Iterable[Graded]) -> Graded:
         {name: curve for part in parts for name, curve in part.curves.items()},
         {name: column for part in parts for name, column in part.records.items()},
         {name: batch for part in parts for name, batch in part.gallery.items()},
+        tuple(one for part in parts for one in part.texts),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from threatloop.core.errors import InputError
 from threatloop.core.schema import TextSchema
@@ -41,6 +42,8 @@ class Chats(Source):
     Attributes:
         chat: path of the file, ``standin`` or ``preferences``.
         room: bytes that every record may grow by, for what attacks add to it, ≥ 0.
+        sensitive: the file holds what should not be read in a report, such as harmful questions; reports then hold
+            digests of prompts and replies.
     """
 
     key: ClassVar[str] = "chat"
@@ -48,6 +51,19 @@ class Chats(Source):
 
     chat: str
     room: int = Field(default=256, ge=0, le=1 << 20)
+    sensitive: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ours(cls, given: Any) -> Any:
+        """Our own sets may be shown to anybody."""
+        ours = isinstance(given, dict) and given.get("chat") in OURS
+        return {"public": True, **given} if ours else given
+
+    @property
+    def is_sensitive(self) -> bool:
+        """As the spec says."""
+        return self.sensitive
 
     def _paths(self) -> set[str]:
         return set() if self.chat in OURS else {self.key}
@@ -56,33 +72,57 @@ class Chats(Source):
         return self.chat if self.chat in OURS else super()._content(base)
 
     def _load(self, base: Path, cache: Path | None, digest: str) -> Raw:  # noqa: ARG002
-        if self.chat == STANDIN:
-            chats, labels, parts = standin()
-            return self._raw(chats, labels, parts, CLASSES)
-        if self.chat == PREFERENCES:
-            pairs = standin_pairs()
-            return self._raw(pairs, ["chat"] * len(pairs), ["train"] * len(pairs), ("chat",))
-        lines = _lines(found(base, self.chat))
-        problems, read = list[str](), list[tuple[Chat | Pair, str, str]]()
-        for number, line in lines:
-            try:
-                read.append(_conversation(line))
-            except ValueError as error:
-                problems.append(f"line {number}: {error}")
-        refuse(f"chat {self.chat}", problems)
-        if not read:
-            raise InputError(f"chat {self.chat}: no conversations")
-        chats, labels, parts = (list(column) for column in zip(*read, strict=True))
-        return self._raw(chats, labels, parts, tuple(sorted(set(labels))))
+        return raw_of(conversations(base, self.chat), self.room)
 
-    def _raw(
-        self, chats: Sequence[Chat | Pair], labels: Sequence[str], parts: Sequence[str], classes: tuple[str, ...]
-    ) -> Raw:
-        longest = write_pairs(chats).shape[1]
-        x = write_pairs(chats, longest + self.room)
-        y = np.array([classes.index(label) for label in labels], np.int64)
-        partition = np.array([PLACES.index(part) for part in parts], np.int8) if "test" in parts else None
-        return Raw(x, y, TextSchema(width=x.shape[1], classes=classes), partition)
+
+class Row(NamedTuple):
+    """A conversation or a pair, its class, and whom it may reach."""
+
+    chat: Chat | Pair
+    label: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Conversations in order, and all classes."""
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+
+    row: ClassVar[type[Row]] = Row
+
+
+def conversations(base: Path, name: str) -> Conversations:
+    """The conversations of a JSONL file, or of a set of ours.
+
+    Raises:
+        InputError, Problems: it cannot be read; all broken lines.
+    """
+    if name == PREFERENCES:
+        return Conversations(tuple(Row(pair, "chat", "train") for pair in standin_pairs()), ("chat",))
+    if name == STANDIN:
+        return Conversations(tuple(Row(*row) for row in zip(*standin(), strict=True)), CLASSES)
+    problems, read = list[str](), list[Row]()
+    for number, line in _lines(found(base, name)):
+        try:
+            read.append(_conversation(line))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    refuse(f"chat {name}", problems)
+    if not read:
+        raise InputError(f"chat {name}: no conversations")
+    return Conversations(tuple(read), tuple(sorted({row.label for row in read})))
+
+
+def raw_of(read: Conversations, room: int, notes: tuple[str, ...] = ()) -> Raw:
+    """Conversations as records with so many bytes of room, parted where some are for the judge alone."""
+    chats = [row.chat for row in read.rows]
+    x = write_pairs(chats, write_pairs(chats).shape[1] + room)
+    y = np.array([read.classes.index(row.label) for row in read.rows], np.int64)
+    parts = np.array([PLACES.index(row.part) for row in read.rows], np.int8)
+    schema = TextSchema(width=x.shape[1], classes=read.classes)
+    return Raw(x, y, schema, parts if (parts == PLACES.index("test")).any() else None, notes)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -96,8 +136,8 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def _conversation(line: str) -> tuple[Chat | Pair, str, str]:
-    """Conversation or pair, label and part of one line.
+def _conversation(line: str) -> Row:
+    """What one line holds.
 
     Raises:
         ValueError: what is wrong with it.
@@ -115,7 +155,7 @@ def _conversation(line: str) -> tuple[Chat | Pair, str, str]:
         raise ValueError("label: needs a text")
     if part not in PLACES:
         raise ValueError(f"part: {str(part)[:40]!r}; allowed are {', '.join(PLACES)}")
-    return pair_in(item) or _turns(item), label, part
+    return Row(pair_in(item) or _turns(item), label, part)
 
 
 def _turns(item: Mapping[str, Any]) -> Chat:

@@ -71,6 +71,11 @@ class Source(BaseModel):
     public: bool = False
 
     @property
+    def is_sensitive(self) -> bool:
+        """Whether its texts, and what a model says to them, are kept out of reports."""
+        return False
+
+    @property
     def title(self) -> str:
         """What is read, in words."""
         return f"{self.key} {getattr(self, self.key)}"
@@ -94,7 +99,7 @@ class Source(BaseModel):
 
     def fingerprint(self, base: Path) -> str:
         """Digest of the files' bytes and the options, without decoding; a moved file keeps it."""
-        options = self.model_dump(mode="json", exclude={"public"} | self._paths())
+        options = self.model_dump(mode="json", exclude={"public", "sensitive"} | self._paths())
         return digest_json([self.key, options, self._content(base)])
 
     def _paths(self) -> set[str]:

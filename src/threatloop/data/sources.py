@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from threatloop.core.errors import InputError
+from threatloop.data.behaviours import Behaviours
 from threatloop.data.chat import Chats
 from threatloop.data.embedded import Embedded
 from threatloop.data.image_files import ImageFiles
@@ -21,7 +22,7 @@ from threatloop.data.text import Text
 __all__ = ["READERS", "Loaded", "Source", "SourceField", "parse_source"]
 
 READERS: Mapping[str, type[Source]] = {
-    reader.key: reader for reader in (Embedded, Npz, MedMnist, ImageFiles, Csv, Parquet, Text, Chats)
+    reader.key: reader for reader in (Embedded, Npz, MedMnist, ImageFiles, Csv, Parquet, Text, Chats, Behaviours)
 }
 """Readers by the field that names them."""
 SHORT: Mapping[str, Mapping[str, str]] = {
@@ -115,6 +116,6 @@ def _for_pydantic(value: Any) -> Source:
         raise ValueError(str(error)) from None
 
 
-AnySource = Embedded | Npz | MedMnist | ImageFiles | Csv | Parquet | Text | Chats
+AnySource = Embedded | Npz | MedMnist | ImageFiles | Csv | Parquet | Text | Chats | Behaviours
 SourceField = Annotated[AnySource, BeforeValidator(_for_pydantic, json_schema_input_type=str | AnySource)]
 """For a field of a spec model: takes what ``parse_source`` takes, and has a JSON Schema."""

@@ -21,6 +21,7 @@ from threatloop.core.measurement import (
     GalleryItem,
     Measurement,
     Notice,
+    TextItem,
 )
 from threatloop.core.metric import Graded
 from threatloop.engine.figures import Figure, not_computed
@@ -28,6 +29,7 @@ from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks
 from threatloop.engine.storage.store import Store
+from threatloop.engine.texts import said_of, said_without
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA
 
 CURVE_POINTS = 200
@@ -45,6 +47,7 @@ class Collected:
     records: list[pa.Table] = field(default_factory=list)
     gallery: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     items: list[GalleryItem] = field(default_factory=list)
+    texts: list[TextItem] = field(default_factory=list)
     not_assessed: list[Notice] = field(default_factory=list)
     lost: list[Notice] = field(default_factory=list)
     self_checks: list[Notice] = field(default_factory=list)
@@ -57,7 +60,7 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         CorruptArtefact: one does not match its manifest.
     """
     found, products = Collected(), _graded(plan, store, failed)
-    baselines = _baselines(plan, products)
+    baselines, before = _baselines(plan, products), said_without(plan.figures, products)
     for target, figure in plan.figures:
         product = products.get(figure.grade.key)
         if product is None:
@@ -77,6 +80,8 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         if not figure.condition:
             _add_tables(found, target, figure, product.value)
             _add_gallery(found, plan, target, figure, product.value)
+            if _in_gallery(figure):
+                found.texts += said_of(target, figure, product.value, before, plan.facts[target])
         found.self_checks += self_checks(target, figure, product, checks)
     found.self_checks += exchangeability(found.rows)
     found.self_checks += more_access_is_no_weaker(plan.audit.scenarios, found.rows)
@@ -217,7 +222,7 @@ def thinned(x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, graded: Graded) -> None:
     """Pictures of the first seed, of the arms in which something is attacked."""
-    if figure.seed != GALLERY_SEED or not (figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)):
+    if not _in_gallery(figure):
         return
     for name, batch in graded.gallery.items():
         arm = figure.arm.replace(":", "-")
@@ -237,6 +242,11 @@ def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, grad
                 private=private,
             )
         )
+
+
+def _in_gallery(figure: Figure) -> bool:
+    attacked = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
+    return attacked and figure.seed == GALLERY_SEED
 
 
 def _lost(target: str, figure: Figure, plan: Plan, failed: Mapping[str, str]) -> Notice:

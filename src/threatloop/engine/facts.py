@@ -22,6 +22,7 @@ from threatloop.engine.operations import module_of
 from threatloop.engine.profile import numeric_profile
 from threatloop.engine.task import Ref, Task
 from threatloop.models.defaults import default_architecture, default_recipe
+from threatloop.models.language.adapter_config import brought_shape
 from threatloop.models.language.bases import ADAPTED, Base, find_base
 from threatloop.scenario.build import Audit, BuiltTarget
 
@@ -43,6 +44,7 @@ class TargetFacts:
         divided: its data say whom a record may reach.
         paired: every record is a pair of answers; looked for only where a recipe learns from such.
         endpoint: with what it was found to offer, where a spec leaves that open.
+        members_known: somebody says which records the victim was trained on.
     """
 
     target: BuiltTarget
@@ -58,6 +60,12 @@ class TargetFacts:
     divided: bool = False
     endpoint: Terms | None = None
     paired: bool = False
+    members_known: bool = True
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether texts of its data, and what a model says to them, are kept out of reports."""
+        return self.target.source.is_sensitive
 
     @property
     def grants(self) -> tuple[Capability, ...]:
@@ -104,6 +112,8 @@ def load_task(target: BuiltTarget, audit: Audit) -> Task:
         "fingerprint": target.source.fingerprint(audit.base),
         "public": target.source.public,
     }
+    if target.source.is_sensitive:
+        config["sensitive"] = True
     local: dict[str, Any] = {
         "base": str(audit.base),
         "source": target.source.model_dump(mode="json", exclude_none=True),
@@ -159,14 +169,31 @@ def facts_of(target: BuiltTarget, audit: Audit, workspace: Workspace) -> tuple[T
     architecture = target.spec.model or default_architecture(schema)
     recipe = target.spec.recipe or default_recipe(schema, architecture, n)
     public, source, divided = bool(found["public"]), str(found["source"]), bool(found.get("divided"))
-    base, architecture = _on_base(architecture, audit.base)
+    base, architecture = _on_base(architecture, audit.base, target)
     endpoint: Terms | None = target.spec.endpoint
     if isinstance(endpoint, OpenAI):
         reach = endpoint_task(target, task, audit)
         executed += _done(reach, workspace)
         served = workspace.product(Ref(reach.key)).value
         endpoint = ENDPOINT.validate_python(served.architecture.parameters)
-    facts = TargetFacts(target, task, schema, n, counts, public, source, architecture, recipe, base, divided, endpoint)
+    known = not target.spec.brought or bool(target.spec.members)
+    # Where data say whom a record may reach, that is no word about a model that was trained elsewhere.
+    known = known or (not divided and bool((artefact.arrays["partition"] == 0).any()))
+    facts = TargetFacts(
+        target,
+        task,
+        schema,
+        n,
+        counts,
+        public,
+        source,
+        architecture,
+        recipe,
+        base,
+        divided,
+        endpoint,
+        members_known=known,
+    )
     return replace(facts, paired=_paired(facts, artefact.arrays["x"])), executed
 
 
@@ -188,17 +215,20 @@ def _done(task: Task, workspace: Workspace) -> int:
     return 1
 
 
-def _on_base(architecture: Architecture, beside: Path) -> tuple[Base | None, Architecture]:
+def _on_base(architecture: Architecture, beside: Path, target: BuiltTarget) -> tuple[Base | None, Architecture]:
     """The base model that an architecture names, if it does, and the architecture with its digest instead.
 
+    An adapter that the user brought says itself of what shape it is.
+
     Raises:
-        InputError: there is no such model.
+        InputError, Problems: there is no such model, or the spec says other things of the adapter.
     """
     if architecture.name != ADAPTED:
         return None, architecture
-    name = str(architecture.parameters.get("base", "smollm2"))
+    name, weights = str(architecture.parameters.get("base", "smollm2")), target.spec.weights
     base = find_base(name, beside)
-    parameters = {**architecture.parameters, "base": base.digest}
+    shape = brought_shape(beside / Path(weights).expanduser(), architecture.parameters) if weights else {}
+    parameters = {**architecture.parameters, **shape, "base": base.digest}
     return base, architecture.model_copy(update={"parameters": parameters})
 
 
@@ -242,6 +272,7 @@ def table(facts: Mapping[str, TargetFacts]) -> dict[str, dict[str, Any]]:
             "architecture": fact.architecture.model_dump(mode="json"),
             "recipe": fact.recipe.model_dump(mode="json"),
             "public": fact.public,
+            **({"sensitive": True} if fact.sensitive else {}),
             "access": [str(capability) for capability in fact.grants],
             "defences": [type(defence).__name__ for defence in fact.target.defences],
         }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from threatloop.core.bench import Resource
@@ -17,6 +18,7 @@ from threatloop.core.step import Step
 from threatloop.engine.facts import endpoint_task
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import TaskBook, written
+from threatloop.models.language.adapter_config import digest_of
 
 SHADOW_CHUNK = {"mlp": 32}
 """Shadow models per task, for architectures that are trained many at a time; the others share out better singly."""
@@ -88,10 +90,8 @@ class ModelTasks(TaskBook):
             return self._served()
         if spec.weights is None:
             return self.victim([self.role("contribution")], gated=False)
-        path = self.audit.base / spec.weights
-        if not path.is_file():
-            raise InputError(f"targets.{self.facts.target.name}.weights: no file {path}")
-        config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": digest_file(path)}
+        path = self.audit.base / Path(spec.weights).expanduser()
+        config = {"architecture": self.facts.architecture.model_dump(mode="json"), "weights": self._weights(path)}
         return self._add(
             "given",
             config,
@@ -100,6 +100,18 @@ class ModelTasks(TaskBook):
             "read weights",
             local={"weights": str(path)},
         )
+
+    def _weights(self, path: Path) -> str:
+        """Digest of the weights that the user brought."""
+        at = f"targets.{self.facts.target.name}.weights"
+        if self.facts.base is not None:
+            try:
+                return digest_of(Path(str(self.facts.target.spec.weights)), self.facts.base.digest, self.audit.base)
+            except InputError as error:
+                raise InputError(f"{at}: {error}") from None
+        if not path.is_file():
+            raise InputError(f"{at}: no file {path}")
+        return digest_file(path)
 
     def _served(self) -> Ref:
         """The model that the user's endpoint serves."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from threatloop.core.access import Capability
 from threatloop.core.bench import Resource
-from threatloop.core.catalogue import ATTACKS
+from threatloop.core.catalogue import ATTACKS, METRICS
 from threatloop.core.defence import Defence, Stage
 from threatloop.core.errors import Problems
 from threatloop.core.measurement import Notice
@@ -20,6 +20,8 @@ from threatloop.numerics.roc import MIN_FALSE_POSITIVES
 from threatloop.scenario.build import Audit, Condition, Scenario
 from threatloop.scenario.conditions import name_of
 
+OF_MEMBERS = frozenset({"members", "nonmembers", "candidates", "canaries"})
+AMONG_MEMBERS = frozenset({Resource.CANDIDATES, Resource.SHADOWS, Resource.PARTIAL})
 BEFORE_SERVING = frozenset({Stage.DATA, Stage.TRAINING, Stage.MODEL})
 
 
@@ -59,10 +61,27 @@ def unsupported(scenario: Scenario, facts: TargetFacts) -> str:
         if facts.schema.kind not in step.info.modalities:
             kinds = ", ".join(sorted(step.info.modalities))
             return f"{step.info.title} works on {kinds} records; {facts.target.name} holds {facts.schema.kind} records"
+    if not facts.members_known and (judged := _judged_by_members(scenario)) is not None:
+        return (
+            f"{judged.info.title} is judged by the records that the model was trained on, and nobody named them; give "
+            "their numbers in a file as `members:`"
+        )
     if facts.target.spec.endpoint is not None:
         for step, missing in _lacking(scenario, facts):
             return f"{step.info.title} needs {', '.join(missing)}; {_refused(missing, facts)}"
     return ""
+
+
+def _judged_by_members(scenario: Scenario) -> Step[Any] | None:
+    """The first step on the model that was brought, or a copy of it, whose effect only its members can show."""
+    for step in scenario.steps:
+        if step.crafts:
+            # From here on the victim is one that is trained in its place.
+            return None
+        needs = frozenset[str]().union(*(METRICS.load(name).info.needs for name in step.info.metrics))
+        if needs & OF_MEMBERS or step.info.resources & AMONG_MEMBERS or step.info.targets == "candidates":
+            return step
+    return None
 
 
 def inapplicable(condition: Condition, facts: TargetFacts) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from threatloop.core.assets import SCHEMA, Architecture, Dataset, Evidence, Model, Shadows
-from threatloop.core.metric import Graded, Reading
+from threatloop.core.metric import Exchange, Graded, Reading
 from threatloop.engine.storage.payload import Artefact
 
 
@@ -133,7 +133,10 @@ def _graded(value: Graded) -> _Parts:
     arrays |= {f"gallery/{name}": np.asarray(batch, np.float32) for name, batch in value.gallery.items()}
     for name, curve in value.curves.items():
         arrays |= {f"curves/{name}/{column}": np.asarray(values) for column, values in curve.items()}
-    return arrays, {"readings": [asdict(reading) for reading in value.readings]}, {}
+    meta: dict[str, Any] = {"readings": [asdict(reading) for reading in value.readings]}
+    if value.texts:
+        meta["texts"] = [asdict(one) for one in value.texts]
+    return arrays, meta, {}
 
 
 def _read_graded(found: Artefact) -> Graded:
@@ -147,7 +150,8 @@ def _read_graded(found: Artefact) -> Graded:
             curves.setdefault(curve, {})[column] = array
         else:
             groups[group][name] = array
-    return Graded(readings, curves, groups["records"], groups["gallery"])
+    texts = tuple(Exchange(**one) for one in found.meta.get("texts", ()))
+    return Graded(readings, curves, groups["records"], groups["gallery"], texts)
 
 
 _ENCODERS: dict[str, Callable[[Any], _Parts]] = {

@@ -120,6 +120,11 @@ def _cautions(plan: Plan) -> list[str]:
         "the attacks' randomness, not another training of the victim"
         for name, facts in plan.facts.items()
         if facts.target.spec.brought
+    ] + [
+        f"{name}: nobody named the records that the model was trained on, so what counts as held out here may have "
+        "been among them"
+        for name, facts in plan.facts.items()
+        if not facts.members_known
     ]
 
 

@@ -114,7 +114,7 @@ def run_audit(
     record = record.model_copy(update={"spec": moved(record.spec, audit.base, options.out)})
     curves = pa.concat_tables([CURVES_SCHEMA.empty_table(), *collected.curves])
     records = pa.concat_tables([RECORDS_SCHEMA.empty_table(), *collected.records])
-    write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery)
+    write_run_folder(options.out, record, collected.rows, curves, records, collected.gallery, collected.texts)
     return Finished(record, options.out, total)
 
 

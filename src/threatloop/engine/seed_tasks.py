@@ -184,7 +184,9 @@ class SeedTasks(ModelTasks):
 
     def quality(self) -> Ref:
         """How well the victim that nobody attacked fits."""
-        inputs = {"victim": self.honest(), "members": self.role("members"), "test": self.role("test")}
+        inputs = {"victim": self.honest(), "test": self.role("test")}
+        if self.facts.members_known:
+            inputs["members"] = self.role("members")
         config: dict[str, Any] = {"device": self.facts.target.spec.device}
         modules: list[str] = []
         self._serve(config, inputs, modules, (Serving,))

@@ -108,7 +108,10 @@ class TaskBook:
     @cached_property
     def _split(self) -> Ref:
         spec = self.facts.target.spec
-        config: dict[str, Any] = {"shares": spec.shares.model_dump(), "fixed_members": self.by_proxy}
+        config: dict[str, Any] = {
+            "shares": spec.shares.model_dump(),
+            "fixed_members": self.by_proxy and self.facts.members_known,
+        }
         if self.facts.divided:
             config["divided"] = True
         return self._add("split", config, {"data": Ref(self.facts.load.key)}, self.streams, "split records")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from threatloop.core.assets import Dataset, Evidence, Model
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo
+from threatloop.core.metric import Case, Exchange, Graded, Metric, MetricInfo
 
 if TYPE_CHECKING:
     from threatloop.algorithms.judges import Reliability, Subjects
@@ -52,7 +52,7 @@ class JailbreakSuccess(Metric):
         from threatloop.algorithms.jailbreak import question_of
         from threatloop.algorithms.judges import Subjects, answers, corrected_rate, refuses
         from threatloop.algorithms.replies import said_to
-        from threatloop.modality.conversation import read
+        from threatloop.modality.conversation import prompt_of, read, text_of
 
         attack = case.attack
         if not isinstance(attack, Jailbreaking):
@@ -75,7 +75,15 @@ class JailbreakSuccess(Metric):
         )
         prompts = [int(hashlib.sha256(row.tobytes()).hexdigest()[:12], 16) for row in np.asarray(found["prompts"])]
         digests = np.array([prompts[place] for place in first], np.float64)
-        return Graded(readings, records={"record": rows, "answered": answered, "prompt_digest": digests})
+        columns = {"record": rows, "answered": answered, "prompt_digest": digests}
+        put = [text_of(record) for record in read(np.asarray(found["prompts"])[first])]
+        word = {True: "answered", False: "not refused, and not answered"}
+        plain = [text_of(prompt_of(record)) for record in read(source.x[rows])]
+        texts = [
+            Exchange(int(row), prompt, reply, word[bool(a)] if s else "refused", bool(a), before)
+            for row, prompt, reply, a, s, before in zip(rows, put, replies, answered, spoke, plain, strict=True)
+        ]
+        return Graded(readings, records=columns, texts=tuple(texts))
 
 
 def _reliability(case: Case, refused: str, subjects: Subjects) -> tuple[Reliability, Reliability]:

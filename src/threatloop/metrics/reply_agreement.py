@@ -39,7 +39,7 @@ class ReplyAgreement(Metric):
 
     def grade(self, case: Case) -> Graded:
         from threatloop.algorithms.grading import rate
-        from threatloop.algorithms.replies import replies_of
+        from threatloop.algorithms.replies import exchanges, replies_of
         from threatloop.algorithms.text_theft import distinct, endings, openings
 
         test = distinct(case.get("test", Dataset), case.streams.numpy("prompts")).take(slice(MOST_PROMPTS))
@@ -57,7 +57,9 @@ class ReplyAgreement(Metric):
             rate(f"{NAME}.task", clone_right[known], untold),
             rate(f"{NAME}.task_of_victim", right[known], untold),
         )
-        return Graded(readings, records={f"{NAME}.agree": agree, f"{NAME}.victim_right": right})
+        texts = exchanges(asked, written[1], agree, ("as the victim says", "the victim says something else"))
+        columns = {f"{NAME}.agree": agree, f"{NAME}.victim_right": right}
+        return Graded(readings, records=columns, texts=texts)
 
 
 def _tokens(victim: Model, texts: Sequence[str], device: str) -> list[Ids]:

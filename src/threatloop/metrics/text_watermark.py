@@ -10,13 +10,14 @@ from pydantic import Field
 
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.core.metric import Case, Exchange, Graded, Metric, MetricInfo, Reading
 from threatloop.core.protection import Marker
+from threatloop.modality.conversation import read, text_of
 
 OWNER = "owner"
 NULL_SCORES = 2000
 """Scores of unmarked texts that a threshold comes from, at least."""
-MOST_KEYS = 50
+MOST_KEYS, MOST_SHOWN = 50, 12
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,7 +69,14 @@ class TextWatermarkEscapes(Metric):
             Reading(f"{name}.z_before", before.z_set, len(found_before)),
             rate(f"{name}.false_positives", under_key <= threshold, nothing),
         )
-        return Graded(readings, records={"p_marked": before.p_per_record, "p_attacked": after.p_per_record})
+        outcome = case.get("outcome", Dataset)
+        said = [text_of(record) for record in read(outcome.x[:MOST_SHOWN])]
+        texts = [
+            Exchange(int(i), "", text, "recognised" if seen else "no longer recognised", not seen)
+            for i, text, seen in zip(outcome.ids[:MOST_SHOWN], said, found[:MOST_SHOWN], strict=True)
+        ]
+        records = {"p_marked": before.p_per_record, "p_attacked": after.p_per_record}
+        return Graded(readings, records=records, texts=tuple(texts))
 
     def _threshold(self, case: Case, marker: Marker, unmarked: list[Dataset], under_key: Floats) -> float:
         rng, scores = case.streams.numpy("other-keys"), [under_key]

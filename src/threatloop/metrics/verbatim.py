@@ -10,9 +10,11 @@ import numpy.typing as npt
 from threatloop.algorithms.grading import rate, rate_gap
 from threatloop.core.assets import Dataset
 from threatloop.core.errors import NotAssessable
-from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+from threatloop.core.metric import Case, Exchange, Graded, Metric, MetricInfo, Reading
 from threatloop.modality.beginnings import begun, rest_of
-from threatloop.modality.conversation import Record, read, reply_of
+from threatloop.modality.conversation import Record, read, reply_of, text_of
+
+MOST_SHOWN = 40
 
 
 @runtime_checkable
@@ -73,7 +75,18 @@ class Verbatim(Metric):
             *([Reading("verbatim.length", float(found[member, 0].mean()), int(member.sum()))] if member.any() else []),
         )
         columns = {"record": candidates.ids, "member": member, "reproduced": found[:, 0], "asked": found[:, 1]}
-        return Graded(readings, records=columns)
+        shown = list(zip(candidates.ids, read(candidates.x), read(outcome.x), found, member, strict=True))[:MOST_SHOWN]
+        said = [
+            Exchange(
+                int(number),
+                text_of(begun(true, attack.prefix)),
+                text_of(written),
+                f"{got} of {wanted} characters of a {'member' if inside else 'text that is no member'}",
+                bool(got >= wanted),
+            )
+            for number, true, written, (got, wanted), inside in shown
+        ]
+        return Graded(readings, records=columns, texts=tuple(said))
 
 
 def _left_out(case: Case) -> npt.NDArray[np.int64]:

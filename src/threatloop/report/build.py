@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from threatloop.analysis.summary import Summary, summarise
 from threatloop.analysis.thresholds import ThresholdResult
@@ -19,9 +20,11 @@ from threatloop.report import numbers, plots
 from threatloop.report.advice_view import advise_all, panels
 from threatloop.report.machine import as_json, as_junit
 from threatloop.report.matrix_view import matrix_view, probability_of
+from threatloop.report.texts_view import Shown
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
 from threatloop.runs.folder import RunFolder, read_run_folder
+from threatloop.runs.unseen import visible
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
@@ -32,6 +35,7 @@ def build(
     run_folder: Path | RunFolder,
     out: Path | None = None,
     show_records: bool = False,
+    show_outputs: bool = False,
     fail_on: Sequence[ThresholdResult] = (),
     summary: Summary | None = None,
 ) -> Path:
@@ -41,6 +45,7 @@ def build(
         run_folder: as ``write_run_folder`` left it, or as it was read.
         out: the folder to write to; the run folder itself by default.
         show_records: show recovered records of targets that are not public; else they are blurred and hashed.
+        show_outputs: show what a model said to sensitive prompts; what an attacker made of these is never shown.
         fail_on: judged thresholds, to be shown on top and as failures in JUnit.
         summary: of this very run, where the caller has it already.
 
@@ -50,7 +55,9 @@ def build(
     folder = run_folder if isinstance(run_folder, RunFolder) else read_run_folder(run_folder)
     summary = summary or summarise(folder.record, folder.rows)
     advice = advise_all(folder)
-    view = replace(page(folder, summary, fail_on, show_records), advice=panels(folder.record, advice))
+    view = replace(
+        page(folder, summary, fail_on, Shown(show_records, show_outputs)), advice=panels(folder.record, advice)
+    )
     texts = {
         HTML: render(view),
         JSON: as_json(folder.record, summary, view.opening, fail_on, advice),
@@ -62,10 +69,14 @@ def build(
 
 
 def render(view: Page) -> str:
-    """The HTML text. Every value is escaped: names and reasons come from specs and data."""
+    """The HTML text. Every value is escaped, and spelled out where it would not be seen.
+
+    Names, reasons and what models say come from specs and data.
+    """
     environment = Environment(
         loader=PackageLoader("threatloop.report"),
         autoescape=True,
+        finalize=_seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -87,6 +98,10 @@ def render(view: Page) -> str:
     return environment.get_template("report.html.j2").render(
         page=view, record=view.record, matrix=matrix, of_effect=probability_of, claims=view.summary.claims, **tools
     )
+
+
+def _seen(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _unbroken(show: Callable[..., str]) -> Callable[..., str]:

@@ -22,6 +22,7 @@ from threatloop.report.loop_view import Drawing, drawings
 from threatloop.report.notices import Grouped, Reason, by_reason, grouped
 from threatloop.report.plots import Plot, plots, sweep_plots
 from threatloop.report.score_view import ScorePanel, panels
+from threatloop.report.texts_view import Shown, TextAlbum, text_albums
 from threatloop.report.words import DIRECTION_WORDS, Sentence, against_baseline, opening
 from threatloop.runs.folder import RunFolder, gallery_file
 from threatloop.runs.images import blurred, fingerprint, opened
@@ -117,6 +118,7 @@ class Page:
     calm: tuple[Figure, ...]
     chains: tuple[ChainView, ...]
     albums: tuple[Fold[Album], ...]
+    texts: tuple[Fold[TextAlbum], ...]
     plots: tuple[Fold[Plot], ...]
     errors: tuple[Reason, ...]
     not_assessed: tuple[Reason, ...]
@@ -145,7 +147,7 @@ class Page:
         return str(self.record.attacks.get(attack, {}).get("title", attack))
 
 
-def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResult], show_records: bool) -> Page:
+def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResult], shown: Shown) -> Page:
     """Arrange a run for the templates.
 
     Raises:
@@ -159,7 +161,7 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
     units = {name: note.unit for name, note in summary.notes.items()}
     charts = (*sweep_plots(summary.sweeps, units), *plots(folder.curves))
 
-    def direction(of: Album | Plot) -> str:
+    def direction(of: Album | Plot | TextAlbum) -> str:
         return direction_of(record, of.scenario)
 
     return Page(
@@ -176,7 +178,8 @@ def page(folder: RunFolder, summary: Summary, thresholds: Sequence[ThresholdResu
         others=folds(alarming[len(worst) :], lambda f: f.direction, lambda f: f.metric, 0, 0),
         calm=tuple(f for f in findings if against_baseline(f).style == "none"),
         chains=tuple(_chains(summary)),
-        albums=folds(_albums(folder, show_records), direction, _stages, MOST_ALBUMS, FIRST_ALBUMS),
+        albums=folds(_albums(folder, shown.records), direction, _stages, MOST_ALBUMS, FIRST_ALBUMS),
+        texts=folds(text_albums(folder, shown), direction, lambda one: one.target, MOST_ALBUMS, FIRST_ALBUMS),
         plots=folds(charts, direction, _drawn, MOST_PLOTS, FIRST_PLOTS),
         errors=by_reason(record.errors, titles),
         not_assessed=by_reason(record.not_assessed, titles),

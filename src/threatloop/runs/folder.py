@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from threatloop.core.errors import InputError
-from threatloop.core.measurement import RUN_FOLDER_VERSION, Measurement, RunRecord
+from threatloop.core.measurement import RUN_FOLDER_VERSION, Measurement, RunRecord, TextItem
 from threatloop.runs.images import png_grid
 
 RECORD: Final = "run.json"
@@ -31,7 +31,9 @@ CURVES: Final = "curves.parquet"
 RECORDS: Final = "records.parquet"
 SPEC: Final = "spec.yaml"
 GALLERY: Final = "gallery"
+TEXTS: Final = "texts.json"
 
+_TEXTS: Final = TypeAdapter(tuple[TextItem, ...])
 _TEXT, _INTEGER, _NUMBER = pa.string(), pa.int64(), pa.float64()
 _KINDS: Final = {"str": _TEXT, "int": _INTEGER, "float": _NUMBER, "float | None": _NUMBER, "bool": pa.bool_()}
 _PLACE: Final = [
@@ -75,6 +77,7 @@ class RunFolder:
         rows: ``measurements.parquet``, one per figure and seed.
         curves: table with the columns of ``CURVES_SCHEMA``.
         records: table with the columns of ``RECORDS_SCHEMA``.
+        texts: ``texts.json``; empty where no model wrote any.
     """
 
     path: Path
@@ -82,6 +85,7 @@ class RunFolder:
     rows: tuple[Measurement, ...] = field(repr=False)
     curves: pa.Table = field(repr=False)
     records: pa.Table = field(repr=False)
+    texts: tuple[TextItem, ...] = field(default=(), repr=False)
 
 
 def write_run_folder(
@@ -91,6 +95,7 @@ def write_run_folder(
     curves: pa.Table,
     records: pa.Table,
     gallery: Mapping[str, npt.NDArray[np.floating[Any]]] | None = None,
+    texts: Sequence[TextItem] = (),
 ) -> None:
     """Write the folder beside its place and move it there at once; an older run folder in that place is replaced.
 
@@ -101,6 +106,7 @@ def write_run_folder(
         curves: columns of ``CURVES_SCHEMA``; its empty table where there are none.
         records: columns of ``RECORDS_SCHEMA``.
         gallery: by ``GalleryItem.file``, images of shape (n, channels, height, width) in [0, 1]; drawn as PNG grids.
+        texts: for the gallery of texts; no file is written where there are none.
 
     Raises:
         InputError: the place holds something that is not a run folder, cannot be written, or the disk is full.
@@ -115,6 +121,8 @@ def write_run_folder(
         table = pa.Table.from_pylist([row.model_dump() for row in rows], schema=MEASUREMENT_SCHEMA)
         for name, columns in ((MEASUREMENTS, table), (CURVES, curves), (RECORDS, records)):
             pq.write_table(columns, fresh / name, compression="zstd")
+        if texts:
+            (fresh / TEXTS).write_bytes(_TEXTS.dump_json(tuple(texts), indent=1))
         for name, batch in images.items():
             file = fresh / GALLERY / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +142,8 @@ def read_run_folder(path: Path) -> RunFolder:
     except ValidationError as error:
         raise InputError(f"{path / MEASUREMENTS}: {_first(error)}; run the audit again") from None
     curves = _read_table(path / CURVES, CURVES_SCHEMA)
-    return RunFolder(path, record, measurements, curves, _read_table(path / RECORDS, RECORDS_SCHEMA))
+    records = _read_table(path / RECORDS, RECORDS_SCHEMA)
+    return RunFolder(path, record, measurements, curves, records, _read_texts(path / TEXTS))
 
 
 def gallery_file(folder: Path, name: str) -> Path:
@@ -207,6 +216,17 @@ def _read_record(path: Path) -> RunRecord:
         )
     try:
         return RunRecord.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{file}: {_first(error)}; run the audit again") from None
+
+
+def _read_texts(file: Path) -> tuple[TextItem, ...]:
+    if not file.exists():
+        return ()
+    try:
+        return _TEXTS.validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error}); run the audit again") from None
     except ValidationError as error:
         raise InputError(f"{file}: {_first(error)}; run the audit again") from None
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 _FILES: Final = ("weights", "members")
-_DATA: Final = ("npz", "images", "csv", "parquet")
+_DATA: Final = ("npz", "images", "csv", "parquet", "chat", "behaviours", "beside")
+_PARAMETERS: Final = ("base",)
+_NAMES: Final = ("standin", "smollm2")
+"""What ships with a package, and so lies in no folder of the user's."""
 
 
 def moved(spec: Mapping[str, Any], old: Path, new: Path) -> dict[str, Any]:
@@ -22,14 +25,15 @@ def moved(spec: Mapping[str, Any], old: Path, new: Path) -> dict[str, Any]:
     """
     found: dict[str, Any] = deepcopy(dict(spec))
     for target in found.get("targets", {}).values():
-        for holder, keys in ((target, _FILES), (target.get("data"), _DATA)):
+        parameters = (target.get("model") or {}).get("parameters")
+        for holder, keys in ((target, _FILES), (target.get("data"), _DATA), (parameters, _PARAMETERS)):
             if isinstance(holder, dict):
                 holder.update({key: _path(holder[key], old, new) for key in keys if holder.get(key)})
     return found
 
 
 def _path(written: str, old: Path, new: Path) -> str:
-    if written.startswith("~") or Path(written).is_absolute():
+    if written in _NAMES or written.startswith(("~", "package:")) or Path(written).is_absolute():
         return written
     there = (old / written).absolute()
     try:

@@ -72,7 +72,7 @@ class Target(_Strict):
     """
 
     data: str | dict[str, Any] = Field(
-        description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet: PATH}"
+        description="digits, breast_cancer, medmnist:NAME, or {npz|images|csv|parquet|chat|behaviours: PATH}"
     )
     model: Architecture | None = Field(default=None, description="default: an architecture that suits the modality")
     recipe: Recipe | None = Field(default=None, description="default: a recipe that converges on data of this size")
@@ -81,7 +81,11 @@ class Target(_Strict):
         description="a fine-tuning API: what third parties offer is trained on afterwards, by this recipe, from the "
         "model made of the victim's own records; default: all records are trained on together",
     )
-    weights: str | None = Field(default=None, description="trained weights: .safetensors, or a state dict (.pt, .pth)")
+    weights: str | None = Field(
+        default=None,
+        description="trained weights: .safetensors, or a state dict (.pt, .pth); of causal_lm an adapter's folder as "
+        "peft writes it, or the model that its `base` names, to take that as it is",
+    )
     members: str | None = Field(
         default=None, description="with weights: a .npy or text file of record numbers that the model was trained on"
     )

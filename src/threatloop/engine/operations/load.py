@@ -23,10 +23,10 @@ def load(task: Task, _inputs: Mapping[str, Product]) -> Product:
     base = Path(task.local["base"])
     source = parse_source(task.local["source"])
     found = source.read(base)
+    divided = source.divided and found.partition is not None
     data, partition = found.dataset, _partition(found.partition, len(found.dataset))
     if task.local.get("members"):
-        partition = _named_members(base / task.local["members"], len(data))
-    divided = source.divided and found.partition is not None
+        partition = _named_members(base / task.local["members"], partition, divided)
     facts = {"source": found.source, "public": found.public, "notes": list(found.notes), "divided": divided}
     return Product(Loaded(data, partition), facts)
 
@@ -35,8 +35,9 @@ def _partition(found: npt.NDArray[np.int8] | None, n: int) -> npt.NDArray[np.int
     return np.full(n, -1, np.int8) if found is None else np.asarray(found, np.int8)
 
 
-def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
-    """0 for the listed record numbers and 2 for the others."""
+def _named_members(path: Path, found: npt.NDArray[np.int8], divided: bool) -> npt.NDArray[np.int8]:
+    """0 for the listed record numbers and 2 for the others; where data say whom these may reach, as they say, or 1."""
+    n = len(found)
     try:
         text = path.suffix != ".npy"
         rows = np.loadtxt(path, dtype=np.int64, ndmin=1) if text else np.load(path, allow_pickle=False)
@@ -47,6 +48,6 @@ def _named_members(path: Path, n: int) -> npt.NDArray[np.int8]:
     rows = np.asarray(rows).reshape(-1)
     if not np.issubdtype(rows.dtype, np.integer) or not len(rows) or rows.min() < 0 or rows.max() >= n:
         raise InputError(f"{path}: members must be record numbers between 0 and {n - 1}")
-    partition = np.full(n, 2, np.int8)
+    partition = np.where(found == 0, 1, found).astype(np.int8) if divided else np.full(n, 2, np.int8)
     partition[rows] = 0
     return partition

@@ -20,12 +20,15 @@ MOST_RECORDS = 5000
 def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
     """Readings ``train_accuracy``, ``test_accuracy``, ``train_loss`` and ``test_loss`` of a victim as it is served.
 
-    The fact ``answer_seconds`` is what 1,000 of its answers take; None of a remote model, which is not asked for it.
+    Those of training are missing where nobody says what it was trained on. The fact ``answer_seconds`` is what 1,000 of
+    its answers take; None of a remote model, which is not asked for it.
     """
     model: Model = inputs["victim"].value
     bare = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
     responder, readings = Front.of(task, inputs).before(bare.responder), []
     for name, role in (("train", "members"), ("test", "test")):
+        if role not in inputs:
+            continue
         data: Dataset = inputs[role].value
         data = data.take(slice(0, MOST_RECORDS))
         answers = responder.log_probs(data.x)

@@ -23,7 +23,9 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
     attacker holds. ``test``: what nobody trains on. ``nonmembers``: as many of pool and test as there are members.
     ``candidates``: own, contribution and nonmembers, in random order. ``all``: everything.
 
-    Where the victim came with trained weights, ``own`` are its members as named, whatever the seed.
+    Where the victim was brought and its members are named, ``own`` are these, whatever the seed; the other records are
+    then those that could have reached it (1), the judge's alone (2) or the attacker's alone (3). Where nobody named
+    them, the roles are those of whatever is trained in the victim's place.
 
     Raises:
         InputError: too few records for a role.
@@ -32,14 +34,16 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
     y, shares, rng = loaded.data.y, task.config["shares"], task.streams.numpy("split")
     if task.config["fixed_members"]:
         own = np.flatnonzero(loaded.partition == 0)
-        rest = np.flatnonzero(loaded.partition != 0)
-        if not len(own) or not len(rest):
-            raise InputError(
-                "a target with `weights` or `endpoint` needs members and non-members: name the members with `members:`"
-            )
-        left = 1 - shares["own"]
-        parts = stratified(y[rest], (shares["contribution"] / left, shares["pool"] / left), rng)
-        contribution, pool, test = (rest[part] for part in parts)
+        if task.config.get("divided"):
+            others = np.where(loaded.partition == 1, 0, np.where(loaded.partition == 0, -1, loaded.partition))
+            _, contribution, pool, test = _divided(y, others, {**shares, "own": 0.0}, rng)
+        else:
+            rest = np.flatnonzero(loaded.partition != 0)
+            left = 1 - shares["own"]
+            parts = stratified(y[rest], (shares["contribution"] / left, shares["pool"] / left), rng)
+            contribution, pool, test = (rest[part] for part in parts)
+        if not len(own) or not len(contribution):
+            raise InputError("every record is named as a member, or none is; `members:` must leave some for attackers")
         members = own
     elif task.config.get("divided"):
         own, contribution, pool, test = _divided(y, loaded.partition, shares, rng)
@@ -55,7 +59,8 @@ def split(task: Task, inputs: Mapping[str, Product]) -> Product:
             )
     # Where the data say whom a record may reach, only what could have reached the victim is exchangeable with members.
     outside = np.concatenate([pool, test])
-    outside = rng.permutation(outside[loaded.partition[outside] == 0] if task.config.get("divided") else outside)
+    common = 1 if task.config["fixed_members"] else 0
+    outside = rng.permutation(outside[loaded.partition[outside] == common] if task.config.get("divided") else outside)
     size = min(len(members), len(outside))
     nonmembers, held_in = outside[:size], rng.permutation(members)[:size]
     candidates = rng.permutation(np.concatenate([held_in, nonmembers]))

@@ -17,6 +17,7 @@ from threatloop.engine.operations.act import ARTEFACT_MARK
 from threatloop.engine.operations.protect import owner_of
 from threatloop.engine.products import Loaded, Product
 from threatloop.engine.task import Task
+from threatloop.models.language.bases import ADAPTED
 from threatloop.scenario.lifecycle import Lifecycle
 
 
@@ -59,11 +60,14 @@ def given(task: Task, inputs: Mapping[str, Product]) -> Product:
     Raises:
         InputError, Problems: the weights cannot be read, or do not fit the architecture or the data.
     """
+    from threatloop.models.language.adapter_weights import read_adapter
     from threatloop.models.weights import read_model
 
     loaded: Loaded = inputs["data"].value
     architecture = Architecture.model_validate(task.config["architecture"])
     path = Path(task.local["weights"])
+    if architecture.name == ADAPTED:
+        return Product(read_adapter(path, architecture, loaded.data.schema))
     return Product(read_model(path, architecture, loaded.data.schema, allow_code=bool(task.local.get("allow_code"))))
 
 
