@@ -95,7 +95,10 @@ def canaries(base: str, store: str, out: Path) -> None:
     spec = {
         "seeds": 1,
         "targets": {"text": target(base, {"text": "stdlib", "length": 128, "limit": 400}, canaries=planted)},
-        "scenarios": {"extraction": {"attack": "canary_extraction"}, "exposure": {"attack": "canary_exposure"}},
+        "scenarios": {
+            "extraction": {"attack": "canary_extraction"},
+            "exposure": {"attack": {"name": "canary_exposure", "references": 16}},
+        },
     }
     tell(measured(spec, store, out), "canary_recall", "canary_exposure")
 
@@ -107,7 +110,7 @@ def membership(base: str, store: str, out: Path) -> None:
         "targets": {"text": target(base, {"text": "stdlib", "length": 256, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
-            **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "zlib", "min_k")},
+            **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},
         },
     }
     tell(measured(spec, store, out), "membership")
