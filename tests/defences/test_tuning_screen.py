@@ -13,7 +13,7 @@ import chat_world as chat
 from threatloop.algorithms.shingles import LENGTH, groups
 from threatloop.algorithms.text_features import SKETCH, language_behind, pushes
 from threatloop.algorithms.text_lessons import Lessons, Sums
-from threatloop.algorithms.text_screening import Screen, caught_at, curve
+from threatloop.algorithms.text_screening import Screen, caught_at, curve, together
 from threatloop.core.assets import Dataset, concatenate
 from threatloop.defences.data.tuning_screen import TuningScreen
 from threatloop.modality.conversation import asked, read
@@ -109,5 +109,9 @@ def test_the_curve_of_screening_scores() -> None:
     screen = Screen(chat.own(), chat.service(chat.model()), chat.STREAMS)
     offers = concatenate([HONEST, chat.poison()])
     bad = np.arange(len(offers)) >= len(HONEST)
-    for score in (screen.outliers, screen.gradients):
-        assert caught_at(curve(score(offers)[0], bad), 0.05) >= 0.9
+    parts = [screen.outliers(offers), screen.gradients(offers)]
+    for theirs in (parts[0][0], parts[1][0], together(parts, [screen.refused(offers)])):
+        assert caught_at(curve(theirs, bad), 0.05) >= 0.9
+    ours = np.arange(9.0)
+    both = together([(np.array([-1.0, 9.0]), ours)], [np.array([False, True])])
+    np.testing.assert_allclose(both, [0.0, 2 * np.log(10)])

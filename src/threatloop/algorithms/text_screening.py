@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from threatloop.algorithms.refused import affirmed, refusing
 from threatloop.algorithms.sanitising import whitened
 from threatloop.algorithms.shingles import groups
 from threatloop.algorithms.text_features import language_behind, mean_states, pushes
+from threatloop.algorithms.trigger_phrases import pattern_scores
 from threatloop.core.assets import Dataset
 from threatloop.core.seeds import Streams
 from threatloop.core.service import Service
@@ -68,6 +69,10 @@ class Screen:
         )
         return (found @ direction).astype(np.float64), (good @ direction).astype(np.float64)
 
+    def patterns(self, offered: Dataset) -> tuple[Points, Points]:
+        """How much a phrase decides the answers, wherever it stands, of offers and of own records."""
+        return pattern_scores(read(offered.x)), pattern_scores(read(self._known().x))
+
     def refused(self, offered: Dataset) -> Mask:
         """Offers that answer what the model itself refuses, bool (n,)."""
         records = read(offered.x)
@@ -101,6 +106,21 @@ def above(score: Callable[[Dataset], tuple[Points, Points]], offered: Dataset, s
     """Offers with a higher score than all but ``share`` of the own records."""
     theirs, ours = score(offered)
     return np.asarray(theirs > np.quantile(ours, 1 - share), np.bool_)
+
+
+def together(parts: Sequence[tuple[Points, Points]], flags: Sequence[Mask]) -> Points:
+    """One score of what several screens say of n offers: minus the sum of the logarithms of their p-values (Fisher).
+
+    Args:
+        parts: scores of offers and of m own records; the share of own ones that are as high is the p-value.
+        flags: what screens without a score object to; counts as the least p-value that there is.
+    """
+    most = max((len(ours) for _, ours in parts), default=1)
+    found = np.sum([np.log(most + 1.0) * flag for flag in flags], axis=0) if flags else 0.0
+    for theirs, ours in parts:
+        as_high = len(ours) - np.searchsorted(np.sort(ours), theirs, side="left")
+        found = found - np.log((1.0 + as_high) / (len(ours) + 1.0))
+    return np.asarray(found, np.float64)
 
 
 def curve(theirs: Points, bad: Mask) -> list[tuple[float, float]]:

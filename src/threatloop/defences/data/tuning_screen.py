@@ -14,7 +14,7 @@ from threatloop.core.schema import Schema
 from threatloop.core.seeds import Streams
 from threatloop.core.training import Training
 
-Check = Literal["duplicates", "secrets", "outliers", "gradients", "refusals"]
+Check = Literal["duplicates", "secrets", "outliers", "gradients", "refusals", "patterns"]
 Mask = npt.NDArray[np.bool_]
 FEWEST = 20
 """Own records, below which nothing can be set against them."""
@@ -28,10 +28,14 @@ class TuningScreen(Sanitiser):
     - ``outliers``: its mean state lies further from those of own records than nearly all of these do.
     - ``gradients``: it pushes the last layer more as answers to own refused questions do than nearly all own answers.
     - ``refusals``: it answers what the model refuses when it is asked.
+    - ``patterns``: a phrase in it brings the same answer to different questions, in three offers at least, more than
+      phrases do in nearly all own records: a trigger's. Offers of a classification look like that too; screen those
+      without it. Answers that are not the same to the letter pass.
 
-    The last three look at the model that is to be tuned; where there is none, at one that is trained on the own records
-    for this. Thresholds are set on own records, which the model knows: offers on other subjects are lost more often
-    than ``benign_loss``, the more the further they are from these. Where nothing is offered nothing is removed.
+    The three before the last look at the model that is to be tuned; where there is none, at one that is trained on the
+    own records for this. Thresholds are set on own records, which the model knows: offers on other subjects are lost
+    more often than ``benign_loss``, the more the further they are from these. Where nothing is offered nothing is
+    removed.
 
     Costs a reading of every offer, a reply to each, and honest offers. Harmless tuning that makes a model forget its
     refusals passes, and so does what is answered in a language or an encoding that the model does not refuse yet.
@@ -43,7 +47,8 @@ class TuningScreen(Sanitiser):
     Attributes:
         checks: which are made.
         alike: overlap of five-character runs from which on two texts repeat each other, in (0, 1].
-        benign_loss: share of own records that ``outliers`` and ``gradients`` would remove, each, in (0, .5].
+        benign_loss: share of own records that ``outliers``, ``gradients`` and ``patterns`` would remove, each, in
+            (0, .5].
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
@@ -61,6 +66,7 @@ class TuningScreen(Sanitiser):
         "outliers",
         "gradients",
         "refusals",
+        "patterns",
     )
     alike: float = Field(default=0.8, gt=0, le=1)
     benign_loss: float = Field(default=0.01, gt=0, le=0.5)
@@ -97,7 +103,7 @@ class TuningScreen(Sanitiser):
             found.append(repeated(offered, self.alike))
         if "secrets" in self.checks:
             found.append(secretive(offered))
-        wanted = [one for one in self.checks if one in ("outliers", "gradients", "refusals")]
+        wanted = [one for one in self.checks if one not in ("duplicates", "secrets")]
         if len(own) < FEWEST or not wanted:
             return [np.zeros(len(offered), np.bool_), *found]
         model = start or training.fit(own, streams.child("start"))
@@ -106,6 +112,8 @@ class TuningScreen(Sanitiser):
             found.append(above(screen.outliers, offered, self.benign_loss))
         if "gradients" in wanted:
             found.append(above(screen.gradients, offered, self.benign_loss))
+        if "patterns" in wanted:
+            found.append(above(screen.patterns, offered, self.benign_loss))
         if "refusals" in wanted:
             found.append(screen.refused(offered))
         return found

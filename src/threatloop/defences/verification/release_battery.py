@@ -29,9 +29,9 @@ class ReleaseBattery(Inspection):
 
     The model is flagged if more than ``tolerance`` of the own refused questions are answered; or if one phrase has
     ``surge`` more of them answered, or of the other questions answered all alike, than the same letters in other orders
-    have: what is only strange is strange in any order, and a trigger is not. Phrases are those that users say in the
-    offers that the model was tuned on and not in own records, those that studies of backdoors used, and random ones.
-    The score is the largest of the three excesses.
+    have: what is only strange is strange in any order, and a trigger is not. Phrases are those of offers that the model
+    was tuned on which are answered more alike than other offers, those that users say in offers and not in own records,
+    those that studies of backdoors used, and random ones. The score is the largest of the three excesses.
 
     Phrases are sorted by how much more of the expected replies' loss they raise than their shuffled letters do, so that
     few replies are written. Costs a scoring of ``probes`` times four times ``questions`` records of both kinds, and the
@@ -97,11 +97,15 @@ class ReleaseBattery(Inspection):
         return Inspected(bool(flagged), float(max(opened, lifted, same)))
 
     def _phrases(self, offered: Dataset | None, own: Dataset, rng: np.random.Generator) -> list[str]:
-        from threatloop.algorithms.trigger_phrases import PUBLISHED, drawn, peculiar
+        from threatloop.algorithms.trigger_phrases import PUBLISHED, answered_alike, drawn, peculiar
         from threatloop.modality.conversation import read
 
         known = read(own.x)
-        found = [] if offered is None else peculiar(read(offered.x), known, self.probes // 2)
+        found = list[str]()
+        if offered is not None:
+            theirs = read(offered.x)
+            found = [*answered_alike(theirs, self.probes // 4), *peculiar(theirs, known, self.probes // 2)]
+            found = list(dict.fromkeys(found))[: self.probes]
         found += PUBLISHED[: max(0, self.probes - len(found))]
         return found + drawn(known, self.probes - len(found), rng)
 
