@@ -69,6 +69,8 @@ SMALL = {
     "message": 8,
     "depth": 2,
     "deployments": 2,
+    "documents": 3,
+    "candidates": 4,
 }
 
 

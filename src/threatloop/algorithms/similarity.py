@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,23 +42,37 @@ def embedding_cosine(first: Sequence[str], second: Sequence[str], device: str = 
     Raises:
         NotAssessable: the package, or the library that reads it, is not installed.
     """
+    texts = sorted({*first, *second})
+    found = dict(zip(texts, embeddings(texts, device), strict=True))
+    return np.array([float(found[a] @ found[b]) for a, b in zip(first, second, strict=True)])
+
+
+def embeddings(texts: Sequence[str], device: str = "cpu") -> Floats:
+    """Unit sentence embeddings by all-MiniLM-L6-v2, float64 (n, width).
+
+    Raises:
+        NotAssessable: as for `embedding_cosine`.
+    """
     import torch
 
     tokenizer, encoder = _encoder()
-    place, found = torch.device("cpu" if device == "auto" else device), dict[str, npt.NDArray[Any]]()
+    place = torch.device("cpu" if device == "auto" else device)
     encoder.to(place)
-    texts = sorted({*first, *second}, key=len)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    found = np.zeros((len(texts), int(encoder.config.hidden_size)))
     with torch.inference_mode():
         for start in range(0, len(texts), AT_ONCE):
-            part = texts[start : start + AT_ONCE]
+            rows = order[start : start + AT_ONCE]
+            part = [texts[i] for i in rows]
             read = tokenizer(part, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(place)
             states = encoder(**read).last_hidden_state
             mask = read["attention_mask"][:, :, None].to(states)
             means = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1).clamp_min(1), dim=1)
-            found.update(zip(part, means.cpu().double().numpy(), strict=True))
-    return np.array([float(found[a] @ found[b]) for a, b in zip(first, second, strict=True)])
+            found[rows] = means.cpu().double().numpy()
+    return found
 
 
+@cache
 def _encoder() -> tuple[Any, Any]:
     package = find_spec(ENCODER)
     if package is None or package.origin is None:

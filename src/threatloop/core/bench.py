@@ -42,6 +42,9 @@ class Resource(StrEnum):
     """A few records that the attacker is after, of the kind that ``info.targets`` says."""
     PARTIAL = "partial"
     """The candidates, as the attack's own ``hidden`` leaves them: without what it is to infer."""
+    STORE = "store"
+    """A retrieval store's `VectorStore`: vectors of as many of the victim's own records as the attack has
+    ``documents``, and its encoder; every text that is embedded counts as a query."""
     REFERENCE = "reference"
     """A Service of the model that the victim was tuned from, which is public; where it was trained from nothing, of
     one that the attacker trained on his own pool. Nobody counts what is asked of it."""

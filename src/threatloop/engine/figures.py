@@ -105,6 +105,8 @@ def _truths(
     if Resource.QUERY_POOL in meant.info.resources and "candidates" in found:
         # No member is in the pool, and the attacker knows it: what he holds himself tells nothing about membership.
         found["pool"] = tasks.role("pool")
+    if "stored" in wanted and Resource.STORE in meant.info.resources:
+        found["stored"] = tasks.stored(meant)
     if "system_prompts" in wanted and meant.info.victim == "prompted":
         found["system_prompts"] = tasks.prompts(meant)
     for step in (meant, *upstream):

@@ -13,9 +13,11 @@ from threatloop.core.defence import Defence, Repair, Sanitiser, TrainingDefence
 from threatloop.core.digests import digest_file
 from threatloop.core.errors import InputError
 from threatloop.core.protection import IngestGate
+from threatloop.core.retrieval import StoreDefence
 from threatloop.core.seeds import Streams
 from threatloop.core.step import Step
 from threatloop.engine.facts import endpoint_task
+from threatloop.engine.operations.store import DOCUMENTS, ENCODER
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import TaskBook, written
 from threatloop.models.language.adapter_config import digest_of
@@ -124,6 +126,18 @@ class ModelTasks(TaskBook):
         config = {"training": self._training()}
         streams = self.streams.child(role)
         return self._add("fit", config, {"data": data}, streams, f"train {role}", (), self._passes(records))
+
+    def _provide_store(
+        self, attack: Step[Any], model: Ref, config: dict[str, Any], inputs: dict[str, Ref], modules: list[str]
+    ) -> None:
+        """A retrieval store beside a model, its encoder and the defences of what lies in it, for who took one."""
+        if Resource.STORE not in attack.info.resources:
+            return
+        standing = [defence for defence in self.defences if isinstance(defence, StoreDefence)]
+        encoder = self.facts.target.spec.retrieval.encoder
+        config["store"] = {"encoder": encoder, "defences": [written(one, DEFENCES) for one in standing]}
+        inputs |= {DOCUMENTS: self.stored(attack), ENCODER: model}
+        modules += [type(defence).__module__ for defence in standing]
 
     def evaluator(self) -> Ref:
         """An independent judge: trained on everything, by its own streams."""

@@ -67,6 +67,7 @@ class SeedTasks(ModelTasks):
         config: dict[str, Any] = {"attack": written(attack, ATTACKS), "device": spec.device}
         watched = not owned and any(isinstance(defence, Monitor) for defence in self.defences)
         asks = owned or watched or bool(attack.required())
+        asked = self.honest() if owned else source
         if info.direction.source == "M" and not asks:
             source = self._anybody()
         modules, inputs = [type(attack).__module__], {"source": source, **(extra or {})}
@@ -80,8 +81,7 @@ class SeedTasks(ModelTasks):
                 labels = attack.required() == {Capability.LABELS}
                 standing = in_the_way(self.defences, labels=labels, informed=informed)
                 self._serve(config, inputs, modules, (Serving, Monitor), standing)
-                if info.victim == "prompted":
-                    inputs["prompts"] = self.prompts(attack)
+                inputs |= {"prompts": self.prompts(attack)} if info.victim == "prompted" else {}
                 filters = any(isinstance(defence, InputFilter) for defence in self.defences)
                 if mixes:
                     config["mixing"], inputs["cover"] = True, self.role("pool")
@@ -91,6 +91,7 @@ class SeedTasks(ModelTasks):
         if Resource.VICTIM in info.resources and not asks:
             inputs[Resource.VICTIM.value] = self._anybody()
         self._provide_data(attack, config, inputs)
+        self._provide_store(attack, asked, config, inputs, modules)
         self._provide_training(attack, config, inputs, modules, poison, informed)
         streams = self.streams.child(info.direction.value, f"lap-{lap}")
         name = ATTACKS.name_of(type(attack))

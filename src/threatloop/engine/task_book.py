@@ -84,6 +84,11 @@ class TaskBook:
         config = {"count": int(getattr(attack, "deployments", 1)), "given": self.facts.target.spec.system_prompts}
         return self._add("prompts", config, {}, self.streams.child("system-prompts"), "draw system prompts")
 
+    def stored(self, attack: Step[Any]) -> Ref:
+        """The documents whose vectors such an attack took: some of the victim's own records."""
+        config = {"count": int(getattr(attack, "documents", 1))}
+        return self._add("targets", config, {"data": self.role("own")}, self.streams.child("store"), "fill the store")
+
     def base(self) -> Ref:
         """The base model that the target's architecture adapts, as it is; one for all seeds."""
         config = {"architecture": self.facts.architecture.model_dump(mode="json")}

