@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def encode(texts: Sequence[str]) -> Vectors:
     for row, text in zip(found, texts, strict=True):
         places = [WORDS.index(word) for word in text.split() if word in WORDS]
         row += _DRAWN[0, places].sum(axis=0)
-        for one, other in zip(places, places[1:], strict=False):
+        for one, other in itertools.pairwise(places):
             row += 0.4 * np.roll(_DRAWN[1, one], 1) * _DRAWN[1, other]
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), np.float32)
 
