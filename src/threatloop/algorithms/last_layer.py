@@ -47,15 +47,14 @@ class Layer:
 
 def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
     """The layer behind the answers to these prompts, float32 (n, vocabulary), of which few are in memory at a time."""
-    answers = ask(prompts[:FIRST])
+    columns = centred(ask(prompts[:FIRST]))
     while True:
-        n, tokens = answers.shape
-        columns = centred(answers)
+        tokens, n = columns.shape
         values, right = spectrum(columns) if n else (np.zeros(0), np.zeros((0, 0)))
         width = hidden_width(values, tokens, n)
         if not isinstance(width, Undefined) or n == len(prompts):
             break
-        answers = np.concatenate([answers, ask(prompts[n : 2 * n])])
+        columns = np.hstack([columns, centred(ask(prompts[n : 2 * n]))])
     if isinstance(width, Undefined):
         return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0)))
     basis = span(columns, values, right, width)

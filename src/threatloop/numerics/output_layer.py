@@ -27,6 +27,8 @@ CLEAR = 4.0
 spectrum's ratios stays below 2 where eight values follow."""
 ROUGH = 3.0
 """How far the first value of the noise may exceed the edge for independent noise of the same size."""
+ROWS = 4096
+"""Of a tall matrix that are decomposed at a time."""
 CERTAIN = 1e3
 """A gap like this needs no look at what follows: numerical noise is not always independent."""
 
@@ -46,9 +48,22 @@ def spectrum(columns: Doubles) -> tuple[Doubles, Doubles]:
     tokens, n = columns.shape
     most = min(n, tokens - 1)
     # Squaring would halve the digits, and noise of float32 lies below half of them.
-    small = np.linalg.qr(columns, mode="r") if tokens > n else columns
+    small = triangle(columns) if tokens > n else columns
     _, values, right = np.linalg.svd(small, full_matrices=False)
     return np.asarray(values[:most], np.float64), np.asarray(right[:most], np.float64)
+
+
+def triangle(*parts: npt.NDArray[np.floating]) -> Doubles:
+    """R of the QR decomposition of matrices (n, ·) beside each other, a few rows at a time: those may be many.
+
+    Demmel, Grigori, Hoemmen, Langou 2012, "Communication-optimal parallel and sequential QR and LU factorizations",
+    SIAM Journal on Scientific Computing 34.
+    """
+    found = np.zeros((0, sum(part.shape[1] for part in parts)))
+    for start in range(0, len(parts[0]), ROWS):
+        rows = np.hstack([np.asarray(part[start : start + ROWS], np.float64) for part in parts])
+        found = np.asarray(np.linalg.qr(np.vstack([found, rows]), mode="r"))
+    return found
 
 
 def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
@@ -124,6 +139,7 @@ def rotation_error(true: Doubles, found: Doubles) -> float:
 
 def _unexplained(wanted: Doubles, by: Doubles) -> float:
     # Unit columns, or a small one would not count.
-    basis, _ = np.linalg.qr(by / np.maximum(np.linalg.norm(by, axis=0), np.finfo(np.float64).tiny))
-    left = wanted - basis @ (basis.T @ wanted)
-    return min(1.0, float(np.linalg.norm(left)) / float(np.linalg.norm(wanted)))
+    sizes = np.maximum(np.linalg.norm(by, axis=0), np.finfo(np.float64).tiny)
+    width = by.shape[1]
+    rest = triangle(by / sizes, wanted)[width:, width:]
+    return min(1.0, float(np.linalg.norm(rest)) / float(np.linalg.norm(wanted)))
