@@ -17,8 +17,8 @@ from threatloop.models.language.codecs import Tokens
 from threatloop.models.language.language import Language
 from threatloop.models.language.scoring import batches, wanted_logits
 
-TOKENS_AT_ONCE = 384
-"""Whose activations are kept at a time; of a base model of 135M parameters each token takes 2 MB."""
+TOKENS_AT_ONCE = 192
+"""Whose activations are kept at a time; of a base model of 135M parameters each token takes 1.4 MB."""
 
 
 @dataclass
