@@ -168,7 +168,7 @@ def _turns(item: Mapping[str, Any]) -> Chat:
 
 def _turn(place: int, message: Any) -> Turn:
     if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-        raise ValueError(f"messages[{place}]: needs `role` and `content`")
+        raise ValueError(f"messages[{place}]: needs `role` ({', '.join(ROLES)}) and `content`")
     role, content = message["role"], message["content"]
     if role not in ROLES:
         raise ValueError(f"messages[{place}].role: {str(role)[:40]!r}; allowed are {', '.join(ROLES)}")
