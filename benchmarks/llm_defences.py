@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from threatloop.algorithms.judges import refuses
 from threatloop.algorithms.language_training import LanguageTraining
-from threatloop.algorithms.text_screening import Screen, caught_at, curve, repeated, secretive, together
+from threatloop.algorithms.text_screening import Screen, caught_at, curve, halves, repeated, secretive, together
 from threatloop.attacks.data_to_model.trigger_tuning import TriggerTuning
 from threatloop.core.assets import Architecture, Dataset, Model, concatenate
 from threatloop.core.bench import Bench
@@ -93,15 +93,18 @@ def screened(base: str, seed: int) -> dict[str, dict[str, list[float]]]:
         ),
         "backdoor": backdoored(here.honest, here.streams),
     }
-    screen = Screen(here.own, here.training.serve(here.start), here.streams)
+    known, held = halves(here.own, here.streams)
+    apart = here.training.fit(known, here.streams.child("half"))
+    screen = Screen(known, here.training.serve(apart), here.streams, held)
+    asked = Screen(here.own, here.training.serve(here.start), here.streams)
     found: dict[str, dict[str, list[float]]] = {}
     for kind, (offers, bad) in planted.items():
         parts = {
             "outliers": screen.outliers(offers),
             "gradients": screen.gradients(offers),
-            "patterns": screen.patterns(offers),
+            "patterns": asked.patterns(offers),
         }
-        flags = {"refusals": screen.refused(offers), "duplicates": repeated(offers, 0.8), "secrets": secretive(offers)}
+        flags = {"refusals": asked.refused(offers), "duplicates": repeated(offers, 0.8), "secrets": secretive(offers)}
         scores = {name: theirs for name, (theirs, _) in parts.items()}
         scores |= {name: flag.astype(np.float64) for name, flag in flags.items()}
         scores["combined"] = together(list(parts.values()), [flags["refusals"], flags["secrets"]])

@@ -32,24 +32,31 @@ REPLY = 16
 class Screen:
     """What offers are set against.
 
+    Scores of records that a model was trained on lie apart from those of all others, honest offers included. So scores
+    of own records come from ``held`` where there are any.
+
     Attributes:
         own: the defender's records.
         service: the model made of them, which he owns.
         streams: the screen's.
+        held: more of his, that the model has not seen; None for none.
     """
 
     own: Dataset
     service: Service
     streams: Streams
+    held: Dataset | None = None
 
     def outliers(self, offered: Dataset) -> tuple[Points, Points]:
         """Distances of mean states from those of own records, in units of how these spread: of both, (n,) and (m,)."""
         known, language = self._known(), language_behind(self.service)
-        states = np.concatenate([mean_states(language, read(part.x)) for part in (offered, known)])
-        trusted = np.arange(len(states)) >= len(offered)
+        parts = [offered, *([] if self.held is None else [self.held]), known]
+        states = np.concatenate([mean_states(language, read(part.x)) for part in parts])
+        trusted = np.arange(len(states)) >= len(states) - len(known)
         places = whitened(states, np.zeros(len(states), np.int64), trusted, self.streams)
         distances = np.linalg.norm(places, axis=1)
-        return distances[: len(offered)], distances[len(offered) :]
+        ours = distances[len(offered) :]
+        return distances[: len(offered)], ours if self.held is None else ours[: len(self.held)]
 
     def gradients(self, offered: Dataset) -> tuple[Points, Points]:
         """How much more a record pushes the model as an answer to an own refused question does than as own answers do.
@@ -67,6 +74,8 @@ class Screen:
         direction = bad / max(1e-12, np.linalg.norm(bad)) - good.mean(axis=0) / max(
             1e-12, np.linalg.norm(good.mean(axis=0))
         )
+        if self.held is not None and (calm := ~refusing(self.held)).any():
+            good = pushes(language, read(self.held.x[calm]), seed)
         return (found @ direction).astype(np.float64), (good @ direction).astype(np.float64)
 
     def patterns(self, offered: Dataset) -> tuple[Points, Points]:
@@ -87,6 +96,16 @@ class Screen:
     def _known(self) -> Dataset:
         order = self.streams.numpy("known").permutation(len(self.own))
         return self.own.take(np.sort(order[:MOST_OWN]))
+
+
+def halves(own: Dataset, streams: Streams) -> tuple[Dataset, Dataset]:
+    """Own records for a model that knows half of them, and the other half; refusals divided like the rest."""
+    rng, chosen = streams.numpy("halves"), list[int]()
+    refused = refusing(own)
+    for rows in (np.flatnonzero(refused), np.flatnonzero(~refused)):
+        chosen += [int(one) for one in rng.permutation(rows)[: -(-len(rows) // 2)]]
+    first = np.isin(np.arange(len(own)), chosen)
+    return own.take(first), own.take(~first)
 
 
 def repeated(offered: Dataset, alike: float) -> Mask:

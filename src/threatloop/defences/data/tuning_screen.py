@@ -32,13 +32,15 @@ class TuningScreen(Sanitiser):
       phrases do in nearly all own records: a trigger's. Offers of a classification look like that too; screen those
       without it. Answers that are not the same to the letter pass.
 
-    The three before the last look at the model that is to be tuned; where there is none, at one that is trained on the
-    own records for this. Thresholds are set on own records, which the model knows: offers on other subjects are lost
-    more often than ``benign_loss``, the more the further they are from these. Where nothing is offered nothing is
-    removed.
+    ``refusals`` asks the model that is to be tuned; where there is none, one that is trained on the own records for
+    this. ``outliers`` and ``gradients`` look at one that is trained on half of the own records, and their thresholds
+    are set on the other half: a model knows what it was trained on too well, and next to it all offers look strange.
+    Offers on other subjects are still lost more often than ``benign_loss``, the more the further they are from own
+    ones. Where nothing is offered nothing is removed.
 
-    Costs a reading of every offer, a reply to each, and honest offers. Harmless tuning that makes a model forget its
-    refusals passes, and so does what is answered in a language or an encoding that the model does not refuse yet.
+    Costs a training on half of the own records, a reading of every offer, a reply to each, and honest offers. Harmless
+    tuning that makes a model forget its refusals passes, and so does what is answered in a language or an encoding that
+    the model does not refuse yet.
 
     Xia et al. 2024, "LESS", arXiv 2402.04333, section 3; He, Xia, Henderson 2024, "What is in Your Safe Data?", arXiv
     2404.01099, section 3; Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better", arXiv
@@ -49,6 +51,7 @@ class TuningScreen(Sanitiser):
         alike: overlap of five-character runs from which on two texts repeat each other, in (0, 1].
         benign_loss: share of own records that ``outliers``, ``gradients`` and ``patterns`` would remove, each, in
             (0, .5].
+        held_out: whether that other model is trained; without, thresholds are set on what the model knows.
     """
 
     info: ClassVar[DefenceInfo] = DefenceInfo(
@@ -70,6 +73,7 @@ class TuningScreen(Sanitiser):
     )
     alike: float = Field(default=0.8, gt=0, le=1)
     benign_loss: float = Field(default=0.01, gt=0, le=0.5)
+    held_out: bool = True
 
     def problems(self, schema: Schema, architecture: str) -> list[str]:  # noqa: ARG002
         """A check that is named twice."""
@@ -96,7 +100,7 @@ class TuningScreen(Sanitiser):
         self, start: Model | None, data: Dataset, trusted: Mask, training: Training, streams: Streams
     ) -> list[Mask]:
         """What each check objects to, among the offers."""
-        from threatloop.algorithms.text_screening import Screen, above, repeated, secretive
+        from threatloop.algorithms.text_screening import Screen, above, halves, repeated, secretive
 
         own, offered, found = data.take(trusted), data.take(~trusted), list[Mask]()
         if "duplicates" in self.checks:
@@ -106,12 +110,15 @@ class TuningScreen(Sanitiser):
         wanted = [one for one in self.checks if one not in ("duplicates", "secrets")]
         if len(own) < FEWEST or not wanted:
             return [np.zeros(len(offered), np.bool_), *found]
-        model = start or training.fit(own, streams.child("start"))
-        screen = Screen(own, training.serve(model), streams)
+        screen = Screen(own, training.serve(start or training.fit(own, streams.child("start"))), streams)
+        apart = screen
+        if self.held_out and {"outliers", "gradients"} & set(wanted):
+            known, held = halves(own, streams)
+            apart = Screen(known, training.serve(training.fit(known, streams.child("half"))), streams, held)
         if "outliers" in wanted:
-            found.append(above(screen.outliers, offered, self.benign_loss))
+            found.append(above(apart.outliers, offered, self.benign_loss))
         if "gradients" in wanted:
-            found.append(above(screen.gradients, offered, self.benign_loss))
+            found.append(above(apart.gradients, offered, self.benign_loss))
         if "patterns" in wanted:
             found.append(above(screen.patterns, offered, self.benign_loss))
         if "refusals" in wanted:
