@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def encode(texts: Sequence[str]) -> Vectors:
     for row, text in zip(found, texts, strict=True):
         places = [WORDS.index(word) for word in text.split() if word in WORDS]
         row += _DRAWN[0, places].sum(axis=0)
-        for one, other in itertools.pairwise(places):
+        for one, other in pairwise(places):
             row += 0.4 * np.roll(_DRAWN[1, one], 1) * _DRAWN[1, other]
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), np.float32)
 
@@ -143,11 +143,10 @@ def test_words_of_a_sum_of_words_are_solved_for() -> None:
 
 def test_edits_put_words_in_take_them_out_and_move_them() -> None:
     known, rng = Neighbours(["a b c", "a b d"]), np.random.default_rng(0)
-    found = edits(("a", "x", "c"), ["b"], ["x"], known, 100, rng)
+    found = edits(("a", "x", "c"), ["b"], ["x"], known, rng)
     assert found[0] == ("a", "b", "c")
     assert {("a", "b", "x", "c"), ("a", "c"), ("x", "a", "c")} <= set(found)
     assert ("a", "x", "c") not in found
-    assert len(edits(("a", "x", "c"), ["b"], ["x"], known, 4, rng)) == 4
 
 
 def test_a_language_model_embeds_documents() -> None:

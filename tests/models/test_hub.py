@@ -14,13 +14,14 @@ pytest.importorskip("peft", reason="the llm extra is not installed")
 
 from threatloop.algorithms.tuning import tune
 from threatloop.algorithms.written_training import training_of
-from threatloop.core.assets import Architecture, Dataset
+from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.recipe import Recipe
 from threatloop.core.schema import TextSchema
 from threatloop.core.seeds import Streams
 from threatloop.defences.training.dp_sgd import DPSGD
 from threatloop.modality.conversation import asked, write
+from threatloop.modality.pairs import Pair, write_pairs
 from threatloop.models.language import bases
 from threatloop.models.language.bases import find_base, folder_of
 from threatloop.models.language.hub import HubLanguage
@@ -218,3 +219,18 @@ def test_the_embedded_base_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (language.width, language.codec.size) == (576, 49152)
     ids = continued(language, [language.codec.prompt(asked("What is the capital of France?"))], Style(8))
     assert "Paris" in language.codec.text(ids[0])
+
+
+def test_an_adapter_learns_preferences_from_its_base(base: str) -> None:
+    pairs = [Pair(asked(f"q{a}?", f"yes {a}"), f"no {a}") for a in "abcdefgh"]
+    x = write_pairs([*pairs, *(pair.exchanged for pair in pairs)], 48)
+    sides = [x[: len(pairs)], x[len(pairs) :]]
+    data = Dataset(sides[0], np.zeros(len(pairs), np.int64), TextSchema(width=48), np.arange(len(pairs)))
+    recipe = Recipe(epochs=20, batch_size=4, optimiser="adam", learning_rate=0.01, objective="dpo", beta=0.5)
+    tuned = tune(adapted(base), data, recipe, Streams(0))
+    assert tuned.notes["train_accuracy"] == 1
+    before, after = (
+        np.diff([np.nansum(local_service(model).log_probs(side)[..., 0], axis=1) for side in sides], axis=0)
+        for model in (Model(tuned.architecture, tuned.schema, {}), tuned)
+    )
+    assert (after < before - 1).all()

@@ -40,17 +40,19 @@ class Neighbours:
 
 
 def edits(
-    words: Words, wanted: Sequence[str], unwanted: Sequence[str], known: Neighbours, most: int, rng: np.random.Generator
+    words: Words, wanted: Sequence[str], unwanted: Sequence[str], known: Neighbours, rng: np.random.Generator
 ) -> list[Words]:
-    """Up to ``most`` other texts: wanted words put in, or in the place of others; words left out; neighbours exchanged.
+    """Other texts: wanted words put in, or in the place of others; words left out, exchanged and moved.
 
     Args:
         words: of the text, at least one.
         wanted: words of which there may be too few, the most wanted first.
         unwanted: words of the text of which there may be too many, the least wanted first.
         known: what goes with what.
-        most: how many.
         rng: draws among those that are possible.
+
+    Returns:
+        Each once, and not ``words`` themselves; those that are best founded first.
     """
     found: list[Words] = []
     padded = (START, *words, START)
@@ -64,19 +66,20 @@ def edits(
         found += [(*words[:i], word, *words[i + 1 :]) for i in rng.integers(len(words), size=PLACES)]
     if len(words) > 1:
         found += [(*words[:i], *words[i + 1 :]) for i in out]
-        swaps = range(len(words) - 1)
-        found += [(*words[:i], words[i + 1], words[i], *words[i + 2 :]) for i in swaps]
-        moves = rng.integers(len(words), size=(2 * PLACES, 2))
-        found += [_moved(words, int(i), int(j)) for i, j in moves]
-    different = list(dict.fromkeys(one for one in found if one != words))
-    if len(different) <= most:
-        return different
-    # The first are the best founded; of the rest a draw.
-    head = different[: most // 2]
-    rest = different[most // 2 :]
-    return head + [rest[i] for i in sorted(rng.permutation(len(rest))[: most - len(head)])]
+        found += [_swapped(words, i, i + 1) for i in range(len(words) - 1)]
+        found += [_swapped(words, int(i), int(j)) for i, j in rng.integers(len(words), size=(4 * PLACES, 2))]
+        found += [(*words[:i], *words[i + 1 :]) for i in range(len(words))]
+        moves = rng.integers(len(words), size=(4 * PLACES, 2))
+        found += [_moved(words, int(i), int(j), 1 + k % PLACES) for k, (i, j) in enumerate(moves)]
+    return list(dict.fromkeys(one for one in found if one != words))
 
 
-def _moved(words: Words, start: int, end: int) -> Words:
-    left = [*words[:start], *words[start + 1 :]]
-    return (*left[:end], words[start], *left[end:])
+def _swapped(words: Words, one: int, other: int) -> Words:
+    found = list(words)
+    found[one], found[other] = found[other], found[one]
+    return tuple(found)
+
+
+def _moved(words: Words, start: int, end: int, length: int) -> Words:
+    run, left = words[start : start + length], [*words[:start], *words[start + length :]]
+    return (*left[:end], *run, *left[end:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,11 @@ class WordDecoder:
     centre: Floats
     usual: Floats
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Of words in the vocabulary."""
+        return {word: i for i, word in enumerate(self.words)}
+
     def counts(self, vectors: Vectors) -> Floats:
         """How often each word is expected in texts with such embeddings, (n, vocabulary)."""
         return np.asarray((vectors - self.centre) @ self.weights + self.usual)
@@ -42,11 +48,13 @@ class WordDecoder:
         """By how much words become more frequent where an embedding moves so, (n, vocabulary)."""
         return np.asarray(towards @ self.weights)
 
+    def sizes(self, vectors: Vectors) -> npt.NDArray[np.int64]:
+        """How many words are expected in each text, ≥ 1, (n,)."""
+        return np.asarray(np.maximum(1, np.rint(self.counts(vectors).sum(axis=1))), np.int64)
+
     def bags(self, vectors: Vectors) -> list[str]:
-        """The likeliest words of each, as many as are expected, one at least, in order of how sure they are."""
-        expected = self.counts(vectors)
-        sizes = np.maximum(1, np.rint(expected.sum(axis=1))).astype(int)
-        order = np.argsort(-expected, axis=1)
+        """The likeliest words of each, as many as are expected, in order of how sure they are."""
+        order, sizes = np.argsort(-self.counts(vectors), axis=1), self.sizes(vectors)
         return [" ".join(self.words[i] for i in row[:size]) for row, size in zip(order, sizes, strict=True)]
 
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from threatloop.algorithms.introspection import introspect
 from threatloop.algorithms.jailbreak import Campaign
 from threatloop.algorithms.jailbreak_attack import Jailbreak
 from threatloop.core.access import Capability
@@ -67,5 +66,7 @@ class Introspection(Jailbreak):
 
     def search(self, campaign: Campaign, bench: Bench) -> None:
         """Explain, rewrite, ask again."""
+        from threatloop.algorithms.introspection import introspect
+
         introspect(campaign, self.rounds, explain=True, enhance=self.enhance)
         bench.progress.note("answered", len(campaign.goals) - len(campaign.open))

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from threatloop.algorithms.introspection import introspect
 from threatloop.algorithms.jailbreak import Campaign
 from threatloop.algorithms.jailbreak_attack import Jailbreak
 from threatloop.core.access import Capability
@@ -53,5 +52,7 @@ class SelfRewriting(Jailbreak):
 
     def search(self, campaign: Campaign, bench: Bench) -> None:
         """Rewrite, ask again."""
+        from threatloop.algorithms.introspection import introspect
+
         introspect(campaign, -(-3 * self.rounds // 2), explain=False, enhance=self.enhance)
         bench.progress.note("answered", len(campaign.goals) - len(campaign.open))

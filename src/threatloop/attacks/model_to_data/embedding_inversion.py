@@ -58,7 +58,7 @@ class EmbeddingInversion(Probe[Service]):
     )
 
     documents: int = Field(default=10, ge=1)
-    rounds: int = Field(default=30, ge=1)
+    rounds: int = Field(default=60, ge=1)
     candidates: int = Field(default=64, ge=1)
     beam: int = Field(default=4, ge=1)
     queries: int = Field(default=20_000, ge=1)
@@ -71,7 +71,7 @@ class EmbeddingInversion(Probe[Service]):
         """The guesses."""
         import numpy as np
 
-        from threatloop.algorithms.embedding_search import Found, Search
+        from threatloop.algorithms.embedding_search import Search, begun
         from threatloop.algorithms.interview import rows_of
         from threatloop.algorithms.nearest_texts import HALF, embedded
         from threatloop.algorithms.text_edits import Neighbours
@@ -80,21 +80,20 @@ class EmbeddingInversion(Probe[Service]):
         store, rng = bench.resource(Resource.STORE), bench.streams.numpy("edits")
         corpus = embedded(store, bench.data(Resource.QUERY_POOL), bench.streams.numpy("order"), HALF)
         decoder = learned(corpus.texts, corpus.vectors)
-        bags, found = decoder.bags(store.vectors), list[Found]()
-        for wanted, near in zip(store.vectors, corpus.nearest(store.vectors, self.beam), strict=True):
-            beam = [(tuple(corpus.texts[i].split()), float(corpus.vectors[i] @ wanted)) for i in near]
-            found.append(Found(beam, corpus.vectors[near], seen={words for words, _ in beam}))
+        bags = decoder.bags(store.vectors)
+        found = begun(store.vectors, corpus.nearest(store.vectors, self.beam), corpus, decoder)
 
         def evidence() -> Evidence:
-            cosines = np.array([one.beam[0][1] for one in found])
+            cosines = np.array([one.top[1] for one in found])
             return Evidence({"guess": rows_of([one.best for one in found]), "words": rows_of(bags), "cosine": cosines})
 
         def keep() -> None:
             bench.progress.keep(evidence())
 
         keep()
-        bench.progress.note("cosine_first", float(np.mean([one.beam[0][1] for one in found])))
+        bench.progress.note("cosine_first", float(np.mean([one.top[1] for one in found])))
         search = Search(store, decoder, Neighbours(corpus.texts), self.candidates, self.beam, rng)
+        search.start(found, keep)
         for number in range(self.rounds):
             if not search.round(found, keep):
                 break
