@@ -118,9 +118,10 @@ def check_records(architecture: Architecture, data: Dataset) -> None:
     # A token holds a byte at least, and a template adds few: only what is long is cut into tokens to see.
     sizes = (x != 0).sum(axis=1) + TEMPLATE * (x == MARK).sum(axis=1)
     chats = np.flatnonzero(x[:, 0] == MARK)[:1]
-    codec.tokens(read(x[chats])[0]) if len(chats) else None
+    if len(chats):
+        codec.tokens(read(x[chats])[0])
     places = np.flatnonzero(sizes > adapter.context)[:MOST_CHECKED]
-    too_long([codec.tokens(record) for record in read(x[places])], adapter.context, places)
+    too_long([codec.tokens(record) for record in read(x[places])], adapter.context, places.tolist())
 
 
 def _gpt(network: Network) -> GPT:
