@@ -76,12 +76,36 @@ def begun(vectors: Vectors, near: npt.NDArray[np.int64], corpus: Corpus, decoder
     return found
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The store as the search sees it.
+
+    Attributes:
+        store: what was taken.
+        corpus: whose view of vectors is taken.
+        wanted: the stolen vectors in that view, (n, width).
+    """
+
+    store: VectorStore
+    corpus: Corpus
+    wanted: Vectors
+
+    @property
+    def left(self) -> int | None:
+        """Texts that may still be embedded; None for any number."""
+        return self.store.ledger.left
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Texts in that view, (m, width)."""
+        return self.corpus.seen(self.store.embed(texts))
+
+
 @dataclass
 class Search:
     """What all documents share.
 
     Attributes:
-        store: what was taken.
+        ask: the store.
         decoder: words of embeddings.
         known: which words go together.
         candidates: texts tried for each document in a round.
@@ -89,7 +113,7 @@ class Search:
         rng: draws edits.
     """
 
-    store: VectorStore
+    ask: Asked
     decoder: WordDecoder
     known: Neighbours
     candidates: int
@@ -102,7 +126,7 @@ class Search:
         Raises:
             BudgetExhausted: after the last text that the budget allowed.
         """
-        bags = self.decoder.bags(self.store.vectors)
+        bags = self.decoder.bags(self.ask.wanted)
         self._try(found, {i: [tuple(bag.split())] for i, bag in enumerate(bags)}, keep)
 
     def round(self, found: Sequence[Found], keep: Callable[[], None]) -> bool:
@@ -115,18 +139,18 @@ class Search:
         for i in open_rows:
             if found[i].idle >= PATIENCE:
                 found[i].begin_anew()
-        self._try(found, {i: self._candidates(found[i], self.store.vectors[i]) for i in open_rows}, keep)
+        self._try(found, {i: self._candidates(found[i], self.ask.wanted[i]) for i in open_rows}, keep)
         return bool(open_rows)
 
     def _try(self, found: Sequence[Found], tried: Mapping[int, Sequence[Words]], keep: Callable[[], None]) -> None:
         texts = [(i, words) for i, some in tried.items() for words in some]
-        left = self.store.ledger.left
+        left = self.ask.left
         asked = texts if left is None else texts[:left]
         if asked:
-            vectors = self.store.embed([" ".join(words) for _, words in asked])
+            vectors = self.ask.embed([" ".join(words) for _, words in asked])
             for i in tried:
                 rows = [k for k, (owner, _) in enumerate(asked) if owner == i]
-                found[i].take([asked[k][1] for k in rows], vectors[rows], self.store.vectors[i], self.width)
+                found[i].take([asked[k][1] for k in rows], vectors[rows], self.ask.wanted[i], self.width)
             keep()
         if len(asked) < len(texts):
             raise BudgetExhausted(f"{len(texts) - len(asked)} more texts would pass the limit")

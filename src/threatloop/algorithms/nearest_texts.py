@@ -11,6 +11,7 @@ from threatloop.core.assets import Dataset
 from threatloop.core.retrieval import Vectors, VectorStore
 from threatloop.modality.conversation import read, text_of
 
+TINY = 1e-12
 HALF = 2
 """One query in so many is spent on own texts at most, where a search follows."""
 
@@ -21,11 +22,17 @@ class Corpus:
 
     Attributes:
         texts: n, none empty, none twice.
-        vectors: (n, width).
+        vectors: (n, width), as `seen` shows them.
+        centre: mean of the embeddings, (width,); zero of a single text.
     """
 
     texts: list[str]
     vectors: Vectors
+    centre: Vectors
+
+    def seen(self, vectors: Vectors) -> Vectors:
+        """Vectors (m, width) from the texts' mean on, unit rows: what all texts have in common tells none of them."""
+        return centred(vectors, self.centre)
 
     def nearest(self, vectors: Vectors, most: int) -> npt.NDArray[np.int64]:
         """Positions of the nearest texts of each vector, the nearest first, (m, ≤ most)."""
@@ -43,4 +50,12 @@ def embedded(store: VectorStore, pool: Dataset, rng: np.random.Generator, share:
     left = store.ledger.left
     most = len(texts) if left is None else max(1, min(len(texts), left // share))
     chosen = [texts[i] for i in rng.permutation(len(texts))[:most]]
-    return Corpus(chosen, store.embed(chosen))
+    vectors = store.embed(chosen)
+    centre = vectors.mean(axis=0) * (len(chosen) > 1)
+    return Corpus(chosen, centred(vectors, centre), centre)
+
+
+def centred(vectors: Vectors, centre: Vectors) -> Vectors:
+    """Vectors (n, width) from a point on, as unit rows; zero where they lie in it."""
+    found = vectors - centre
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), TINY), np.float32)

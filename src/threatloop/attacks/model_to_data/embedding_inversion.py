@@ -24,7 +24,8 @@ class EmbeddingInversion(Probe[Service]):
 
     Returns the arrays ``guess``, uint8 (documents, width): UTF-8 of one text each, padded with zeros; ``words``, the
     same for the likeliest words alone, in no order; and ``cosine``, float64 (documents,), of the guess with the stolen
-    vector, in [−1, 1]. At most ``queries`` embedded texts, half of them his own.
+    vector, in [−1, 1], both taken from the mean of his own texts' embeddings on, since some encoders put all texts on
+    one side. At most ``queries`` embedded texts, half of them his own.
 
     Song, Raghunathan 2020, "Information Leakage in Embedding Models", arXiv 2004.00053, section 4 (words from
     embeddings); Morris, Kuleshov, Shmatikov, Rush 2023, "Text Embeddings Reveal (Almost) As Much As Text", arXiv
@@ -71,7 +72,7 @@ class EmbeddingInversion(Probe[Service]):
         """The guesses."""
         import numpy as np
 
-        from threatloop.algorithms.embedding_search import Search, begun
+        from threatloop.algorithms.embedding_search import Asked, Search, begun
         from threatloop.algorithms.interview import rows_of
         from threatloop.algorithms.nearest_texts import HALF, embedded
         from threatloop.algorithms.text_edits import Neighbours
@@ -80,8 +81,9 @@ class EmbeddingInversion(Probe[Service]):
         store, rng = bench.resource(Resource.STORE), bench.streams.numpy("edits")
         corpus = embedded(store, bench.data(Resource.QUERY_POOL), bench.streams.numpy("order"), HALF)
         decoder = learned(corpus.texts, corpus.vectors)
-        bags = decoder.bags(store.vectors)
-        found = begun(store.vectors, corpus.nearest(store.vectors, self.beam), corpus, decoder)
+        wanted = corpus.seen(store.vectors)
+        bags = decoder.bags(wanted)
+        found = begun(wanted, corpus.nearest(wanted, self.beam), corpus, decoder)
 
         def evidence() -> Evidence:
             cosines = np.array([one.top[1] for one in found])
@@ -92,7 +94,8 @@ class EmbeddingInversion(Probe[Service]):
 
         keep()
         bench.progress.note("cosine_first", float(np.mean([one.top[1] for one in found])))
-        search = Search(store, decoder, Neighbours(corpus.texts), self.candidates, self.beam, rng)
+        ask, known = Asked(store, corpus, wanted), Neighbours(corpus.texts)
+        search = Search(ask, decoder, known, self.candidates, self.beam, rng)
         search.start(found, keep)
         for number in range(self.rounds):
             if not search.round(found, keep):

@@ -52,6 +52,7 @@ class NearestText(Probe[Service]):
 
         store = bench.resource(Resource.STORE)
         corpus = embedded(store, bench.data(Resource.QUERY_POOL), bench.streams.numpy("order"))
-        near = corpus.nearest(store.vectors, 1)[:, 0]
-        cosines = np.einsum("nd,nd->n", store.vectors, corpus.vectors[near]).astype(np.float64)
+        wanted = corpus.seen(store.vectors)
+        near = corpus.nearest(wanted, 1)[:, 0]
+        cosines = np.einsum("nd,nd->n", wanted, corpus.vectors[near]).astype(np.float64)
         return Evidence({"guess": rows_of([corpus.texts[i] for i in near]), "cosine": cosines})
