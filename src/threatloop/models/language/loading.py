@@ -120,7 +120,7 @@ def check_records(architecture: Architecture, data: Dataset) -> None:
     chats = np.flatnonzero(x[:, 0] == MARK)[:1]
     codec.tokens(read(x[chats])[0]) if len(chats) else None
     places = np.flatnonzero(sizes > adapter.context)[:MOST_CHECKED]
-    too_long([codec.tokens(record) for record in read(x[places])], adapter.context, places)
+    too_long([codec.tokens(record) for record in read(x[places])], adapter.context, places.tolist())
 
 
 def _gpt(network: Network) -> GPT:
