@@ -15,26 +15,24 @@ from threatloop.core.measurement import (
     ATTACK,
     BASELINE,
     MATCHED,
-    ORACLE,
     REFERENCE,
     WITHOUT,
     GalleryItem,
     Measurement,
     Notice,
-    TextItem,
 )
 from threatloop.core.metric import Graded
+from threatloop.core.text_item import TextItem
 from threatloop.engine.figures import Figure, not_computed
 from threatloop.engine.plan import Plan
 from threatloop.engine.products import NotAssessed, Product, decode
 from threatloop.engine.self_checks import NO_QUERY, exchangeability, more_access_is_no_weaker, self_checks
 from threatloop.engine.storage.store import Store
-from threatloop.engine.texts import said_of, said_without
+from threatloop.engine.texts import in_gallery, said_of, said_without
 from threatloop.runs.folder import CURVES_SCHEMA, RECORDS_SCHEMA
 
 CURVE_POINTS = 200
 """A curve is thinned to about so many points: more than a plot shows."""
-GALLERY_SEED = 0
 RECORD_ARMS = (ATTACK,)
 
 
@@ -80,7 +78,7 @@ def collect(plan: Plan, store: Store, run: str, failed: Mapping[str, str]) -> Co
         if not figure.condition:
             _add_tables(found, target, figure, product.value)
             _add_gallery(found, plan, target, figure, product.value)
-            if _in_gallery(figure):
+            if in_gallery(figure):
                 found.texts += said_of(target, figure, product.value, before, plan.facts[target])
         found.self_checks += self_checks(target, figure, product, checks)
     found.self_checks += exchangeability(found.rows)
@@ -222,7 +220,7 @@ def thinned(x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, graded: Graded) -> None:
     """Pictures of the first seed, of the arms in which something is attacked."""
-    if not _in_gallery(figure):
+    if not in_gallery(figure):
         return
     for name, batch in graded.gallery.items():
         arm = figure.arm.replace(":", "-")
@@ -242,11 +240,6 @@ def _add_gallery(found: Collected, plan: Plan, target: str, figure: Figure, grad
                 private=private,
             )
         )
-
-
-def _in_gallery(figure: Figure) -> bool:
-    attacked = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
-    return attacked and figure.seed == GALLERY_SEED
 
 
 def _lost(target: str, figure: Figure, plan: Plan, failed: Mapping[str, str]) -> Notice:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from threatloop.core.measurement import BASELINE, WITHOUT, Said, TextItem
+from threatloop.core.measurement import ATTACK, BASELINE, ORACLE, REFERENCE, WITHOUT
 from threatloop.core.metric import Exchange, Graded
+from threatloop.core.text_item import Said, TextItem
 from threatloop.engine.facts import TargetFacts
 from threatloop.engine.figures import Figure
 from threatloop.engine.products import Product
 from threatloop.runs.texts import passage, withheld, without_echo
 
+GALLERY_SEED = 0
 MOST_TEXTS = 6
 """Of a figure; those that the attacker wants come first, up to all but two."""
 
 Before = Mapping[tuple[str, str, int, int, int], Mapping[int, Exchange]]
 """By target, scenario, seed, step and lap what was said where that step was replaced by its baseline, by record."""
+
+
+def in_gallery(figure: Figure) -> bool:
+    """Whether pictures and texts are kept: of the first seed, of the arms in which something is attacked."""
+    attacked = figure.arm in (ATTACK, ORACLE) or figure.arm.startswith(REFERENCE)
+    return attacked and figure.seed == GALLERY_SEED
 
 
 def said_without(figures: Iterable[tuple[str, Figure]], products: Mapping[str, Product]) -> Before:

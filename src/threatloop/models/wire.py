@@ -79,7 +79,9 @@ class Wire:
                 f"{url}: its answer came too slowly, in pieces; raise `timeout` if that is usual"
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            raise EndpointError(f"{url}: its answer broke off ({type(error).__name__})") from None
+            raise EndpointError(
+                f"{url}: its answer broke off ({type(error).__name__}); run again: nothing is asked twice"
+            ) from None
         finally:
             response.release_conn()
         if response.status != 200:
@@ -91,7 +93,7 @@ class Wire:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise EndpointError(f"{url}: its answer is not JSON") from None
+            raise EndpointError(f"{url}: its answer is not JSON; check `url`") from None
 
     def _request(self, method: str, url: str, body: bytes | None) -> Any:
         """Send, with retries; every try is booked first and waits for its turn."""
@@ -125,7 +127,9 @@ class Wire:
             )
         except urllib3.exceptions.MaxRetryError as error:
             why = type(error.reason).__name__ if error.reason else "no answer"
-            raise EndpointError(f"{url}: cannot be reached after {end.retries} retries ({why})") from None
+            raise EndpointError(
+                f"{url}: cannot be reached after {end.retries} retries ({why}); start it, or mend `url`"
+            ) from None
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise EndpointError(f"{url}: cannot be asked ({type(error).__name__})") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from threatloop.core.measurement import Passage, Said, TextItem
+from threatloop.core.text_item import Passage, Said, TextItem
 from threatloop.runs.folder import RunFolder
 
 MOST_SHOWN: Final = 600

@@ -22,7 +22,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from threatloop.core.errors import InputError
-from threatloop.core.measurement import RUN_FOLDER_VERSION, Measurement, RunRecord, TextItem
+from threatloop.core.measurement import RUN_FOLDER_VERSION, Measurement, RunRecord
+from threatloop.core.text_item import TextItem
 from threatloop.runs.images import png_grid
 
 RECORD: Final = "run.json"

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-from threatloop.core.measurement import Passage
+from threatloop.core.text_item import Passage
 
 MOST_CHARACTERS: Final = 2000
 """Kept of one text."""
