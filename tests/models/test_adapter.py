@@ -78,7 +78,9 @@ def test_half_precision_is_read_and_the_base_itself_stands_for_no_adapter(base: 
     assert digest_of(base, digest, Path()) == digest
     with pytest.raises(InputError, match="is another model than `base`"):
         digest_of(save_tiny(tmp_path / "other", seed=1), digest, Path())
-    with pytest.raises(InputError, match=r"nowhere: is no adapter's folder as peft writes it \(adapter_config.json"):
+    with pytest.raises(
+        InputError, match=r"nowhere: is neither an adapter's folder as peft writes it \(adapter_config.json"
+    ):
         digest_of(Path("nowhere"), digest, tmp_path)
 
 
