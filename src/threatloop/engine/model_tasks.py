@@ -16,8 +16,8 @@ from threatloop.core.protection import IngestGate
 from threatloop.core.retrieval import StoreDefence
 from threatloop.core.seeds import Streams
 from threatloop.core.step import Step
-from threatloop.engine.facts import endpoint_task
 from threatloop.engine.operations.store import DOCUMENTS, ENCODER
+from threatloop.engine.target_reading import endpoint_task
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import TaskBook, written
 from threatloop.models.language.adapter_config import digest_of

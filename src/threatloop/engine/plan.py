@@ -12,10 +12,11 @@ from threatloop.core.measurement import Notice
 from threatloop.engine.count_checks import check_counts
 from threatloop.engine.estimate import Estimate, Estimator
 from threatloop.engine.execute import Workspace, execute
-from threatloop.engine.facts import TargetFacts, facts_of
+from threatloop.engine.facts import TargetFacts
 from threatloop.engine.figures import Figure
 from threatloop.engine.plan_checks import check, inapplicable, unsupported, without_unfit
 from threatloop.engine.seed_tasks import SeedTasks
+from threatloop.engine.target_reading import facts_of
 from threatloop.engine.task import Ref, Task
 from threatloop.engine.task_book import models_in
 from threatloop.engine.walk import expand
