@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.numerics.output_layer import centred, flattened, hidden_width, roughness, span, spectrum
+from threatloop.numerics.output_layer import centred, coordinates, flattened, hidden_width, roughness, span, spectrum
 from threatloop.numerics.sphere import ellipsoid, unfit
 from threatloop.numerics.undefined import Undefined
 
@@ -58,11 +58,12 @@ def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
     if isinstance(width, Undefined):
         return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0)))
     basis = span(columns, values, right, width)
-    coordinates = np.empty((len(prompts), width))
-    coordinates[:n] = columns.T @ basis
+    found = np.empty((len(prompts), width))
+    found[:n] = coordinates(columns, basis)
     for start in range(n, len(prompts), AT_ONCE):
-        coordinates[start : start + AT_ONCE] = centred(ask(prompts[start : start + AT_ONCE])).T @ basis
-    return Layer(values, width, basis, coordinates, roughness(values, width, tokens, n))
+        more = centred(ask(prompts[start : start + AT_ONCE]))
+        found[start : start + AT_ONCE] = coordinates(more, basis)
+    return Layer(values, width, basis, found, roughness(values, width, tokens, n))
 
 
 def rotated(layer: Layer) -> tuple[Doubles, Doubles] | Undefined:

@@ -13,12 +13,15 @@ Behind an RMSNorm it stays.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from threatloop.numerics.undefined import Undefined
 
 Doubles = npt.NDArray[np.float64]
+Columns = npt.NDArray[np.floating[Any]]
 
 BEYOND = 8
 """Singular values that must follow the gap: fewer cannot show that what follows is noise."""
@@ -33,14 +36,22 @@ CERTAIN = 1e3
 """A gap like this needs no look at what follows: numerical noise is not always independent."""
 
 
-def centred(answers: npt.NDArray[np.floating]) -> Doubles:
-    """Answers (n, vocabulary) less the mean of each, as columns: float64 (vocabulary, n)."""
-    columns = np.array(np.asarray(answers).T, np.float64)
-    columns -= columns.mean(axis=0)
+def centred(answers: Columns) -> Columns:
+    """Answers (n, vocabulary) less the mean of each, as columns (vocabulary, n) of the same precision."""
+    columns = np.array(np.asarray(answers).T)
+    columns -= columns.mean(axis=0, dtype=np.float64).astype(columns.dtype)
     return columns
 
 
-def spectrum(columns: Doubles) -> tuple[Doubles, Doubles]:
+def coordinates(columns: Columns, basis: Doubles) -> Doubles:
+    """Of columns (vocabulary, n) in an orthonormal basis (vocabulary, width): float64 (n, width)."""
+    found = np.zeros((columns.shape[1], basis.shape[1]))
+    for start in range(0, len(columns), ROWS):
+        found += np.asarray(columns[start : start + ROWS], np.float64).T @ basis[start : start + ROWS]
+    return found
+
+
+def spectrum(columns: Columns) -> tuple[Doubles, Doubles]:
     """Of a matrix (vocabulary, n) whose columns sum to 0: singular values and right singular vectors as rows.
 
     The largest m = min(n, vocabulary − 1) values, float64 (m,), descending, and as many rows (m, n).
@@ -48,12 +59,12 @@ def spectrum(columns: Doubles) -> tuple[Doubles, Doubles]:
     tokens, n = columns.shape
     most = min(n, tokens - 1)
     # Squaring would halve the digits, and noise of float32 lies below half of them.
-    small = triangle(columns) if tokens > n else columns
+    small = triangle(columns) if tokens > n else np.asarray(columns, np.float64)
     _, values, right = np.linalg.svd(small, full_matrices=False)
     return np.asarray(values[:most], np.float64), np.asarray(right[:most], np.float64)
 
 
-def triangle(*parts: npt.NDArray[np.floating]) -> Doubles:
+def triangle(*parts: Columns) -> Doubles:
     """R of the QR decomposition of matrices (n, ·) beside each other, a few rows at a time: those may be many.
 
     Demmel, Grigori, Hoemmen, Langou 2012, "Communication-optimal parallel and sequential QR and LU factorizations",
@@ -96,9 +107,12 @@ def hidden_width(values: Doubles, tokens: int, n: int) -> int | Undefined:
     return width
 
 
-def span(columns: Doubles, values: Doubles, right: Doubles, width: int) -> Doubles:
+def span(columns: Columns, values: Doubles, right: Doubles, width: int) -> Doubles:
     """The ``width`` leading left singular vectors, (vocabulary, width), of columns with this `spectrum`."""
-    return np.asarray(columns @ right[:width].T / values[:width])
+    by, found = right[:width].T / values[:width], np.empty((len(columns), width))
+    for start in range(0, len(columns), ROWS):
+        found[start : start + ROWS] = np.asarray(columns[start : start + ROWS], np.float64) @ by
+    return found
 
 
 def flattened(around: Doubles, noise: float) -> bool:

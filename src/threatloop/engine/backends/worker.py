@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,9 @@ ONE_THREAD = {**dict.fromkeys(THREAD_VARIABLES, "1"), "OMP_WAIT_POLICY": "PASSIV
 """With busy cores, several threads per process make each step several times slower."""
 
 _workspaces: dict[str, Workspace] = {}
+_libc = ctypes.CDLL(None) if hasattr(os, "fork") else None
+if not hasattr(_libc, "malloc_trim"):  # Another C library keeps less.
+    _libc = None
 
 
 def prepare(store_url: str, plugins: tuple[str, ...]) -> None:
@@ -42,7 +46,16 @@ def work(task_json: str, store_url: str) -> Done:
     """Run one task in this worker."""
     if store_url not in _workspaces:
         _workspaces[store_url] = Workspace(Store(store_url))
-    return attempt(Task.from_json(task_json), _workspaces[store_url])
+    try:
+        return attempt(Task.from_json(task_json), _workspaces[store_url])
+    finally:
+        _trim()
+
+
+def _trim() -> None:
+    """Give memory that nothing uses back: glibc keeps half a gigabyte after a training, on top of the next task's."""
+    if _libc is not None:
+        _libc.malloc_trim(0)
 
 
 def work_as_dict(task_json: str, store_url: str, plugins: tuple[str, ...]) -> dict[str, Any]:
