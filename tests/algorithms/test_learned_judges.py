@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from threatloop.algorithms import learned_judges
 from threatloop.algorithms.learned_judges import (
@@ -76,7 +77,7 @@ class Leaning:
     def differentiable(self) -> Any:
         return self
 
-    codec = ByteCodec()
+    codec, rounds, device = ByteCodec(), False, torch.device("cpu")
 
 
 def test_a_language_model_that_leans_to_yes_gets_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
