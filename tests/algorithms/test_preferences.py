@@ -164,7 +164,7 @@ def test_pairs_are_read_as_interfaces_take_them(tmp_path: Path) -> None:
         ({"chosen": "So.", "rejected": "No."}, "needs `prompt`"),
         ({"prompt": "Why?", "chosen": "So.", "rejected": 3}, "rejected: needs a text"),
         ({"prompt": "Why?", "chosen": [], "rejected": "No."}, "must end with the assistant's turn"),
-        ({"prompt": "Why?", "chosen": [{"role": "judge"}], "rejected": "No."}, r"chosen\[0\]: needs `role` and"),
+        ({"prompt": "Why?", "chosen": [{"role": "judge"}], "rejected": "No."}, r"chosen\[0\]: needs `role`"),
         ({**LINES[3], "rejected": [{"role": "user", "content": "Who?"}]}, "answers to different conversations"),
     ],
 )

@@ -119,16 +119,17 @@ def test_no_room_for_a_base_is_said(reason: OSError | None, tmp_path: Path, monk
     assert list((tmp_path / "threatloop" / "bases").iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("transformers", reason="the llm extra is not installed")
+    pytest.importorskip("peft", reason="the llm extra is not installed")
+    from tiny_hub import save_tiny
+
+    return save_tiny(tmp_path_factory.mktemp("base"))
+
+
 class TestBase:
     """With a tiny base model in Hugging Face's format."""
-
-    @pytest.fixture(scope="class")
-    def base(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        pytest.importorskip("transformers", reason="the llm extra is not installed")
-        pytest.importorskip("peft", reason="the llm extra is not installed")
-        from tiny_hub import save_tiny
-
-        return save_tiny(tmp_path_factory.mktemp("base"))
 
     def model(self, base: Path, **more: Any) -> dict[str, Any]:
         return {"name": "causal_lm", "parameters": {"base": str(base), "context": 96, **more}}
