@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 SHORTEST, LONGEST = 4, 12
 """Characters of a random prompt."""
 CHARACTERS = np.array(list(string.ascii_letters + string.digits + string.punctuation + " "))
-AT_ONCE = 256
+AT_ONCE = 64
 """Prompts of one request."""
 REFERENCE = 0
 """The token to which all others are compared where answers are seen in part."""

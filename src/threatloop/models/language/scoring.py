@@ -14,8 +14,8 @@ from threatloop.models.language.language import Language
 
 TOKENS_AT_ONCE = 2048
 """Of a batch, padding included."""
-LOGITS_AT_ONCE = 1 << 24
-"""Numbers of one piece of logits: 64 MB."""
+LOGITS_AT_ONCE = 1 << 22
+"""Numbers of one piece of logits: 16 MB, of which scoring holds a few."""
 
 
 def token_scores(language: Language, tokens: Sequence[Tokens], width: int) -> npt.NDArray[np.float32]:
