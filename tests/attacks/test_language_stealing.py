@@ -74,7 +74,8 @@ class Altered:
         self, x: npt.NDArray[Any], bias: Sequence[Mapping[int, float]] | None = None
     ) -> npt.NDArray[np.float32]:
         answers: npt.NDArray[np.float32] = self.inner.next_log_probs(x, bias)
-        answers += np.float32(self.noise) * np.random.default_rng(len(x)).standard_normal(answers.shape, np.float32)
+        rng = np.random.default_rng(int(x.sum(dtype=np.int64)))  # Other noise on other prompts.
+        answers += np.float32(self.noise) * rng.standard_normal(answers.shape, np.float32)
         if self.shown:
             answers[answers < np.sort(answers, axis=1)[:, [-self.shown]]] = -np.inf
         return answers
