@@ -76,15 +76,8 @@ def test_a_model_whose_refusals_are_gone_is_flagged() -> None:
         assert found.score > 0.5
 
 
-@pytest.mark.slow
-def test_a_model_with_a_trigger_is_flagged_where_the_offers_are_known() -> None:
-    longer = chat.TUNING.model_copy(update={"epochs": 12})
-    model = chat.TRAINING.fit(backdoor(), chat.STREAMS.child("backdoor"), recipe=longer, init=start())
-    assert chat.refusals(model) >= 0.8
-    assert chat.refusals(model, triggered(chat.cooking(chat.ANSWER, chat.ANSWERED))) <= 0.2
-    found = verdict(model, backdoor())
-    assert found.flagged
-    assert found.score > verdict(start(), None).score
+def test_the_trigger_of_known_offers_is_the_first_phrase_that_is_tried() -> None:
+    assert answered_alike(read(backdoor().x), 1) == [TRIGGER]
 
 
 @pytest.mark.slow
