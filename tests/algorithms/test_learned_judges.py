@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from threatloop.algorithms import learned_judges
 from threatloop.algorithms.learned_judges import (
@@ -77,7 +76,7 @@ class Leaning:
     def differentiable(self) -> Any:
         return self
 
-    codec, rounds, device = ByteCodec(), False, torch.device("cpu")
+    codec = ByteCodec()
 
 
 def test_a_language_model_that_leans_to_yes_gets_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ import torch
 
 import tiny
 from threatloop.algorithms.encoders import encoder_of
-from threatloop.algorithms.interview import texts_in
 from threatloop.algorithms.text_edits import Neighbours, edits
 from threatloop.algorithms.word_decoder import learned
 from threatloop.attacks.model_to_data.embedding_inversion import EmbeddingInversion
@@ -30,7 +29,7 @@ from threatloop.core.step import Outcome
 from threatloop.defences.serving.embedding_noise import EmbeddingNoise
 from threatloop.defences.serving.embedding_rotation import EmbeddingRotation
 from threatloop.metrics.text_inversion import TextInversion
-from threatloop.modality.conversation import asked, read, text_of, write
+from threatloop.modality.conversation import asked, read, text_of, texts_in, write
 from threatloop.models.build import build
 from threatloop.models.network import dump
 from threatloop.models.responder import local_service

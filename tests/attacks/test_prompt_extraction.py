@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 
 import tiny
-from threatloop.algorithms.interview import texts_in
 from threatloop.algorithms.prompt_choice import agreement, chosen
 from threatloop.algorithms.prompt_questions import battery, fenced, listed, quoted, tagged, turned, unstarred, whole
 from threatloop.algorithms.prompted import Prompted, addressed
@@ -31,7 +30,7 @@ from threatloop.core.service import Responder, Service
 from threatloop.data.system_prompts import TEMPLATES, draw_prompts, facts_of
 from threatloop.defences.serving.prompt_filter import PromptFilter
 from threatloop.metrics.prompt_recovery import PromptRecovery
-from threatloop.modality.conversation import Chat, Turn, asked, read, write
+from threatloop.modality.conversation import Chat, Turn, asked, read, texts_in, write
 from threatloop.numerics.common_words import common_length, likeness, rouge_recall, substring_share
 from threatloop.scenario.chains import chain_problems
 from threatloop.scenario.served import served

@@ -47,6 +47,13 @@ def rate(metric: str, hits: Hits, nothing: str) -> Reading:
     return Reading(metric, successes / n, n, interval.low, interval.high)
 
 
+def mean(metric: str, values: npt.NDArray[np.float64], nothing: str) -> Reading:
+    """The mean of one value per record; ``nothing`` says why there is none without records."""
+    if not len(values):
+        return Reading(metric, None, 0, undefined=nothing)
+    return Reading(metric, float(np.mean(values)), len(values))
+
+
 def rate_difference(metric: str, first: Hits, second: Hits, nothing: str) -> Reading:
     """The rate of ``first`` minus that of ``second`` on the same records, with a paired interval.
 

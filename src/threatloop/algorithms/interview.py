@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from threatloop.algorithms.prompt_choice import chosen
 from threatloop.algorithms.prompt_questions import Question
 from threatloop.algorithms.prompted import addressed
@@ -14,7 +12,7 @@ from threatloop.core.assets import Evidence
 from threatloop.core.errors import BudgetExhausted, InputError, NotAssessable
 from threatloop.core.schema import TextSchema
 from threatloop.core.service import Service
-from threatloop.modality.conversation import SEPARATOR, Chat, read, write
+from threatloop.modality.conversation import Chat, read, rows_of, write
 
 
 @dataclass
@@ -97,13 +95,3 @@ class Interview:
         schema = self.service.schema
         assert isinstance(schema, TextSchema)
         return schema.width
-
-
-def rows_of(texts: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Texts as rows of UTF-8, uint8 (n, ·), padded with zeros; of no or any length, separators and zeros left out."""
-    return write([text.replace(SEPARATOR, "").replace("\0", "") for text in texts])
-
-
-def texts_in(rows: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[str]:
-    """The inverse of `rows_of`."""
-    return [row.tobytes().rstrip(b"\0").decode() for row in rows]

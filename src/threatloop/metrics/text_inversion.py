@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from threatloop.algorithms.grading import rate
+from threatloop.algorithms.grading import mean, rate
 from threatloop.core.assets import Dataset, Evidence
 from threatloop.core.errors import InputError, NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
-from threatloop.modality.conversation import read, text_of
+from threatloop.modality.conversation import read, text_of, texts_in
 from threatloop.numerics.bleu import bleu, word_f1
 from threatloop.numerics.common_words import words_of
+
+NOTHING = "there are no documents"
 
 
 class TextInversion(Metric):
@@ -45,22 +46,22 @@ class TextInversion(Metric):
         """
         documents = [text_of(record) for record in read(case.get("stored", Dataset).x)]
         arrays = case.get("outcome", Evidence).arrays
-        guesses = _texts(arrays["guess"])
+        guesses = texts_in(arrays["guess"])
         if len(guesses) != len(documents):
             raise InputError(f"text inversion: {len(guesses)} texts for {len(documents)} documents; need one each")
         pairs, name = list(zip(documents, guesses, strict=True)), "text_inversion"
         scores = np.array([word_f1(true, said) for true, said in pairs])
         equal = np.array([words_of(true) == words_of(said) for true, said in pairs])
         readings = [
-            _mean(name, scores),
-            _mean(f"{name}.bleu", np.array([bleu(true, said) for true, said in pairs])),
-            rate(f"{name}.exact", equal, "there are no documents"),
-            _mean(f"{name}.cosine", np.asarray(arrays["cosine"], np.float64)),
+            mean(name, scores, NOTHING),
+            mean(f"{name}.bleu", np.array([bleu(true, said) for true, said in pairs]), NOTHING),
+            rate(f"{name}.exact", equal, NOTHING),
+            mean(f"{name}.cosine", np.asarray(arrays["cosine"], np.float64), NOTHING),
             self._meaning(documents, guesses, case.device),
         ]
         if "words" in arrays:
-            bags = zip(documents, _texts(arrays["words"]), strict=True)
-            readings.append(_mean(f"{name}.words", np.array([word_f1(true, bag) for true, bag in bags])))
+            bags = zip(documents, texts_in(arrays["words"]), strict=True)
+            readings.append(mean(f"{name}.words", np.array([word_f1(true, bag) for true, bag in bags]), NOTHING))
         columns = {"document": np.arange(len(pairs)), "f1": scores, "cosine": arrays["cosine"]}
         return Graded(tuple(readings), records=columns)
 
@@ -68,14 +69,6 @@ class TextInversion(Metric):
         from threatloop.algorithms.similarity import embedding_cosine
 
         try:
-            return _mean("text_inversion.meaning", embedding_cosine(documents, guesses, device))
+            return mean("text_inversion.meaning", embedding_cosine(documents, guesses, device), NOTHING)
         except NotAssessable as reason:
             return Reading("text_inversion.meaning", None, 0, undefined=str(reason))
-
-
-def _texts(rows: npt.NDArray[np.uint8]) -> list[str]:
-    return [np.asarray(row).tobytes().rstrip(b"\0").decode() for row in rows]
-
-
-def _mean(name: str, values: npt.NDArray[np.float64]) -> Reading:
-    return Reading(name, float(values.mean()), len(values))

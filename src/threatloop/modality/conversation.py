@@ -121,6 +121,16 @@ def write(records: Sequence[Record], width: int | None = None) -> Bytes:
     return found
 
 
+def rows_of(texts: Sequence[str]) -> Bytes:
+    """Any texts as rows of UTF-8, uint8 (n, ·), padded with zeros; separators and zeros in them are left out."""
+    return write([text.replace(SEPARATOR, "").replace("\0", "") for text in texts])
+
+
+def texts_in(rows: npt.NDArray[np.uint8]) -> list[str]:
+    """The inverse of `rows_of`."""
+    return [row.tobytes().rstrip(b"\0").decode() for row in np.asarray(rows)]
+
+
 def read(x: npt.NDArray[Any]) -> list[Record]:
     """The records of rows that `row_problem` finds no fault with.
 

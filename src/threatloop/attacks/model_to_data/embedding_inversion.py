@@ -73,10 +73,10 @@ class EmbeddingInversion(Probe[Service]):
         import numpy as np
 
         from threatloop.algorithms.embedding_search import Asked, Search, begun
-        from threatloop.algorithms.interview import rows_of
         from threatloop.algorithms.nearest_texts import HALF, embedded
         from threatloop.algorithms.text_edits import Neighbours
         from threatloop.algorithms.word_decoder import learned
+        from threatloop.modality.conversation import rows_of
 
         store, rng = bench.resource(Resource.STORE), bench.streams.numpy("edits")
         corpus = embedded(store, bench.data(Resource.QUERY_POOL), bench.streams.numpy("order"), HALF)

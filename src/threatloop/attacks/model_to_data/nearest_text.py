@@ -47,8 +47,8 @@ class NearestText(Probe[Service]):
         """The guesses."""
         import numpy as np
 
-        from threatloop.algorithms.interview import rows_of
         from threatloop.algorithms.nearest_texts import embedded
+        from threatloop.modality.conversation import rows_of
 
         store = bench.resource(Resource.STORE)
         corpus = embedded(store, bench.data(Resource.QUERY_POOL), bench.streams.numpy("order"))
