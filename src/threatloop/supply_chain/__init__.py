@@ -1,0 +1,1 @@
+"""The supply-chain scanner: dependencies, model files and code, read and never run."""
