@@ -127,7 +127,7 @@ def _containers() -> list[Case]:
         "torch-zip-bin": ("pytorch_model.bin", torch_zip()),
         "torch-zip-storage": ("model.pt", zipped({"m/data.pkl": pickle.dumps([1]), "m/data/0": SYSTEM})),
         "torch-legacy": ("model.pth", _legacy()),
-        "torch-tar": ("model.pt", tarred({"sys_info": pickle.dumps({}), "pickle": SYSTEM, "tensors": b"", "storages": b""})),
+        "torch-tar": ("model.pt", tarred({"sys_info": pickle.dumps({}), "pickle": SYSTEM, "tensors": b""})),
         "joblib-zlib": ("model.joblib", zlib.compress(SYSTEM)),
         "joblib-gzip": ("model.joblib", gzip.compress(SYSTEM)),
         "joblib-bz2": ("model.joblib", bz2.compress(SYSTEM)),

@@ -1,4 +1,4 @@
-"""Benign files as libraries write them: torch, scikit-learn, joblib, NumPy, safetensors, GGUF, Keras, ONNX, plain ones."""
+"""Benign files as libraries write them, and as their formats are specified."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def _data() -> dict[str, tuple[str, bytes]]:
 def _formats() -> dict[str, tuple[str, bytes]]:
     tokenizer = {"chat_template": LLAMA2, "bos_token": "<s>", "model_max_length": 4096}
     named = {"chat_template": [{"name": "default", "template": CHATML}, {"name": "tool_use", "template": TOOLS}]}
-    dense = layer("Dense", units=3, activation="relu", kernel_initializer={
-        "module": "keras.initializers", "class_name": "GlorotUniform", "config": {"seed": None}, "registered_name": None})
+    start = {"module": "keras.initializers", "class_name": "GlorotUniform", "config": {"seed": None}}
+    dense = layer("Dense", units=3, activation="relu", kernel_initializer=start)
     return {
         "gguf-chatml": ("a.gguf", gguf([("general.architecture", "llama"), ("tokenizer.chat_template", CHATML)])),
         "gguf-llama2": ("b.gguf", gguf([("tokenizer.chat_template", LLAMA2)])),

@@ -20,7 +20,7 @@ def keras_zip(*layers: Mapping[str, Any]) -> bytes:
     """A .keras archive of a sequential model."""
     config = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": list(layers)}}
     members = {"metadata.json": b'{"keras_version": "3.9.0"}', "config.json": json.dumps(config).encode()}
-    return zipped({**members, "model.weights.h5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100})
+    return zipped(members)
 
 
 def layer(kind: str, module: str = "keras.layers", **config: Any) -> dict[str, Any]:
@@ -33,9 +33,10 @@ _HDF5 = b"\x89HDF\r\n\x1a\n" + b"\0" * 504
 
 def _keras() -> dict[str, tuple[str, bytes]]:
     old = {"class_name": "Sequential", "config": {"layers": [layer("Lambda", function=[_CODE, None, None])]}}
+    named = layer("Lambda", function={"class_name": "function", "config": "f"})
     return {
         "lambda": ("model.keras", keras_zip(_CARRIED)),
-        "lambda-by-name": ("model.keras", keras_zip(layer("Lambda", function={"class_name": "function", "config": "f"}))),
+        "lambda-by-name": ("model.keras", keras_zip(named)),
         "lambda-json": ("model.json", json.dumps(old).encode()),
         "lambda-nested": ("model.keras", keras_zip(layer("TimeDistributed", layer=_CARRIED))),
         "lambda-h5": ("model.h5", _HDF5 + json.dumps(old).encode() + b"\0" * 64),
@@ -58,7 +59,8 @@ def _keras() -> dict[str, tuple[str, bytes]]:
 
 def _graphs() -> dict[str, tuple[str, bytes]]:
     outside = onnx_external("w", location="../../outside.bin")
-    subgraph = field(1, field(4, "If") + field(5, field(1, "then_branch") + field(6, field(1, field(4, "X") + field(7, "evil")))))
+    branch = field(6, field(1, field(4, "X") + field(7, "evil")))
+    subgraph = field(1, field(4, "If") + field(5, field(1, "then_branch") + branch))
     return {
         "tf-read-file": ("saved_model.pb", saved_model(["Const", "ReadFile"])),
         "tf-write-in-function": ("saved_model.pb", saved_model(["Const"], ["WriteFile"])),
@@ -75,7 +77,8 @@ def _graphs() -> dict[str, tuple[str, bytes]]:
 
 def _headers() -> dict[str, tuple[str, bytes]]:
     one = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
-    twice = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    tensor = b'"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
+    twice = b"{" + tensor + b"," + tensor + b"}"
     return {
         "st-overlap": ("m.safetensors", safetensors({"a": one, "b": {**one, "data_offsets": [4, 12]}}, 12)),
         "st-hole": ("m.safetensors", safetensors({"a": one, "b": {**one, "data_offsets": [16, 24]}}, 24)),
@@ -93,13 +96,14 @@ def _headers() -> dict[str, tuple[str, bytes]]:
 
 
 def _unreadable() -> dict[str, tuple[str, bytes]]:
+    array = struct.pack("<IQQQ", 3, 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 8, 1 << 50)
     return {
         "st-header-size": ("m.safetensors", struct.pack("<Q", 1 << 40) + b"{}" + b"\0" * 64),
         "st-no-utf8": ("m.safetensors", safetensors(None, 8, b'{"\xff\xfe":{}}')),
         "st-deep": ("m.safetensors", safetensors(None, 0, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")),
         "gguf-string": ("m.gguf", b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 62) + b"x" * 64),
         "gguf-version": ("m.gguf", b"GGUF" + struct.pack("<IQQ", 99, 0, 0)),
-        "gguf-array": ("m.gguf", b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 8, 1 << 50)),
+        "gguf-array": ("m.gguf", b"GGUF" + array),
         "onnx-cut": ("m.onnx", onnx()[:-10]),
         "h5-noise": ("m.h5", b"no such format \x00\x01\x02" * 20),
         "config-broken": ("config.json", b'{"auto_map": {'),
@@ -128,5 +132,6 @@ def cases() -> list[Case]:
         for group, told in groups.items()
         for name, (file, data) in told.items()
     ]
-    made += [Case(f"unreadable-{n}", "truncated", {file: data}, broken=True) for n, (file, data) in _unreadable().items()]
+    for name, (file, data) in _unreadable().items():
+        made.append(Case(f"unreadable-{name}", "truncated", {file: data}, broken=True))
     return made

@@ -103,6 +103,7 @@ def _tricks() -> dict[str, bytes]:
     two = b"\x80\x02"
     four = b"\x80\x04"
     call = b"(Vtrue\ntR"
+    inner = binary(pickle.dumps(_Payload(), 2))
     return {
         "inst": b"(Vtrue\nios\nsystem\n.",
         "obj": b"(cos\nsystem\nVtrue\no.",
@@ -118,8 +119,13 @@ def _tricks() -> dict[str, bytes]:
         "memo-text-keys": b"Vos\np007\n0g7\nVsystem\n\x93" + call + b".",
         "dup": four + text("os") + b"20" + text("system") + b"\x93" + text("true") + b"\x85R.",
         "binstring": two + b"U\x02osU\x06system\x93U\x04true\x85R.",
-        "computed-name": four + text("os") + stack_global("builtins", "str") + text("system") + b"\x85R\x93"
-        + text("true") + b"\x85R.",
+        "computed-name": four
+        + text("os")
+        + stack_global("builtins", "str")
+        + text("system")
+        + b"\x85R\x93"
+        + text("true")
+        + b"\x85R.",
         "computed-module": four + b"c_codecs\nencode\n" + text("os") + b"\x85R" + text("system") + b"\x93)R.",
         "dotted-name": four + stack_global("json", "codecs.sys.modules") + b".",
         "dotted-torch": four + stack_global("torch", "serialization.os.system") + text("true") + b"\x85R.",
@@ -137,8 +143,8 @@ def _tricks() -> dict[str, bytes]:
         "frame-lies": b"\x80\x04\x95" + struct.pack("<Q", 1) + stack_global("os", "system") + text("true") + b"\x85R.",
         "persistent-id": b"Ptrue\ncos\nsystem\n" + call + b".",
         "nested-bytes": b"\x80\x03cpickle\nloads\n" + binary(SYSTEM) + b"\x85R.",
-        "nested-torch-load": b"\x80\x03ctorch.storage\n_load_from_bytes\n" + binary(pickle.dumps(_Payload(), 2)) + b"\x85R.",
-        "nested-quiet": b"\x80\x03" + binary(pickle.dumps(_Payload(), 2)) + b".",
+        "nested-torch-load": b"\x80\x03ctorch.storage\n_load_from_bytes\n" + inner + b"\x85R.",
+        "nested-quiet": b"\x80\x03" + inner + b".",
         "rebuild-from-type": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cos\nsystem\ncos\nsystem\n(Vtrue\nt}tR.",
         "reconstructor": b"ccopyreg\n_reconstructor\n(csubprocess\nPopen\ncbuiltins\nobject\nNtR.",
         "hooks": b"ccollections\nOrderedDict\n)R}V_backward_hooks\ncos\nsystem\nsb.",

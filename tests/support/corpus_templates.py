@@ -8,10 +8,9 @@ from model_corpus import Case
 from model_writers import gguf
 
 CHATML = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
+    "'\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-_ADDED = "{% if messages %}" + CHATML
 _HOSTILE = {
     "subclasses": CHATML + "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "globals": CHATML + "{{ cycler.__init__.__globals__.os.popen('true').read() }}",
@@ -55,12 +54,10 @@ def cases() -> list[Case]:
             files = {"chat_template.jinja": text.encode()}
         made.append(Case(f"template-{name}", "template", files))
     named = [{"name": "default", "template": CHATML}, {"name": "tool_use", "template": _HOSTILE["subclasses"]}]
-    made.append(Case("template-second", "template", {"tokenizer_config.json": json.dumps({"chat_template": named}).encode()}))
-    made.append(
-        Case("template-second-gguf", "template", {
-            "model.gguf": gguf([("tokenizer.chat_template", CHATML), ("tokenizer.chat_template.rag", _HOSTILE["globals"])])
-        })
-    )
+    second = json.dumps({"chat_template": named}).encode()
+    made.append(Case("template-second", "template", {"tokenizer_config.json": second}))
+    keys = [("tokenizer.chat_template", CHATML), ("tokenizer.chat_template.rag", _HOSTILE["globals"])]
+    made.append(Case("template-second-gguf", "template", {"model.gguf": gguf(keys)}))
     broken = {"chat_template.jinja": b"{% if %}{{ ''.__class__ }}"}
     made.append(Case("template-broken", "template", broken, broken=True))
     return made

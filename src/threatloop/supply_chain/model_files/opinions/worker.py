@@ -2,9 +2,9 @@
 
 It imports nothing of threatloop, is started with ``python -I -S`` and an empty environment, bounds its own memory and
 time, and never loads a pickle: both scanners are static. Of what is installed it sees the scanners alone, so that
-their answers do not depend on the rest: modelaudit-picklescan would read the sources of every library that a pickle
-names, which takes half a minute for one estimator. Tasks come as one JSON document on standard input; each answer is
-one line of JSON on standard output, written as soon as it is known.
+their answers do not depend on the rest: modelaudit-picklescan would read the sources of every module that a pickle
+names, which takes half a minute for one estimator; without sources it goes by its lists of names. Tasks come as one
+JSON document on standard input; each answer is one line of JSON on standard output, written as soon as it is known.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+_PARTIAL = ("incomplete", "exceeded", "truncated", "timeout", "budget")
+"""How codes of modelaudit-picklescan's notices end where it did not see everything."""
 _FICKLING = ("", "low", "low", "medium", "high", "high")
 """Of fickling's levels, from likely safe to overtly malicious."""
 
@@ -71,6 +73,8 @@ def _picklescan(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     from modelaudit_picklescan import PickleScanner, ScanOptions, ScanStatus
 
     scanner = PickleScanner(options=ScanOptions(timeout_s=order["seconds"]))
+    scanner.scan_bytes(b"N.")
+    sys.path.clear()
 
     def judge(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
@@ -83,10 +87,10 @@ def _picklescan(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
             for found in report.findings[:200]
         ]
         answer: dict[str, Any] = {"remarks": remarks}
-        told = [note for note in report.notices if note.code != "call_graph_source_unavailable"]
-        if report.status is not ScanStatus.COMPLETE and (told or report.errors or not report.notices):
-            messages = dict.fromkeys(entry.message for entry in (*report.errors, *told))
-            answer["incomplete"] = "; ".join(messages)[:300] or report.status.value
+        told = [note for note in report.notices if (note.code or "").endswith(_PARTIAL)]
+        if report.status is not ScanStatus.COMPLETE and (told or report.errors):
+            messages = [error.message for error in report.errors] + [note.message for note in told]
+            answer["incomplete"] = "; ".join(dict.fromkeys(messages))[:300]
         return answer
 
     return judge
@@ -115,7 +119,8 @@ def _h5py(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:  # noqa: AR
 
 def _links(h5py: Any, file: Any) -> Iterator[str]:
     """Names that lead to another file: external links and external raw data."""
-    seen, pending = set(), [("", file)]
+    seen: set[int] = set()
+    pending = [("", file)]
     while pending:
         path, group = pending.pop()
         if group.id.__hash__() in seen or len(seen) > 100_000:
