@@ -56,7 +56,7 @@ def ask(files: Sequence[str], scanners: Sequence[str], limits: Limits) -> Answer
     A file on which the process dies is answered as failed, and the others are asked again without it.
     """
     with tempfile.TemporaryDirectory(prefix="threatloop-scanners-") as folder:
-        path = _alone(folder) if set(scanners) <= set(PICKLE_SCANNERS) else [sysconfig.get_path("platlib")]
+        path = scanners_alone(folder) if set(scanners) <= set(PICKLE_SCANNERS) else [sysconfig.get_path("platlib")]
         return _ask(files, scanners, limits, path)
 
 
@@ -123,7 +123,7 @@ def _process(order: bytes, out: IO[bytes], seconds: float) -> str:
     return f"its process ended with status {finished.returncode}"
 
 
-def _alone(folder: str) -> list[str]:
+def scanners_alone(folder: str) -> list[str]:
     """A folder that holds the pickle scanners and nothing else of what is installed."""
     for name in _ALONE:
         spec = importlib.util.find_spec(name)

@@ -10,11 +10,12 @@ JSON document on standard input; each answer is one line of JSON on standard out
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 _PARTIAL = ("incomplete", "exceeded", "truncated", "timeout", "budget")
 """How codes of modelaudit-picklescan's notices end where it did not see everything."""
@@ -25,6 +26,7 @@ _FICKLING = ("", "low", "low", "medium", "high", "high")
 def main() -> None:
     """Answer every task, each scanner in turn."""
     order = json.load(sys.stdin)
+    out = _own_output()
     _bound(order["memory"])
     sys.path[:0] = order["path"]
     signal.signal(signal.SIGALRM, _late)
@@ -32,12 +34,12 @@ def main() -> None:
         try:
             judge = _SCANNERS[scanner](order)
         except Exception as error:  # not installed, or not able to start here
-            _say(scanner=scanner, missing=f"{type(error).__name__}: {error}"[:300])
+            _say(out, scanner=scanner, missing=f"{type(error).__name__}: {error}"[:300])
             continue
         for task in order["tasks"]:
             if task.get("done", {}).get(scanner):
                 continue
-            _say(scanner=scanner, task=task["id"], **_answer(judge, task["path"], order["seconds"]))
+            _say(out, scanner=scanner, task=task["id"], **_answer(judge, task["path"], order["seconds"]))
 
 
 def _answer(judge: Callable[[str], dict[str, Any]], path: str, seconds: float) -> dict[str, Any]:
@@ -147,9 +149,16 @@ _SCANNERS: dict[str, Callable[[dict[str, Any]], Callable[[str], dict[str, Any]]]
 }
 
 
-def _say(**answer: Any) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+def _own_output() -> TextIO:
+    """Standard output for the answers alone: what a scanner prints of a file must not pass as one."""
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return own
+
+
+def _say(out: TextIO, **answer: Any) -> None:
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
 
 
 def _late(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
