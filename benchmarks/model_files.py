@@ -5,8 +5,8 @@
 Bars: nothing missed that either third-party scanner finds, and at most two false alarms in at least 40 benign files. A
 hit is a finding of at least medium severity; of a file on which every loader fails, an error counts as well. Fickling
 and modelaudit-picklescan are asked about whole files and read pickles and zip archives only; with `--modelaudit` all
-of modelaudit is asked too, from an environment of its own. The benign corpus is ours, so `--wide` adds files that nobody
-chose: every scikit-learn estimator and torch.nn module with default settings. Intervals are Clopper-Pearson, 95 %.
+of modelaudit is asked too, from an environment of its own. The benign corpus is ours, so `--wide` adds files that
+nobody chose: every scikit-learn estimator and torch.nn module by default. Intervals: Clopper-Pearson, 95 %.
 """
 
 from __future__ import annotations
