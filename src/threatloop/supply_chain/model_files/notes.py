@@ -57,12 +57,18 @@ class Notes:
             self.findings[finding.fingerprint] = finding
 
     def failed(self, place: str, reason: str) -> None:
+        self.read.pop(Place(place), None)
         self.errors[Failure(Place(place), shown(reason, 400))] = None
         self._open.add(place)
 
     def skip(self, place: str, reason: str) -> None:
         self.skipped[Skipped(Place(place), shown(reason, 400))] = None
         self._open.add(place)
+
+    def reopen(self, place: str, reason: str) -> None:
+        """What was taken for read turned out not to be understood."""
+        self.read.pop(Place(place), None)
+        self.skip(place, reason)
 
     def settle(self, place: str) -> None:
         """A place was gone through: it counts as read unless something there was broken or not understood."""
