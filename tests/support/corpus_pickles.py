@@ -103,7 +103,6 @@ def _tricks() -> dict[str, bytes]:
     two = b"\x80\x02"
     four = b"\x80\x04"
     call = b"(Vtrue\ntR"
-    inner = binary(pickle.dumps(_Payload(), 2))
     return {
         "inst": b"(Vtrue\nios\nsystem\n.",
         "obj": b"(cos\nsystem\nVtrue\no.",
@@ -130,6 +129,15 @@ def _tricks() -> dict[str, bytes]:
         "dotted-name": four + stack_global("json", "codecs.sys.modules") + b".",
         "dotted-torch": four + stack_global("torch", "serialization.os.system") + text("true") + b"\x85R.",
         "dotted-allowed-class": four + stack_global("collections", "OrderedDict.__init__.__globals__") + b".",
+    }
+
+
+def _disguises() -> dict[str, bytes]:
+    two = b"\x80\x02"
+    four = b"\x80\x04"
+    call = b"(Vtrue\ntR"
+    inner = binary(pickle.dumps(_Payload(), 2))
+    return {
         "popped": b"cos\nsystem\n" + call + b"0N.",
         "pop-mark": b"(cos\nsystem\n" + call + b"1N.",
         "after-stop": pickle.dumps({"weights": [1, 2]}) + SYSTEM,
@@ -173,6 +181,6 @@ def cases() -> list[Case]:
     made += [
         Case(f"protocol-{number}", "opcode", {"model.pkl": pickle.dumps(_Payload(), number)}) for number in range(6)
     ]
-    made += [Case(f"opcode-{name}", "opcode", {"model.pkl": data}) for name, data in _tricks().items()]
+    made += [Case(f"opcode-{name}", "opcode", {"model.pkl": data}) for name, data in (_tricks() | _disguises()).items()]
     made += [Case(f"broken-{name}", "broken", {"model.pkl": data}) for name, data in _broken().items()]
     return made
