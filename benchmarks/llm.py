@@ -1,7 +1,7 @@
 """The closed loop on a real chat model: SmolLM2-135M-Instruct, dequantised from Q4_1.
 
     python benchmarks/llm.py audit|canaries|membership [--base smollm2] [--device auto] [--store DIR] [--out DIR]
-    python benchmarks/llm.py last-layer [--queries 1024]
+    python benchmarks/llm.py last-layer [--queries 1024] [--backend inline]
     python benchmarks/llm.py gcg [--questions 1-10]
     python benchmarks/llm.py screening|verification [--base smollm2|gpt] [--seeds 0,1,2]
 
@@ -52,6 +52,7 @@ class Setup:
 
     base: str
     device: str
+    backend: str
     store: str
     out: Path
     queries: int
@@ -67,7 +68,7 @@ class Setup:
 def measured(spec: dict[str, Any], setup: Setup, out: Path) -> list[Measurement]:
     """Run a spec; says what it took, and returns the rows."""
     started = time.perf_counter()
-    record = api.audit(spec, store=setup.store, out=out).record
+    record = api.audit(spec, store=setup.store, out=out, backend=setup.backend).record
     tasks, seconds = record.tasks, time.perf_counter() - started
     print(
         f"{tasks['executed']} tasks, {tasks['failed']} failed, {seconds:.0f} s, {record.peak_memory_mib / 1024:.2f} GiB"
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("what", choices=[*COMMANDS, *DEFENCES])
     parser.add_argument("--base", default="smollm2")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--backend", default="processes")
     parser.add_argument("--store", default=None)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
@@ -196,7 +198,9 @@ def main() -> None:
     place = given.out or Path(tempfile.mkdtemp())
     first, last = (int(end) for end in given.questions.split("-"))
     store = given.store or str(place / "store")
-    setup = Setup(given.base, given.device, store, place / given.what, given.queries, range(first, last + 1))
+    setup = Setup(
+        given.base, given.device, given.backend, store, place / given.what, given.queries, range(first, last + 1)
+    )
     COMMANDS[given.what](setup)
 
 
