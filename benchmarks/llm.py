@@ -126,10 +126,10 @@ def canaries(setup: Setup) -> None:
 
 
 def membership(setup: Setup) -> None:
-    """Documents seen twice."""
+    """Documents of some 128 tokens, seen twice."""
     spec = {
         "seeds": 1,
-        "targets": {"text": setup.target({"text": "stdlib", "length": 256, "limit": 400})},
+        "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
             **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},
