@@ -201,9 +201,8 @@ def main() -> None:
     place = given.out or Path(tempfile.mkdtemp())
     first, last = (int(end) for end in given.questions.split("-"))
     store = given.store or str(place / "store")
-    setup = Setup(
-        given.base, given.device, given.backend, store, place / given.what, given.queries, range(first, last + 1)
-    )
+    asked, out = range(first, last + 1), place / given.what
+    setup = Setup(given.base, given.device, given.backend, store, out, given.queries, asked, given.steps)
     COMMANDS[given.what](setup)
 
 
