@@ -106,6 +106,7 @@ def test_described(one: Threat) -> None:
     assert "  " not in one.description
     assert one.description.endswith(".")
     assert one.mitigations
+    assert System.ANY not in one.systems or len(one.systems) == 1
     assert len(set(one.references)) == len(one.references)
     for reference in one.references:
         if reference.arxiv and "/" not in reference.arxiv:
