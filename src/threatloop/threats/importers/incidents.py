@@ -53,7 +53,7 @@ def read_incidents() -> Imported:
     try:
         import genai_incidents
     except ImportError:
-        raise InputError(f"incidents need the {PACKAGE} package; pip install 'threatloop[incidents]'") from None
+        raise InputError(f"incidents need the {PACKAGE} package; pip install 'threatloop[threats]'") from None
     records = genai_incidents.load_incidents()
     return from_records(records, f"{PACKAGE} {metadata.version(PACKAGE)}")
 
