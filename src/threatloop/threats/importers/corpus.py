@@ -70,12 +70,12 @@ def corpus_graph(records: Iterable[RepositoryRecord], provenance: str) -> Threat
             target = package_of(packages, found)
             if target is None:  # read_corpus refuses such a line
                 raise InputError(f"{record.repository}: {found.id} names no package of the repository")
-            _add_vulnerability(graph, found, canonical[found.id], provenance)
+            _add_vulnerability(graph, found, canonical[found.id])
             _affect(graph, repository, target, found, canonical[found.id], provenance)
     return graph
 
 
-def _add_vulnerability(graph: ThreatGraph, found: VulnerabilityRecord, id_: str, provenance: str) -> None:
+def _add_vulnerability(graph: ThreatGraph, found: VulnerabilityRecord, id_: str) -> None:
     """The node, joined with what earlier lines said of it; the first severity that was given stays."""
     aliases = {found.id, *found.aliases}
     facts: dict[str, Attribute] = {"cwe": tuple(sorted(found.cwe))}
