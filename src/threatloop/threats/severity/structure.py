@@ -20,6 +20,8 @@ POSITION = ("personalised PageRank", "betweenness", "core number", "size of the 
 NEIGHBOURS = ("neighbours", "neighbours of the same CWE", "distinct CWEs among the neighbours")
 RATES = 10
 """Commonest CWEs of the graph, of which the share among the neighbours is a feature each."""
+PRIOR = 5.0
+"""Neighbours with the graph's own shares that are added to each, so that one neighbour is not a share of 1."""
 _WORK = 4_000_000
 """Nodes and edges that the sampled betweenness may touch in all."""
 _SOURCES = (16, 256)
@@ -87,8 +89,9 @@ def _neighbours(
     packages: Sequence[tuple[str, ...]], repositories: Sequence[frozenset[str]], cwes: Sequence[tuple[str, ...]]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """How many neighbours, and which CWEs they have: by repository first, so that no pair is looked at."""
-    common = [cwe for cwe, _ in sorted(Counter(c for some in cwes for c in some).items(), key=lambda x: (-x[1], x[0]))]
-    rates = common[:RATES]
+    counted = Counter(cwe for some in cwes for cwe in some)
+    common = sorted(counted, key=lambda cwe: (-counted[cwe], cwe))
+    overall = {cwe: counted[cwe] / len(cwes) for cwe in common}
     reaching: defaultdict[str, set[int]] = defaultdict(set)
     having: defaultdict[str, set[int]] = defaultdict(set)
     for row, (some, reach) in enumerate(zip(packages, repositories, strict=True)):
@@ -103,18 +106,20 @@ def _neighbours(
             own = set().union(*(having[package] for package in key[0]))
             others = set().union(*(reaching[repository] for repository in key[1])) - own
             cache[key] = Counter({"": len(others)}) + Counter(c for one in others for c in cwes[one])
-        rows.append(_shares(cache[key], cwes[row], rates, alone=not key[0]))
-    names = (*NEIGHBOURS, *(f"neighbours of {cwe}" for cwe in rates))
+        rows.append(_shares(cache[key], cwes[row], overall, alone=not key[0]))
+    names = (*NEIGHBOURS, *(f"neighbours of {cwe}" for cwe in common[:RATES]))
     return np.array(rows, dtype=np.float64).reshape(-1, len(names)), names
 
 
-def _shares(counts: Mapping[str, int], own: tuple[str, ...], rates: Sequence[str], alone: bool) -> list[float]:
+def _shares(counts: Mapping[str, int], own: tuple[str, ...], overall: Mapping[str, float], alone: bool) -> list[float]:
     """One row; a vulnerability without a dependency is among its own neighbours, and is taken out."""
     less = Counter({"": 1, **dict.fromkeys(own, 1)}) if alone else Counter[str]()
     n = counts.get("", 0) - less[""]
-    if n <= 0:
-        return [0.0] * (len(NEIGHBOURS) + len(rates))
     left = {cwe: count - less[cwe] for cwe, count in counts.items() if cwe}
-    same = max((left.get(cwe, 0) for cwe in own), default=0)
+
+    def share(cwe: str) -> float:
+        return (left.get(cwe, 0) + PRIOR * overall[cwe]) / (n + PRIOR)
+
+    rates = [share(cwe) for cwe in list(overall)[:RATES]]
     kinds = sum(count > 0 for count in left.values())
-    return [np.log1p(n), same / n, np.log1p(kinds), *(left.get(cwe, 0) / n for cwe in rates)]
+    return [np.log1p(n), max((share(cwe) for cwe in own), default=0.0), np.log1p(kinds), *rates]
