@@ -68,7 +68,7 @@ def load(request: Request) -> tuple[ThreatGraph, tuple[str, ...]]:
             "nothing to rank: give --corpus FILE (JSON lines, as `threatloop scan --corpus` writes them), --corpus "
             "FOLDER with cve_repository.csv, or --graph FILE"
         )
-    graph, skipped = ThreatGraph(), ()
+    graph, skipped = ThreatGraph(), tuple[str, ...]()
     if request.graph is not None:
         from threatloop.threats.graph_file import load_graph
 
@@ -92,11 +92,13 @@ def _corpus(path: Path) -> tuple[ThreatGraph, tuple[str, ...]]:
 
 def tell(found: RankReport, top: int) -> None:
     """Tables and lines for people."""
+    from threatloop.threats.severity.estimate import Estimate
+
     out = console()
     ranking = found.ranking
     out.print(Text(f"ranked by {HEADINGS[ranking.basis]}", style="bold"))
     out.print(Text(f"because {ranking.because}"))
-    out.print(Text(f"rank correlation with the severity: {ranking.agreement}"))
+    out.print(Text(f"Spearman's correlation with the severity: {ranking.agreement}"))
     out.print(vulnerability_table(ranking, top))
     out.print(dependency_table(ranking, top))
     if isinstance(found.concentration, str):
@@ -106,8 +108,9 @@ def tell(found: RankReport, top: int) -> None:
             out.print(Text(line))
     spread = found.propagation
     out.print(Text(f"patch propagation, median days from fixed release to use: {spread.median}"))
-    for reason, count in spread.excluded.items():
-        out.print(Text(f"  left out: {count} with {reason}"))
+    if isinstance(spread.median, Estimate):
+        for reason, count in spread.excluded.items():
+            out.print(Text(f"  left out: {count} with {reason}"))
     for line in found.skipped:
         out.print(Text(f"skipped: {line}"))
 
@@ -145,19 +148,23 @@ def dependency_table(ranking: Ranking, top: int) -> Table:
 
 def concentration_lines(found: Concentration) -> list[str]:
     """The summary, one figure a line."""
+    from threatloop.threats.severity.estimate import Estimate
+
     lines = [
         f"concentration over {len(found.packages)} dependencies with a vulnerability ({found.without} have none):",
         f"  share of the top fifth: {found.top_fifth}",
         f"  Gini: {found.gini}",
-        "  these intervals are too narrow where few dependencies hold most",
     ]
+    if isinstance(found.gini, Estimate):
+        lines.append("  these intervals are too narrow where few dependencies hold most")
     if found.unassigned:
         lines.append(f"  left out: {found.unassigned} vulnerabilities without a known dependency")
     if found.communities is not None:
         parts = found.communities
         lines.append(
             f"  communities: {len(parts.members)}, modularity {parts.modularity:.2f} ({parts.range[0]:.2f} to "
-            f"{parts.range[1]:.2f} over {parts.runs} seeds), agreement of the seeds {parts.stability:.2f} (adjusted Rand)"
+            f"{parts.range[1]:.2f} over {parts.runs} seeds), "
+            f"adjusted Rand index between seeds {parts.stability:.2f}"
         )
     return lines
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from threatloop.threats.advisories import Advisory, AdvisorySet, Affected, read_advisories
+from threatloop.threats.advisories import Advisory, Affected, AdvisorySet, read_advisories
 from threatloop.threats.importers.imported import Imported
 from threatloop.threats.importers.problem_list import shortened
 from threatloop.threats.ontology import Attribute, Edge, Evidence, Kind, Node, Relation, package_id
