@@ -116,7 +116,7 @@ def edge_of(
 
 
 def _word(words: Mapping[str, _W], said: str | None, what: str) -> _W:
-    if said not in words:
+    if said is None or said not in words:
         raise ValueError(f"{said!r} is no {what}; allowed: {', '.join(words)}")
     return words[said]
 
