@@ -9,8 +9,7 @@ from rich.markup import escape
 
 from threatloop.cli.console import console
 from threatloop.cli.threat_graphs import as_json, opened
-from threatloop.cli.threat_words import table
-from threatloop.report import numbers
+from threatloop.cli.threat_words import count, table
 
 if TYPE_CHECKING:
     from threatloop.threats.severity.ranking import Ranking
@@ -42,4 +41,4 @@ def _tell(found: Ranking, most: int) -> None:
     for listed, n in ((first, len(found.vulnerabilities)), (second, len(found.dependencies))):
         out.print(listed)
         if n > most:
-            out.print(f"… and {numbers.count(n - most, 'row')} more; --json lists them all", style="dim")
+            out.print(f"… and {count(n - most, 'row')} more; --json lists them all", style="dim")
