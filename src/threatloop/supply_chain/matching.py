@@ -54,18 +54,20 @@ class Matcher:
                 possible(one, package, reading)
         return reading.result()
 
+    def vulnerabilities(self, one: Dependency) -> list[list[Hit]]:
+        """The vulnerabilities of a dependency with an exact version, each with its advisories."""
+        package = self._packages.of(one.ecosystem, one.name)
+        return merged([hit for hit in package.hits(one.version) if hit.verdict.affected]) if one.version else []
+
     def _pinned(self, one: Dependency, package: Package, reading: Reading) -> None:
-        found = []
         if package.ecosystem == "PyPI" and not is_pep440(one.version):
             reason = f"{one.shown}: no version in the sense of PEP 440; it was taken for older than all that are"
             reading.skip(one.place.path, one.place.line, reason)
         for hit in package.hits(one.version):
-            if hit.verdict.affected:
-                found.append(hit)
-            else:
+            if not hit.verdict.affected:
                 reason = f"{one.shown}: {hit.advisory.id} is not decided: {'; '.join(hit.verdict.unknown)}"
                 reading.skip(one.place.path, one.place.line, reason)
-        reading.findings += (self._finding(one, package, hits) for hits in merged(found))
+        reading.findings += (self._finding(one, package, hits) for hits in self.vulnerabilities(one))
 
     def _finding(self, one: Dependency, package: Package, hits: Sequence[Hit]) -> Finding:
         severity, reason = worst(severity_of(hit.advisory, hit.affected) for hit in hits)
@@ -75,7 +77,7 @@ class Matcher:
         return Finding(
             rule=RULE,
             severity=severity,
-            title=f"{one.shown}: {_first_line(summary) or 'a known vulnerability'}",
+            title=f"{one.shown} has {main_id(ids)}: {_first_line(summary) or 'no summary'}",
             place=one.place,
             threat=THREAT,
             direction=None,
@@ -123,6 +125,11 @@ def merged(hits: Sequence[Hit]) -> list[list[Hit]]:
         for one in groups[home]:
             owner.update(dict.fromkeys(one.advisory.names, home))
     return [groups[number] for number in sorted(groups)]
+
+
+def main_id(ids: Sequence[str]) -> str:
+    """The id that most readers know: the CVE where there is one, else the first."""
+    return min(ids, key=lambda one: (not one.startswith("CVE-"), one))
 
 
 def fixed_versions(hits: Iterable[Hit]) -> list[str]:

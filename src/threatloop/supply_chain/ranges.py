@@ -1,7 +1,8 @@
 """Which versions an advisory affects: the algorithm of the OSV schema, over each ecosystem's order of versions.
 
 A version is affected if it is listed *or* lies in a range: where list and ranges disagree, their union counts, as the
-schema says (https://ossf.github.io/osv-schema/#evaluation). Order and equality come from ``packaging`` (PyPI) and ``univers``.
+schema says (https://ossf.github.io/osv-schema/#evaluation). Order and equality come from ``packaging`` (PyPI) and
+``univers`` (other ecosystems).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from threatloop.supply_chain.dependencies.formats import is_manifest, is_unread_manifest
+from threatloop.supply_chain.dependencies.formats import is_manifest
 from threatloop.supply_chain.dependencies.session import Session
 
 MAX_FILES: Final = 500_000
@@ -19,8 +19,7 @@ _OTHERS: Final = frozenset({"node_modules", "site-packages", ".tox", ".nox", ".e
 def manifests(session: Session) -> Iterator[Path]:
     """The manifests below the session's root, folder by folder in the order of their names.
 
-    Version control and caches hold no manifests. Folders of installed packages, links, and manifests in formats that
-    are not read are noted as skipped.
+    Version control and caches hold no manifests. Folders of installed packages and links are noted as skipped.
     """
     count = 0
     root = os.fspath(session.root)
@@ -37,9 +36,7 @@ def manifests(session: Session) -> Iterator[Path]:
             )
         for name in sorted(names):
             path = here / name
-            if is_unread_manifest(path):
-                session.reading.skip(session.shown(path), None, "a manifest in a format that is not read here")
-            elif is_manifest(path) and _counts(session, path):
+            if is_manifest(path) and _counts(session, path):
                 yield path
     return None
 

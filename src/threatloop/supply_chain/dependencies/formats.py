@@ -54,13 +54,9 @@ _UNREAD: Final = re.compile(
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file has the name of a manifest that is read."""
-    return bool(_REQUIREMENTS.fullmatch(path.name) or _is_in_requirements(path) or _reader(path.name))
-
-
-def is_unread_manifest(path: Path) -> bool:
-    """Whether a file has the name of a manifest that is not read here."""
-    return _UNREAD.fullmatch(path.name) is not None
+    """Whether a file has the name of a manifest, also of one that is not read but named as skipped."""
+    requirements = _REQUIREMENTS.fullmatch(path.name) or _is_in_requirements(path)
+    return bool(requirements or _reader(path.name) or _UNREAD.fullmatch(path.name))
 
 
 def _is_in_requirements(path: Path) -> bool:
@@ -72,7 +68,7 @@ def _reader(name: str) -> Reader | None:
 
 
 def read_manifest(session: Session, path: Path, *, asked: bool = False) -> None:
-    """Read one manifest by the format that its name tells.
+    """Read one manifest by the format that its name tells; one of a format that is not read is noted as skipped.
 
     Args:
         session: gets what it says.
@@ -81,6 +77,8 @@ def read_manifest(session: Session, path: Path, *, asked: bool = False) -> None:
             materials, any ``*.yml`` for a conda environment, and any ``*.txt`` for requirements.
     """
     reader = _reader(path.name) or (_by_suffix(path.suffix.lower()) if asked else None)
+    if reader is None and _UNREAD.fullmatch(path.name):
+        return session.reading.skip(session.shown(path), None, "a manifest in a format that is not read here")
     if reader is None:
         return read_requirements(session, path)
     try:

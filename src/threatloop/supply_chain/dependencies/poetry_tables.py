@@ -93,7 +93,7 @@ def _part(part: str) -> str:
 
 
 def _up_to(version: str, *, caret: bool) -> str:
-    """``^``: up to the next change of the first number that is not zero. ``~``: of the minor, else of the major number."""
+    """``^``: up to the next change of the first number that is not zero. ``~``: of the minor, else the major number."""
     found = re.match(r"\d+(\.\d+)*", version)
     if found is None:
         raise ValueError(f"no version constraint: {version[:60]!r}")

@@ -53,7 +53,7 @@ def scan_dependencies(
 def read_dependencies(
     paths: Sequence[Path | str], target: Target | None = None, *, environment: bool = False
 ) -> Reading:
-    """Read what the paths depend on, see `scan_dependencies`; for bills of materials and for the corpus.
+    """Find and read what the paths depend on, see `scan_dependencies`; for bills of materials and for the corpus.
 
     Raises:
         InputError: a path does not exist.
@@ -68,21 +68,46 @@ def read_dependencies(
     return whole
 
 
+def read_manifests(files: Sequence[Path], roots: Sequence[Path], target: Target | None = None) -> Reading:
+    """Read manifests that were found already.
+
+    Args:
+        files: for which `formats.is_manifest` is true, or which the user named.
+        roots: folders, which manifests may include files from, and files that the user named.
+        target: see `scan_dependencies`.
+    """
+    aim = target or this_target()
+    sessions: dict[Path, Session] = {}
+    named = {root for root in roots if not root.is_dir()}
+    for file in files:
+        above = [root for root in roots if root not in named and file.is_relative_to(root)]
+        root = max(above, key=lambda one: len(one.parts)) if above else _root_of(file)
+        session = sessions.setdefault(root, Session(root, aim, Reading(), _given(root)))
+        read_manifest(session, file, asked=file in named)
+    whole = Reading()
+    whole.take(session.reading for session in sessions.values())
+    whole.dependencies = list(dict.fromkeys(whole.dependencies))
+    return whole
+
+
 def _read(path: Path, target: Target) -> Reading:
     if not os.path.lexists(path):
         raise InputError(f"{path}: no such file or folder")
-    if path.is_dir():
-        folders = _installed_in(path)
-        if folders:
-            return read_installed(target, folders)
-        session = Session(path, target, Reading(), str(path))
-        for manifest in manifests(session):
-            read_manifest(session, manifest)
-        return session.reading
-    root = _root_of(path)
-    session = Session(root, target, Reading(), os.path.relpath(root) if not path.is_absolute() else str(root))
-    read_manifest(session, path, asked=True)
+    if not path.is_dir():
+        return read_manifests([path], [path], target)
+    folders = _installed_in(path)
+    if folders:
+        return read_installed(target, folders)
+    session = Session(path, target, Reading(), str(path))
+    for manifest in manifests(session):
+        read_manifest(session, manifest)
     return session.reading
+
+
+def _given(root: Path) -> str:
+    """How a root is shown: from the working folder, where it lies below it."""
+    below = Path(os.path.abspath(root)).is_relative_to(os.getcwd())
+    return os.path.relpath(root) if below else str(root)
 
 
 def _installed_in(path: Path) -> list[Path]:
