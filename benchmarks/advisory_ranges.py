@@ -142,7 +142,7 @@ def oracle(affected: Affected) -> PypiVersionRange | None:
     words_in_order = [one.comparator for one in sorted(constraints, key=lambda one: one.version)]
     if len(set(places)) < len(places) or any(a == b for a, b in pairwise(words_in_order)):
         return None  # Overlapping pieces: no range in the sense of the vers specification.
-    return PypiVersionRange(constraints=sorted(constraints))
+    return PypiVersionRange(constraints=tuple(sorted(constraints)))
 
 
 def made_up(
