@@ -1,0 +1,87 @@
+"""GraphML: typed, without what XML forbids, and the same graph when read back."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from threatloop.threats.exporters.graphml import graphml
+from threatloop.threats.exporters.text import for_xml
+from threatloop.threats.graph import ThreatGraph
+from threatloop.threats.ontology import Edge, Effect, Evidence, Kind, Node, Relation
+
+networkx = pytest.importorskip("networkx")
+
+
+def _read(text: str) -> ThreatGraph:
+    read = networkx.read_graphml(io.BytesIO(text.encode()), force_multigraph=True)
+    nodes = [Node(id_, Kind(of["kind"]), of["name"], of["text"], _further(of)) for id_, of in read.nodes(data=True)]
+    places = sorted(read.edges(keys=True, data=True), key=lambda edge: int(edge[2].removeprefix("e")))
+    return ThreatGraph(nodes, [_edge(source, target, of) for source, target, _, of in places])
+
+
+def _edge(source: str, target: str, of: dict[str, Any]) -> Edge:
+    names = ("value", "low", "high", "n")
+    effect = Effect(*(of[f"effect.{name}"] for name in names), of["effect.unit"]) if "effect.n" in of else None
+    said = Relation(of["relation"]), target, of["provenance"], Evidence(of["evidence"])
+    return Edge(source, *said, effect, _further(of))
+
+
+def _further(of: dict[str, Any]) -> dict[str, Any]:
+    found = {key.removeprefix("attributes."): value for key, value in of.items() if key.startswith("attributes.")}
+    return {key.removesuffix("[]"): tuple(json.loads(v)) if key.endswith("[]") else v for key, v in found.items()}
+
+
+def test_it_reads_back_as_the_same_graph(graph: ThreatGraph) -> None:
+    read = _read(graphml(graph))
+    assert [node.id for node in read.nodes()] == [for_xml(node.id) for node in graph.nodes()]
+    for old, new in zip(graph.nodes(), read.nodes(), strict=True):
+        assert (new.kind, new.name, new.text) == (old.kind, for_xml(old.name), for_xml(old.text))
+        assert new.attributes.keys() == old.attributes.keys()
+        for key, value in old.attributes.items():
+            assert type(new.attributes[key]) is type(value)
+            assert new.attributes[key] == (for_xml(value) if isinstance(value, str) else value)
+    key = lambda edge: (edge.source, edge.relation, edge.target, edge.provenance)  # noqa: E731
+    for before, after in zip(sorted(graph.edges(), key=key), sorted(read.edges(), key=key), strict=True):
+        assert (after.source, after.relation, after.target) == (before.source, before.relation, before.target)
+        assert (after.evidence, after.effect, after.provenance) == (
+            before.evidence,
+            before.effect,
+            for_xml(before.provenance),
+        )
+
+
+def test_keys_are_typed(graph: ThreatGraph) -> None:
+    keys = ET.fromstring(graphml(graph)).findall("{*}key")
+    types = {(key.attrib["for"], key.attrib["attr.name"]): key.attrib["attr.type"] for key in keys}
+    assert types["node", "attributes.year"] == "long"
+    assert types["node", "attributes.score"] == "double"
+    assert types["node", "attributes.shipped"] == "boolean"
+    assert types["edge", "effect.value"] == "double"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x00b\x1fc", "a⟨U+0000⟩b⟨U+001F⟩c"),
+        ("\ud800\ufffe\uffff", "⟨U+D800⟩⟨U+FFFE⟩⟨U+FFFF⟩"),
+        ("a\r\nb\rc\td", "a\nb\nc\td"),
+        ("]]> <é> 🎯", "]]> <é> 🎯"),
+    ],
+)
+def test_what_xml_forbids_is_spelled_out(text: str, shown: str) -> None:
+    assert for_xml(text) == shown
+    read = _read(graphml(ThreatGraph([Node(f"threat:{text}", Kind.THREAT, text, text)])))
+    assert [(node.id, node.name, node.text) for node in read.nodes()] == [(f"threat:{shown}", shown, shown)]
+
+
+def test_the_same_graph_makes_the_same_bytes(graph: ThreatGraph) -> None:
+    assert graphml(graph) == graphml(graph)
+
+
+def test_an_empty_graph_is_a_document() -> None:
+    assert len(_read(graphml(ThreatGraph()))) == 0
