@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.ontology import Edge, Effect, Evidence, Kind, Node, Relation, Stage, stage_id
+from threatloop.threats.ontology import Attribute, Edge, Effect, Evidence, Kind, Node, Relation, Stage, stage_id
 
 HOSTILE = "</script><script>alert(1)</script> ]]> <!-- &amp; \x01\x00\u202e\ufffe =cmd()|' /C calc'!A1"
 FORMULA = "=HYPERLINK(1)"
@@ -11,7 +11,7 @@ FORMULA = "=HYPERLINK(1)"
 
 def small_graph() -> ThreatGraph:
     """A new one with each call."""
-    attributes = {
+    attributes: dict[str, Attribute] = {
         "direction": "M→D",
         "stages": (Stage.TRAINING.value, Stage.INFERENCE.value),
         "measured_by": ("lira", "rmia"),

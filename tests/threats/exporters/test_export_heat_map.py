@@ -43,15 +43,16 @@ def test_without_the_odd_ones_there_are_four_bands_and_ten_stages() -> None:
     assert (len(found.bands), len(found.stages)) == (4, 10)
 
 
-def test_the_page_is_escaped_and_says_why(covered: Coverage) -> None:
-    page = coverage_page(covered, HOSTILE)
+def test_the_page_is_escaped_and_says_why(graph: ThreatGraph, covered: Coverage) -> None:
+    page = coverage_page(graph, covered, HOSTILE)
     assert "<script" not in page
     assert "script-src" not in page
     assert page.count("&lt;/script&gt;&lt;script&gt;alert(1)") >= 4
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
     assert "✓ measured" in page
     assert "no threat of the graph:" in page
-    assert page == coverage_page(covered, HOSTILE)
+    assert "AML.T0024.000" in page
+    assert page == coverage_page(graph, covered, HOSTILE)
 
 
 def test_the_table_fits_a_terminal(covered: Coverage) -> None:

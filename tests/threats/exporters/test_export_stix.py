@@ -14,7 +14,7 @@ from threatloop.threats.exporters import stix_extension
 from threatloop.threats.exporters.stix import stix
 from threatloop.threats.exporters.stix_ids import reference
 from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.ontology import Edge, Effect, Evidence, Kind, Node, Relation
+from threatloop.threats.ontology import Attribute, Edge, Effect, Evidence, Kind, Node, Relation
 
 stix2 = pytest.importorskip("stix2")
 STAMP = datetime(2026, 11, 1, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_hostile_text_stays_text(objects: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_that_json_or_stix_cannot_hold() -> None:
-    attributes = {"bad key!": 1, "ü" * 300: "x", "none": (), "inf": float("inf")}
+    attributes: dict[str, Attribute] = {"bad key!": 1, "ü" * 300: "x", "none": (), "inf": float("inf")}
     nodes = [Node("threat:\ud800", Kind.THREAT, "", "", attributes), Node("measurement:1", Kind.MEASUREMENT, "m")]
     nodes.append(Node("threat:b", Kind.THREAT, "b"))
     effect = Effect(float("nan"), 0, 1, 3)
