@@ -1,8 +1,8 @@
 """A threat graph as one file: Parquet, versioned, checked when read, written whole or not at all.
 
-One row per node, then one per edge. Of a node, ``id``, ``kind``, ``name`` and ``text`` are set; of an edge ``source``,
-``relation``, ``target``, ``provenance``, ``evidence`` and, where it was measured, ``value``, ``low``, ``high``, ``n`` and
-``unit``. ``attributes`` is a JSON object or null. The version stands in the file's metadata.
+One row per node, then one per edge. Of a node, ``id``, ``kind``, ``name`` and ``text`` are set; of an edge, ``source``,
+``relation``, ``target``, ``provenance``, ``evidence`` and, where it was measured, ``value``, ``low``, ``high``, ``n``
+and ``unit``. ``attributes`` is a JSON object or null. The version stands in the file's metadata.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from threatloop.core.errors import InputError, Problems
-from threatloop.threats.files import MIB, replacing
+from threatloop.core.files import replacing
+from threatloop.threats.files import MIB
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.importers.problem_list import shortened
 from threatloop.threats.ontology import Attribute, Edge, Effect, Evidence, Kind, Node, Relation
@@ -126,7 +127,7 @@ def _node_row(node: Node) -> dict[str, Any]:
 
 
 def _edge_row(edge: Edge) -> dict[str, Any]:
-    row = {
+    row: dict[str, Any] = {
         "source": edge.source,
         "relation": edge.relation.value,
         "target": edge.target,

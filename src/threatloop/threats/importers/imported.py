@@ -15,7 +15,8 @@ class Imported:
 
     Attributes:
         source: the file or data set, with its version.
-        nodes: new or renewed; those that a graph has already are replaced.
+        nodes: new or renewed; one that a graph has already is replaced, though never by a stub: a node with the
+            attribute ``stub``, which only holds a place for what another source describes.
         edges: their ends are among the nodes, or must be in the graph that they go to.
         left_out: what was not understood or does not count, one line each, with the reason.
     """
@@ -32,7 +33,8 @@ class Imported:
             InputError: a node changes its kind, or the ontology has no such edge.
         """
         for node in self.nodes:
-            graph.add(node)
+            if not (node.attributes.get("stub") and node.id in graph):
+                graph.add(node)
         missing: Counter[str] = Counter()
         for edge in self.edges:
             lost = [end for end in (edge.source, edge.target) if end not in graph]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -89,7 +90,7 @@ class PathIndex:
         return tuple(Path(self._hops(nodes), math.exp(-cost)) for cost, nodes in found)
 
     def _hops(self, nodes: Sequence[int]) -> tuple[Hop, ...]:
-        return tuple(self._hop(tail, head) for tail, head in zip(nodes, nodes[1:], strict=False))
+        return tuple(self._hop(tail, head) for tail, head in pairwise(nodes))
 
     def _hop(self, tail: int, head: int) -> Hop:
         number = self._arcs.arc(tail, head)

@@ -2,8 +2,8 @@
 
 A step's plausibility p lies in (0, 1), a path's is the product of its steps', and a path's cost the sum of −ln p:
 
-- measured, the 95 % interval above zero: ``.80 + .15 · low / value``, so from .80 where the interval nearly touches zero
-  to .95 where it is narrow; effects of other metrics become comparable, since only how sure the sign is counts;
+- measured, the 95 % interval above zero: ``.80 + .15 · low / value``, from .80 where the interval nearly touches zero to
+  .95 where it is narrow; it is the sureness of the sign that counts, so that figures of all metrics compare;
 - otherwise by level of evidence: reported .70, published .60, extracted .50, asserted .40;
 - measured, the interval around zero: .40, as if it were asserted only;
 - measured, the interval at or below zero: .10;
