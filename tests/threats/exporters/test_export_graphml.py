@@ -84,3 +84,10 @@ def test_the_same_graph_makes_the_same_bytes(graph: ThreatGraph) -> None:
 
 def test_an_empty_graph_is_a_document() -> None:
     assert len(_read(graphml(ThreatGraph()))) == 0
+
+
+def test_values_of_one_name_get_one_type() -> None:
+    values: list[dict[str, Any]] = [{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "text", "c": 2}]
+    nodes = [Node(f"threat:{i}", Kind.THREAT, str(i), "", of) for i, of in enumerate(values)]
+    read = [dict(node.attributes) for node in _read(graphml(ThreatGraph(nodes))).nodes()]
+    assert read == [{"a": 1.0, "b": "1", "c": "True"}, {"a": 0.5, "b": "text", "c": "2"}]

@@ -91,8 +91,8 @@ def _star(n: int) -> ThreatGraph:
 def test_a_large_graph_is_cut_and_says_so() -> None:
     graph = _star(5000)
     page = html(graph)
-    assert "600 of 5,003 nodes are drawn: those nearest to the threats" in page
-    assert len(_data(page)["nodes"]) == 600
+    assert "900 of 5,003 nodes are drawn: those nearest to the threats" in page
+    assert len(_data(page)["nodes"]) == 900
     assert {"threat:a", "threat:far", "CVE-2024-10003"} <= {node["id"] for node in _data(page)["nodes"]}
 
 
