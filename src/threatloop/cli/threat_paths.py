@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def run(start: str, end: str, k: int, graph: Path | None, atlas: Path | None, json: bool) -> int:
     """Print the most plausible paths."""
+    from threatloop.threats.queries.columns import of_file, of_graph
     from threatloop.threats.queries.naming import resolve
     from threatloop.threats.queries.paths import PathIndex
 
-    opened_graph = opened(graph, atlas)
-    names = {node.id: node.name for node in opened_graph.nodes()}
-    source, target = resolve(start, names), resolve(end, names)
-    index = PathIndex(opened_graph)
+    columns = of_graph(opened(graph, atlas)) if graph is None or atlas is not None else of_file(graph)
+    source, target = (resolve(said, columns.by_id) for said in (start, end))
+    index = PathIndex(columns)
     found = index.paths(source, target, k)
     back = bool(not found and index.paths(target, source, 1))
     if json:

@@ -31,7 +31,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
-class _Entry(_Part):
+class Entry(_Part):
+    """What tactics, techniques and mitigations share."""
+
     name: str
     description: str = ""
     modified_date: str = ""
@@ -41,11 +43,11 @@ class _Entry(_Part):
         return plain(self.description)
 
 
-class Tactic(_Entry):
+class Tactic(Entry):
     id: TacticId
 
 
-class Technique(_Entry):
+class Technique(Entry):
     """A technique, or a sub-technique where it has a ``parent``; those state no tactics of their own."""
 
     id: TechniqueId
@@ -59,7 +61,7 @@ class Use(_Part):
     use: str = ""
 
 
-class Mitigation(_Entry):
+class Mitigation(Entry):
     id: MitigationId
     techniques: tuple[Use, ...] = ()
     category: tuple[str, ...] = ()
