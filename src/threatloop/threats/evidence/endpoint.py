@@ -94,8 +94,8 @@ class Endpoint:
         body = {"model": self.model, "messages": list(messages), "temperature": 0, "max_tokens": MOST_TOKENS}
         form = {"name": schema.__name__.lower().strip("_"), "schema": schema.model_json_schema(), "strict": False}
         status, content = self._sent({**body, "response_format": {"type": "json_schema", "json_schema": form}})
-        if status in (400, 404, 415, 422):  # servers that know no schemas; the schema is in the question, too
-            status, content = self._sent(body)
+        if status in (400, 404, 415, 422):  # it may know no schemas or such parameters; the schema is in the question, too
+            status, content = self._sent({"model": self.model, "messages": list(messages)})
         if status != 200:
             raise Unanswered(f"{self.url}: answers with status {status}; {_advice(status, self.key_variable)}")
         try:
