@@ -3,9 +3,9 @@
     python benchmarks/atlas_mapping.py ATLAS.yaml [--folds 10] [--resamples 10000] [--no-embeddings] [--raw]
 
 Every step is ranked by mappers that saw no step of its case study: neither as example nor for the weights of the
-fusion, which are learnt in folds of the training studies. A step's own technique name is taken out of its text (``--raw``:
-stays in). Intervals are 95 %, percentile bootstrap over case studies, seed 0. Bar: top-1 of the fusion minus that of
-BM25 over the same texts has an interval that excludes zero.
+fusion, which are learnt in folds of the training studies. A step's own technique name is taken out of its text
+(``--raw``: stays in). Intervals are 95 %, percentile bootstrap over case studies, seed 0. Bar: top-1 of the fusion
+minus that of BM25 over the same texts has an interval that excludes zero.
 """
 
 from __future__ import annotations
@@ -103,7 +103,11 @@ class Grades:
 
 def interval(values: Floats) -> str:
     low, high = np.quantile(values[1:], [0.025, 0.975])
-    return f"{values[0]:+.3f} [{low:+.3f}, {high:+.3f}]" if values.min() < 0 else f"{values[0]:.3f} [{low:.3f}, {high:.3f}]"
+    return (
+        f"{values[0]:+.3f} [{low:+.3f}, {high:+.3f}]"
+        if values.min() < 0
+        else f"{values[0]:.3f} [{low:.3f}, {high:.3f}]"
+    )
 
 
 def ceiling(examples: tuple[Example, ...]) -> int:
@@ -161,7 +165,9 @@ def show(corpus: Corpus, folds: int, resamples: int, embedder: Embedder | None) 
             pairs = ((what, values[FUSION][what] - values[other][what]) for what in measures)
             print(f"{'fusion − ' + other:<36}" + "  ".join(f"{what} {interval(value)}" for what, value in pairs))
     alone = ceiling(corpus.examples)
-    print(f"ceiling of a classifier of steps: {1 - alone / steps:.3f} ({alone} of {steps} steps have a technique of one study)")
+    print(
+        f"ceiling of a classifier of steps: {1 - alone / steps:.3f} ({alone} of {steps} have a technique of one study)"
+    )
     mean = {name: np.mean([one[name] for one in weights]) for name in weights[0]}
     print("weights, mean over folds: " + ", ".join(f"{name} {value:.2f}" for name, value in mean.items()))
     print("probability of the best: " + "; ".join(calibration(scores[FUSION], grades.labels)))
@@ -180,7 +186,7 @@ def main() -> None:
     if given.raw:
         corpus = read_corpus(given.atlas)
     studies = len({one.study for one in corpus.examples})
-    print(f"ATLAS {corpus.version}: {len(corpus.examples)} steps, {studies} studies, {len(corpus.techniques)} techniques")
+    print(f"{corpus.version}: {len(corpus.examples)} steps, {studies} studies, {len(corpus.techniques)} techniques")
     print(f"own technique name {'left' if given.raw else 'taken out'} in {changed} steps; {given.folds} folds by study")
     show(corpus, given.folds, given.resamples, None if given.no_embeddings else sentences())
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from threatloop.core.errors import InputError, Problems
+from threatloop.core.errors import InputError
 from threatloop.threats.evidence.wording import plain
-
-MOST_BYTES = 64 << 20
+from threatloop.threats.graph import ThreatGraph
+from threatloop.threats.importers.atlas_schema import read_release
+from threatloop.threats.ontology import Kind
 
 
 @dataclass(frozen=True)
@@ -44,83 +41,54 @@ class Example:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Techniques in the release's order, and the examples whose technique is among them."""
+    """Techniques in the release's order, and examples whose technique is among them."""
 
     version: str
     techniques: tuple[Technique, ...]
-    examples: tuple[Example, ...]
-
-
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Technique(_Lenient):
-    id: str = Field(pattern=r"^AML\.T\d{4}(\.\d{3})?$")
-    name: str = Field(min_length=1)
-    description: str = ""
-    parent: str | None = Field(default=None, alias="subtechnique-of")
-
-
-class _Step(_Lenient):
-    technique: str
-    description: str = ""
-
-
-class _Study(_Lenient):
-    id: str
-    procedure: list[_Step] = []
-
-
-class _Matrix(_Lenient):
-    techniques: list[_Technique]
-
-
-class _Release(_Lenient):
-    version: str
-    matrices: list[_Matrix] = Field(min_length=1)
-    studies: list[_Study] = Field(default=[], alias="case-studies")
+    examples: tuple[Example, ...] = ()
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Techniques and labelled steps of an ATLAS release file (``ATLAS.yaml``, schema of release 4 and 5).
+    """Techniques and labelled steps of an ATLAS release file (``ATLAS.yaml``).
 
     Raises:
-        InputError: no such file, too large, or no YAML.
-        Problems: it is none of an ATLAS release; every place at once.
+        InputError, Problems: as `read_release`.
     """
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise InputError(f"{path}: {size >> 20} MiB; an ATLAS release has at most {MOST_BYTES >> 20}")
-        found: Any = yaml.load(path.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a readable ATLAS release ({line}); take dist/ATLAS.yaml of one") from None
-    try:
-        release = _Release.model_validate(found)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()[:20]]
-        raise Problems(f"{path}: not the schema of an ATLAS release", problems) from None
-    return _corpus(release)
-
-
-def _corpus(release: _Release) -> Corpus:
-    own = {one.id: one for matrix in release.matrices for one in matrix.techniques}
+    release = read_release(path)
+    names = {one.id: one.name for one in release.techniques}
     techniques = tuple(
-        Technique(one.id, _full(one, own), one.name, plain(one.description)) for one in own.values()
+        _technique(one.id, one.name, names.get(one.parent or ""), one.description) for one in release.techniques
     )
-    examples = (
-        Example(study.id, step.technique, plain(step.description)) for study in release.studies for step in study.procedure
-    )
-    return Corpus(release.version, techniques, tuple(one for one in examples if one.technique in own and one.text))
+    steps = ((study.id, step) for study in release.case_studies for step in study.procedure)
+    examples = (Example(study, step.technique, plain(step.description)) for study, step in steps)
+    return Corpus(f"ATLAS {release.version}", techniques, tuple(one for one in examples if one.text))
 
 
-def _full(one: _Technique, own: dict[str, _Technique]) -> str:
-    parent = own.get(one.parent or "")
-    return f"{parent.name}: {one.name}" if parent else one.name
+def corpus_of(graph: ThreatGraph) -> Corpus:
+    """The ATLAS techniques of a graph; it keeps no steps, so nothing can be learnt from them.
+
+    Raises:
+        InputError: it has no techniques.
+    """
+    nodes = [node for node in graph.nodes(Kind.TECHNIQUE) if node.id.startswith("AML.T")]
+    names = {node.id: node.name for node in nodes}
+    techniques = tuple(_technique(node.id, node.name, names.get(_parent(node.id)), node.text) for node in nodes)
+    if not techniques:
+        raise InputError(
+            "there is nothing to map to: the graph has no ATLAS techniques; give a release by --atlas FILE"
+        )
+    return Corpus("the graph's techniques", techniques)
 
 
 def studies(examples: Sequence[Example]) -> list[str]:
     """The case studies of these examples, each once, in their order."""
     return list(dict.fromkeys(one.study for one in examples))
+
+
+def _technique(id_: str, own: str, parent: str | None, text: str) -> Technique:
+    return Technique(id_, f"{parent}: {own}" if parent else own, own, plain(text))
+
+
+def _parent(id_: str) -> str:
+    """``AML.T0043`` of ``AML.T0043.002``; nothing of one without a parent."""
+    return id_.rpartition(".")[0] if id_.count(".") == 2 else ""

@@ -56,7 +56,7 @@ class Known:
 
 
 def distinct(proposals: Iterable[Proposal]) -> list[Proposal]:
-    """Without those that show the same technique by an overlapping passage of the same document; the first one stays."""
+    """Of those that show the same technique by overlapping passages of the same document, the first."""
     kept = list[Proposal]()
     for one in proposals:
         span = Span(one.passage.start, one.passage.end)

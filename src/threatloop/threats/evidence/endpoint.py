@@ -88,13 +88,20 @@ class Endpoint:
             except ValidationError as error:
                 why = _wrong(error)
             conversation = [*messages, {"role": "assistant", "content": said[:4000]}, _correction(why)]
-        raise Unfit(f"{self.url}: {self.model} does not answer by the schema after {self.corrections + 1} tries ({why})")
+        raise Unfit(
+            f"{self.url}: {self.model} does not answer by the schema after {self.corrections + 1} tries ({why})"
+        )
 
     def _said(self, messages: Sequence[Message], schema: type[BaseModel]) -> str:
         body = {"model": self.model, "messages": list(messages), "temperature": 0, "max_tokens": MOST_TOKENS}
         form = {"name": schema.__name__.lower().strip("_"), "schema": schema.model_json_schema(), "strict": False}
         status, content = self._sent({**body, "response_format": {"type": "json_schema", "json_schema": form}})
-        if status in (400, 404, 415, 422):  # it may know no schemas or such parameters; the schema is in the question, too
+        if status in (
+            400,
+            404,
+            415,
+            422,
+        ):  # it may know no schemas or such parameters; the schema is in the question, too
             status, content = self._sent({"model": self.model, "messages": list(messages)})
         if status != 200:
             raise Unanswered(f"{self.url}: answers with status {status}; {_advice(status, self.key_variable)}")
@@ -121,7 +128,9 @@ class Endpoint:
                 return status, content
         if status:
             return status, content
-        raise Unanswered(f"{self.url}: no answer after {self.retries + 1} tries ({why}); start it, or check the address")
+        raise Unanswered(
+            f"{self.url}: no answer after {self.retries + 1} tries ({why}); start it, or check the address"
+        )
 
     def _pause(self, attempt: int, asked: str) -> float:
         wanted = float(asked) if re.fullmatch(r"\d{1,6}(\.\d+)?", asked) else 0.0

@@ -6,14 +6,47 @@ from html.parser import HTMLParser
 
 _LEFT_OUT = frozenset({"script", "style", "noscript", "template", "svg", "math", "iframe", "object", "select"})
 _INLINE = frozenset(
-    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark q s samp small span strike strong "
-    "sub sup time tt u var wbr".split()
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    ]
 )
-_VOID = frozenset("area base col embed hr img input link meta param source track".split())
+_VOID = frozenset(["area", "base", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track"])
 
 
 def html_text(page: str) -> tuple[str, str]:
-    """Title and text of a page; paragraphs are parted by an empty line. Malformed markup is read as browsers do, roughly."""
+    """Title and text of a page; paragraphs are parted by an empty line. Malformed markup is read as far as it goes."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

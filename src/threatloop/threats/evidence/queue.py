@@ -150,7 +150,7 @@ def _check_head(path: Path, line: bytes) -> None:
         raise InputError(f"{path}: is no queue of proposals (its first line states no format); name another --queue")
     if head["version"] > VERSION:
         raise InputError(
-            f"{path}: of version {head['version']}, written by a newer threatloop; this one reads up to {VERSION}, so upgrade"
+            f"{path}: of version {head['version']}, by a newer threatloop; upgrade, this one reads up to {VERSION}"
         )
 
 

@@ -15,7 +15,9 @@ SHORTEST_QUOTE = 20
 _PARAGRAPH = re.compile(r"\n[ \t]{0,99}\n\s*|\n(?=[ \t]{0,99}(?:[-*+•]|\d{1,3}[.)]|#{1,6})[ \t])")
 _END = re.compile(r"[.!?…]{1,3}[\"'”’)\]]{0,4}\s{1,99}(?=[\"'“‘(\[]?[A-Z0-9])")
 """Bounded throughout: a text of dots or blanks costs no more than another."""
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|et al|cf|vs|etc|fig|figs|eq|sec|no|dr|mr|mrs|ms|st|vol|pp|[A-Z]))\.\s*$", re.I)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|et al|cf|vs|etc|fig|figs|eq|sec|no|dr|mr|mrs|ms|st|vol|pp|[A-Z]))\.\s*$", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Span:
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences, without the white space around them; none crosses a paragraph, none is longer than 1,500 characters."""
+    """The sentences, without the white space around them; none crosses a paragraph or exceeds 1,500 characters."""
     return [span for paragraph in _paragraphs(text) for span in _sentences(text, paragraph)]
 
 
@@ -61,7 +63,7 @@ def chunks(text: str) -> list[Span]:
 
 
 def located(quote: str, text: str, within: Span) -> Span | None:
-    """Where a quotation stands word for word, white space aside; None where it does not, or is too short to say anything."""
+    """Where a quotation stands word for word, white space aside; None where it does not, or is too short."""
     words = quote.split()
     if len(" ".join(words)) < SHORTEST_QUOTE:
         return None

@@ -10,10 +10,11 @@ from threatloop.threats.evidence.endpoint import Endpoint
 from threatloop.threats.evidence.roles.asking import Closed, question
 
 MOST = 12
-_TASK = """You extract adversary behaviour from one part of a document: tactics, techniques and procedures that the text \
-says were used, demonstrated or found possible against an AI system, its data or its supply chain. For each, give a short \
-name, a summary of one or two sentences, and the passage that states it, copied character by character from the material's \
-field "text". Leave out general background, defences and advice. An empty list is a good answer where there is none."""
+_TASK = """You extract adversary behaviour from one part of a document: tactics, techniques and procedures that the \
+text says were used, demonstrated or found possible against an AI system, its data or its supply chain. For \
+each, give a short name, a summary of one or two sentences, and the passage that states it, copied character \
+by character from the material's field "text". Leave out general background, defences and advice. An empty \
+list is a good answer where there is none."""
 
 
 class Ttp(Closed):

@@ -13,9 +13,9 @@ from threatloop.threats.evidence.roles.asking import Closed, question
 from threatloop.threats.evidence.roles.verifier import Claim
 
 NONE = "none"
-_TASK = """You map claims to techniques of MITRE ATLAS. The material's field "claims" is a list; each has a number, a name, \
-a summary, a passage and its candidates with id, name and description. For every number, once, name the id of the most \
-specific of its own candidates that the passage shows, or "none" where none of them fits."""
+_TASK = """You map claims to techniques of MITRE ATLAS. The material's field "claims" is a list; each has a number, a \
+name, a summary, a passage and its candidates with id, name and description. For every number, once, name \
+the id of the most specific of its own candidates that the passage shows, or "none" where none of them fits."""
 
 
 class Mapping(Closed):

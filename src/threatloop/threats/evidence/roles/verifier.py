@@ -14,8 +14,9 @@ from threatloop.threats.evidence.roles.extractor import Ttp
 from threatloop.threats.evidence.spans import Span, located, whole_sentences
 
 _TASK = """You check claims against passages. The material's field "claims" is a list; each has a number, a name, a \
-summary and a passage. A claim is supported only if its passage alone, read literally, states that behaviour; a topic in \
-common, a plan, a denial or a piece of advice does not support it. Give a verdict for every number, once."""
+summary and a passage. A claim is supported only if its passage alone, read literally, states that \
+behaviour; a topic in common, a plan, a denial or a piece of advice does not support it. Give a verdict for \
+every number, once."""
 
 
 @dataclass(frozen=True)
