@@ -1,4 +1,4 @@
-"""What was understood of an advisory database, kept by digest of its content, so that the next scan need not parse it."""
+"""What was understood of an advisory database, kept by digest of its content for the next scan."""
 
 from __future__ import annotations
 

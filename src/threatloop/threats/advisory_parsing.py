@@ -1,4 +1,4 @@
-"""From one file in the OSV schema to advisories: what does not follow the schema is named and left out, the rest counts."""
+"""From one file in the OSV schema to advisories: what breaks the schema is named and left out, the rest counts."""
 
 from __future__ import annotations
 
@@ -146,13 +146,10 @@ class _Reader:
             events = tuple(self._events(value))
             if not any(event.kind == "introduced" for event in events):
                 self._wrong(f"a {kind} range without an introduced version")
-            elif kind != "GIT" and {"fixed", "last_affected"} <= {event.kind for event in events}:
-                self._wrong(
-                    f"a {kind} range with both fixed and last_affected events; the schema forbids it, both count"
-                )
-                yield Range(kind, events)
-            else:
-                yield Range(kind, events)
+                continue
+            if kind != "GIT" and {"fixed", "last_affected"} <= {event.kind for event in events}:
+                self._wrong(f"a {kind} range with fixed and last_affected events, which the schema forbids; both count")
+            yield Range(kind, events)
 
     def _events(self, value: dict[str, Any]) -> Iterator[Event]:
         for event in self._list(value, "events"):
