@@ -86,6 +86,14 @@ def test_an_empty_graph_is_a_document() -> None:
     assert len(_read(graphml(ThreatGraph()))) == 0
 
 
+def test_nodes_and_edges_may_use_one_name_for_other_types() -> None:
+    nodes = [Node(f"threat:{i}", Kind.THREAT, str(i), "", {"order": i}) for i in range(2)]
+    edge = Edge("threat:0", Relation.PRECEDES, "threat:1", "p", Evidence.ASSERTED, None, {"order": "of the matrix"})
+    read = _read(graphml(ThreatGraph(nodes, [edge])))
+    assert [node.attributes["order"] for node in read.nodes()] == [0, 1]
+    assert [edge.attributes["order"] for edge in read.edges()] == ["of the matrix"]
+
+
 def test_values_of_one_name_get_one_type() -> None:
     values: list[dict[str, Any]] = [{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "text", "c": 2}]
     nodes = [Node(f"threat:{i}", Kind.THREAT, str(i), "", of) for i, of in enumerate(values)]

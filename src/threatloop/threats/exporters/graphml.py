@@ -32,7 +32,8 @@ def graphml(graph: ThreatGraph) -> str:
         out.add_node(for_xml(node.id), **about)
     for number, (edge, about) in enumerate(zip(graph.edges(), edges, strict=True)):
         out.add_edge(for_xml(edge.source), for_xml(edge.target), key=f"e{number}", **about)
-    return "\n".join(networkx.generate_graphml(out, named_key_ids=True)) + "\n"
+    # Keys by number: by name, one of nodes and one of edges would have the same id.
+    return "\n".join(networkx.generate_graphml(out)) + "\n"
 
 
 def _alike(rows: list[_Row]) -> list[_Row]:
