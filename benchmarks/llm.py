@@ -77,10 +77,11 @@ def measured(spec: dict[str, Any], setup: Setup, out: Path) -> list[Measurement]
 
 
 def tell(rows: list[Measurement], *metrics: str) -> None:
-    """Every seed's figures."""
+    """Every seed's figures, with the 95 % interval within the seed where there is one."""
     for row in rows:
         if row.metric in metrics or any(row.metric.startswith(f"{one}.") for one in metrics):
-            said = row.undefined if row.value is None else f"{row.value:.3f} (n {row.n})"
+            around = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+            said = row.undefined if row.value is None else f"{row.value:.3f}{around} (n {row.n})"
             print(f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said}")
 
 
@@ -126,10 +127,10 @@ def canaries(setup: Setup) -> None:
 
 
 def membership(setup: Setup) -> None:
-    """Documents seen twice."""
+    """Documents of some 128 tokens, seen twice."""
     spec = {
         "seeds": 1,
-        "targets": {"text": setup.target({"text": "stdlib", "length": 256, "limit": 400})},
+        "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
             **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},

@@ -22,9 +22,10 @@ MOST = 20
 
 def run(run: Path, html: Path | None, everything: bool, graph: Path | None, atlas: Path | None, json: bool) -> int:
     """Print the table of directions and stages, and the threats by state."""
-    found = of_run(opened(graph, atlas), run)
+    threats = opened(graph, atlas)
+    found = of_run(threats, run)
     if html is not None:
-        _write(found, html)
+        _write(threats, found, html)
     if json:
         return as_json(_json(found))
     from threatloop.threats.exporters.heat_map import coverage_table
@@ -59,11 +60,11 @@ def _list(out: Console, found: Coverage, state: str, n: int, everything: bool) -
         out.print(f"… and {n - MOST} more; --all lists them", style="dim")
 
 
-def _write(found: Coverage, path: Path) -> None:
+def _write(graph: ThreatGraph, found: Coverage, path: Path) -> None:
     from threatloop.core.files import write_texts
     from threatloop.threats.exporters.heat_map import coverage_page
 
-    write_texts(path.parent, {path.name: coverage_page(found)})
+    write_texts(path.parent, {path.name: coverage_page(graph, found)})
 
 
 def _json(found: Coverage) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from threatloop.threats.catalogue.load import threats
 from threatloop.threats.graph import ThreatGraph
@@ -42,8 +43,7 @@ def _stages() -> Iterator[Node]:
 
 
 def _order() -> Iterator[Edge]:
-    stages = list(Stage)
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(Stage):
         yield Edge(stage_id(before), Relation.PRECEDES, stage_id(after), PROVENANCE, Evidence.ASSERTED)
 
 

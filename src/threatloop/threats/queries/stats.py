@@ -10,7 +10,6 @@ import numpy as np
 
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Kind, Node
-from threatloop.threats.severity.concentration import top_share
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ class Stats:
 
 def stats(graph: ThreatGraph) -> Stats:
     """Count."""
+    # Here, as it brings scikit-learn along, and the audit's report needs only `cells_of`.
+    from threatloop.threats.severity.concentration import top_share
+
     edges = list(graph.edges())
     degrees = Counter(end for edge in edges for end in (edge.source, edge.target))
     return Stats(
