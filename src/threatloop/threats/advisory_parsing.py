@@ -1,8 +1,9 @@
-"""From one file in the OSV schema to advisories: what does not follow the schema is named and left out, the rest counts."""
+"""From one file in the OSV schema to advisories: what breaks the schema is named and left out, the rest counts."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from threatloop.threats.advisories import EVENT_KINDS, RANGE_TYPES, Advisory, Affected, Event, Range
 from threatloop.threats.plain_yaml import PlainYamlError, load
 
+_CWE: Final = re.compile(r"CWE-\d{1,6}")
 MAX_TEXT: Final = 1 << 20
 """Characters of a field beyond which it is cut."""
 
@@ -66,6 +68,7 @@ class _Reader:
             withdrawn=self._time(item, "withdrawn"),
             severity=tuple(self._severity(item)),
             rating=self._rating(item),
+            cwe=tuple(self._weaknesses(item)),
             affected=tuple(self._affected(item)),
             source=self._source,
         )
@@ -119,6 +122,13 @@ class _Reader:
         rating = extra.get("severity") if isinstance(extra, dict) else None
         return rating.strip().lower()[:40] if isinstance(rating, str) else ""
 
+    def _weaknesses(self, item: dict[str, Any]) -> Iterator[str]:
+        extra = item.get("database_specific")
+        found = extra.get("cwe_ids") if isinstance(extra, dict) else None
+        for one in found if isinstance(found, list) else []:
+            if isinstance(one, str) and _CWE.fullmatch(one):
+                yield one
+
     def _affected(self, item: dict[str, Any]) -> Iterator[Affected]:
         for part in self._list(item, "affected"):
             package = part.get("package") if isinstance(part, dict) else None
@@ -146,13 +156,10 @@ class _Reader:
             events = tuple(self._events(value))
             if not any(event.kind == "introduced" for event in events):
                 self._wrong(f"a {kind} range without an introduced version")
-            elif kind != "GIT" and {"fixed", "last_affected"} <= {event.kind for event in events}:
-                self._wrong(
-                    f"a {kind} range with both fixed and last_affected events; the schema forbids it, both count"
-                )
-                yield Range(kind, events)
-            else:
-                yield Range(kind, events)
+                continue
+            if kind != "GIT" and {"fixed", "last_affected"} <= {event.kind for event in events}:
+                self._wrong(f"a {kind} range with fixed and last_affected events, which the schema forbids; both count")
+            yield Range(kind, events)
 
     def _events(self, value: dict[str, Any]) -> Iterator[Event]:
         for event in self._list(value, "events"):

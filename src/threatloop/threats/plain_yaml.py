@@ -38,7 +38,7 @@ class Text(str):
 
 
 def load(data: bytes | str) -> Any:
-    """The only document in a text: ``str``, ``list``, ``dict`` with ``str`` keys, and ``None`` for an empty plain scalar.
+    """The only document in a text, of ``str``, ``list``, ``dict`` with ``str`` keys, and ``None`` for empty scalars.
 
     Raises:
         PlainYamlError: not YAML, several documents, an alias, a repeated key, or beyond MAX_DEPTH or MAX_NODES.
