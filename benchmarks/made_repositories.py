@@ -197,7 +197,8 @@ def _uv(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
     _write(folder / "pyproject.toml", f'[project]\nname = "made"\nversion = "1"\ndependencies = [{listed}]\n')
     needs = "".join(f'    {{ name = "{pin.name}" }},\n' for pin in top)
     rows = [
-        f'version = 1\nrequires-python = ">=3.9"\n\n[[package]]\nname = "made"\nversion = "1"\nsource = {{ virtual = "." }}\ndependencies = [\n{needs}]\n'
+        'version = 1\nrequires-python = ">=3.9"\n\n[[package]]\nname = "made"\nversion = "1"\n'
+        f'source = {{ virtual = "." }}\ndependencies = [\n{needs}]\n'
     ]
     for pin in pins:
         below = "".join(f'    {{ name = "{other}" }},\n' for other in pin.needs)
@@ -207,7 +208,8 @@ def _uv(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
             for place, one in enumerate(pin.digests)
         )
         rows.append(
-            f'[[package]]\nname = "{pin.name}"\nversion = "{pin.version}"\nsource = {{ registry = "https://pypi.org/simple" }}\n'
+            f'[[package]]\nname = "{pin.name}"\nversion = "{pin.version}"\n'
+            f'source = {{ registry = "https://pypi.org/simple" }}\n'
             f"dependencies = [\n{below}]\nwheels = [\n{wheels}]\n"
         )
     _write(folder / "uv.lock", "\n".join(rows))
@@ -242,10 +244,8 @@ def _setup(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
     listed = ",\n        ".join(
         f'"{pin.name}>={pin.version}"' for pin in draw.sample(list(pins), max(1, len(pins) // 3))
     )
-    _write(
-        folder / "setup.py",
-        f"from setuptools import setup\n\nsetup(\n    name='made',\n    install_requires=[\n        {listed},\n    ],\n)\n",
-    )
+    call = f"setup(\n    name='made',\n    install_requires=[\n        {listed},\n    ],\n)\n"
+    _write(folder / "setup.py", f"from setuptools import setup\n\n{call}")
 
 
 def _sbom(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:

@@ -1,16 +1,18 @@
 """Scans the dependencies of generated repositories, and of one repository in a fresh process.
 
-    python benchmarks/supply_chain.py shared/data/pypa_advisories_2024-10.zip [--repositories 854] [--workers 2] [--seed 1]
+    python benchmarks/supply_chain.py shared/data/pypa_advisories_2024-10.zip [--repositories 854] [--workers 2]
 
-Targets: 854 repositories in at most 60 s on two cores and 1 GiB; a single repository in at most 2 s, with a cold process, and
-with and without the cache of the advisories. Memory is the largest sum of the resident sets of all processes that
-scan, looked at every 50 ms; pages that they share count for each.
+Targets: 854 repositories in at most 60 s on two cores and 1 GiB; a single repository in at most 2 s, in a fresh process,
+with and without the cache of the advisories. Seconds are of the clock, so the machine should be idle; those of the
+processor stand beside them. Memory is the largest sum of the resident sets of all processes that scan, looked at every
+50 ms; pages that they share count for each.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from made_repositories import Maker
@@ -52,9 +55,18 @@ print(len(scan_dependencies([path], read_advisories(advisories, Path(cache) if c
 """
 
 
-def watched(command: list[str]) -> tuple[str, float, float]:
-    """What a command prints, its seconds, and the most MiB that it and its children held together."""
-    begun = time.perf_counter()
+class Run(NamedTuple):
+    """What a command printed; its seconds of the clock and of the processor; the most MiB that its processes held."""
+
+    printed: str
+    seconds: float
+    processor: float
+    memory: float
+
+
+def watched(command: list[str]) -> Run:
+    """Run a command to its end."""
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     most, done = [0.0], threading.Event()
 
@@ -74,7 +86,9 @@ def watched(command: list[str]) -> tuple[str, float, float]:
     watcher.join()
     if process.returncode:
         sys.exit(f"the scan failed with status {process.returncode}")
-    return printed, time.perf_counter() - begun, most[0]
+    seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(printed.strip(), seconds, processor, most[0])
 
 
 def verdict(value: float, target: float) -> str:
@@ -93,15 +107,15 @@ def one_repository(repositories: list[Path], advisories: Path, cache: Path) -> N
             ("filling the cache", str(cache)),
             ("from the cache", str(cache)),
         ):
-            seconds = []
-            for _ in range(1 if words.startswith("filling") else 5):
-                printed, took, memory = watched([sys.executable, "-c", ONE, str(path), str(advisories), folder])
-                seconds.append(took)
-            seconds.sort()
-            middle = seconds[len(seconds) // 2]
+            command = [sys.executable, "-c", ONE, str(path), str(advisories), folder]
+            runs = sorted(
+                (watched(command) for _ in range(1 if words.startswith("filling") else 5)), key=lambda run: run.seconds
+            )
+            middle, worst = runs[len(runs) // 2], runs[-1]
             print(
-                f"one repository ({name}), {words}: median {middle:.2f} s of {len(seconds)} (worst {seconds[-1]:.2f} s), "
-                f"{memory:.0f} MiB, {printed.strip()} findings; {verdict(seconds[-1], TARGET_ONE_SECONDS)}"
+                f"one repository ({name}), {words}: median {middle.seconds:.2f} s of {len(runs)}, worst "
+                f"{worst.seconds:.2f} s (processor {middle.processor:.2f} s), {middle.memory:.0f} MiB, "
+                f"{middle.printed} findings; {verdict(worst.seconds, TARGET_ONE_SECONDS)}"
             )
         for file in cache.glob("*"):
             file.unlink()
@@ -123,7 +137,8 @@ def main() -> None:
         sizes = sorted(maker.repository(one) for one in repositories)
         files = Counter(file.name for one in repositories for file in one.rglob("*") if file.is_file())
         print(
-            f"{len(sizes)} repositories, seed {options.seed}; packages: median {sizes[len(sizes) // 2]}, most {sizes[-1]}"
+            f"{len(sizes)} repositories, seed {options.seed}; packages: median {sizes[len(sizes) // 2]}, "
+            f"most {sizes[-1]}"
         )
         print(", ".join(f"{name} {count}" for name, count in files.most_common()))
         out = options.out or folder / "corpus.jsonl"
@@ -134,12 +149,12 @@ def main() -> None:
             str(folder / "repositories"),
             str(options.advisories),
         ]
-        printed, seconds, memory = watched([*command, str(out), str(options.workers)])
-        print(f"{printed.strip()}; the corpus has {out.stat().st_size / 2**20:.1f} MiB")
+        run = watched([*command, str(out), str(options.workers)])
+        print(f"{run.printed}; the corpus has {out.stat().st_size / 2**20:.1f} MiB")
         print(
-            f"{options.workers} workers on {os.cpu_count()} cores: {seconds:.1f} s, {verdict(seconds, TARGET_SECONDS)}"
+            f"{options.workers} workers, {os.cpu_count()} cores: {run.seconds:.1f} s (processor {run.processor:.1f} s)"
         )
-        print(f"memory: {memory:.0f} MiB, {verdict(memory, TARGET_MIB)}")
+        print(f"{verdict(run.seconds, TARGET_SECONDS)}; memory {run.memory:.0f} MiB, {verdict(run.memory, TARGET_MIB)}")
         one_repository(repositories, options.advisories.resolve(), folder / "cache")
 
 
