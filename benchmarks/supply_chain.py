@@ -2,7 +2,7 @@
 
     python benchmarks/supply_chain.py shared/data/pypa_advisories_2024-10.zip [--repositories 854] [--workers 2]
 
-Targets: 854 repositories in at most 60 s on two cores and 1 GiB; a single repository in at most 2 s, in a fresh process,
+Targets: 854 repositories in at most 60 s on two cores and 1 GiB; one repository in at most 2 s, in a fresh process,
 with and without the cache of the advisories. Seconds are of the clock, so the machine should be idle; those of the
 processor stand beside them. Memory is the largest sum of the resident sets of all processes that scan, looked at every
 50 ms; pages that they share count for each.

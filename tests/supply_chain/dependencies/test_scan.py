@@ -199,8 +199,11 @@ _NAMES = [
     "bom.xml",
 ]
 _WORDS = st.sampled_from(
-    [*"[]{}()=:;,-#'\"\\\n\x00aé", "[[package]]", "[project]", "dependencies", "name", "version", "1.0", "==", "-r ", "- "]
-    + ["install_requires", "setup(", "package", "null", "<bom/>"]
+    [
+        *"[]{}()=:;,-#'\"\\\n\x00aé",
+        *("[[package]]", "[project]", "dependencies", "name", "version", "1.0", "==", "-r ", "- "),
+        *("install_requires", "setup(", "package", "null", "<bom/>"),
+    ]
 )
 
 
