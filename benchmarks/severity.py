@@ -27,6 +27,7 @@ from threatloop.threats.ontology import Kind
 from threatloop.threats.severity.association import correlation, difference, effective, spearman
 from threatloop.threats.severity.concentration import concentration
 from threatloop.threats.severity.encoder import ALL, Block
+from threatloop.threats.severity.estimate import Missing
 from threatloop.threats.severity.folds import largest_share
 from threatloop.threats.severity.propagation import histories_of, propagation
 from threatloop.threats.severity.ranker import held_out
@@ -140,7 +141,8 @@ def concentrated(study: Study, seed: int) -> None:
     print(f"  share of the top fifth: {found.top_fifth}")
     print(f"  Gini: {found.gini}")
     print(f"  largest: {', '.join(f'{n} {c}' for n, c in list(zip(found.packages, found.counts, strict=True))[:5])}")
-    if parts := found.communities:
+    parts = found.communities
+    if not isinstance(parts, Missing):
         print(
             f"  communities: {len(parts.members)}, modularity {parts.modularity:.3f} ({parts.range[0]:.3f} to "
             f"{parts.range[1]:.3f}), adjusted Rand between {parts.runs} seeds {parts.stability:.3f} "

@@ -148,7 +148,7 @@ def dependency_table(ranking: Ranking, top: int) -> Table:
 
 def concentration_lines(found: Concentration) -> list[str]:
     """The summary, one figure a line."""
-    from threatloop.threats.severity.estimate import Estimate
+    from threatloop.threats.severity.estimate import Estimate, Missing
 
     lines = [
         f"concentration over {len(found.packages)} dependencies with a vulnerability ({found.without} have none):",
@@ -159,8 +159,10 @@ def concentration_lines(found: Concentration) -> list[str]:
         lines.append("  these intervals are too narrow where few dependencies hold most")
     if found.unassigned:
         lines.append(f"  left out: {found.unassigned} vulnerabilities without a known dependency")
-    if found.communities is not None:
-        parts = found.communities
+    parts = found.communities
+    if isinstance(parts, Missing):
+        lines.append(f"  communities: {parts}")
+    else:
         lines.append(
             f"  communities: {len(parts.members)}, modularity {parts.modularity:.2f} ({parts.range[0]:.2f} to "
             f"{parts.range[1]:.2f} over {parts.runs} seeds), "

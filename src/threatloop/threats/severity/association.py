@@ -63,12 +63,11 @@ def _over_groups(
         return Missing(f"{len(names)} groups of dependencies are too few for an interval (fewest: {FEWEST})")
     if np.ptp(levels) == 0:
         return Missing("all labelled vulnerabilities have the same severity")
-    members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    rows = np.arange(len(groups))
 
     def of(chosen: NDArray[np.int64]) -> float:
-        return statistic(np.concatenate([members[int(group)] for group in chosen]))
+        return statistic(np.repeat(rows, np.bincount(chosen, minlength=len(names))[inverse]))
 
-    everything = statistic(np.arange(len(groups)))
     found = stats.bootstrap(
         (np.arange(len(names)),),
         of,
@@ -80,4 +79,4 @@ def _over_groups(
     low, high = float(found.low), float(found.high)
     if not np.isfinite([low, high]).all():
         return Missing("the resamples do not vary")
-    return Estimate(everything, low, high, len(names), "groups", METHOD)
+    return Estimate(statistic(rows), low, high, len(names), "groups", METHOD)

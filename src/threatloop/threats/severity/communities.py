@@ -13,12 +13,14 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from threatloop.core.seeds import Streams
+from threatloop.threats.severity.estimate import Missing
+from threatloop.threats.severity.network import LARGE
 
 if TYPE_CHECKING:
     import networkx
 
 RUNS = 20
-_WORK = 500_000
+_WORK = 200_000
 """Nodes and edges that all runs together may touch; larger networks get fewer runs, at least two."""
 
 
@@ -43,13 +45,16 @@ class Communities:
     runs: int
 
 
-def communities(net: networkx.Graph, streams: Streams) -> Communities | None:
-    """Communities of an undirected network; nothing where it has no edge."""
+def communities(net: networkx.Graph, streams: Streams) -> Communities | Missing:
+    """Communities of an undirected network; not computed where it has no edge, or is above `LARGE`."""
     import networkx as nx
 
+    work = net.number_of_nodes() + net.number_of_edges()
     if net.number_of_edges() == 0:
-        return None
-    runs = max(2, min(RUNS, _WORK // (net.number_of_nodes() + net.number_of_edges())))
+        return Missing("no edge joins the nodes")
+    if work > LARGE:
+        return Missing(f"the network has {work:,} nodes and edges, and above {LARGE:,} it takes minutes")
+    runs = max(2, min(RUNS, _WORK // work))
     numbers = {node: k for k, node in enumerate(net)}
     found, labels, quality = [], [], []
     for run in range(runs):

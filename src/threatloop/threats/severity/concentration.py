@@ -38,7 +38,7 @@ class Concentration:
             vulnerabilities.
         gini: 0 where all have as many, towards 1 where one has all.
         top_fifth: share of the vulnerabilities that the fifth of the packages with most holds, read off the curve.
-        communities: of repositories, packages and vulnerabilities; nothing where no edge joins them.
+        communities: of repositories, packages and vulnerabilities.
     """
 
     packages: tuple[str, ...]
@@ -48,7 +48,7 @@ class Concentration:
     lorenz: tuple[tuple[float, float], ...]
     gini: Figure
     top_fifth: Figure
-    communities: Communities | None
+    communities: Communities | Missing
 
 
 def concentration(graph: ThreatGraph, seed: int = SEED) -> Concentration:

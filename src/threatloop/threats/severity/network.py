@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import networkx
 
 INSTALL = "pip install 'threatloop[threats]'"
+LARGE = 150_000
+"""Nodes and edges above which measures that take minutes are left out."""
 KINDS = frozenset({Kind.REPOSITORY, Kind.PACKAGE, Kind.VULNERABILITY})
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threatloop.core.seeds import Streams
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Kind
-from threatloop.threats.severity.network import dependants, network, packages_of, reached
+from threatloop.threats.severity.network import LARGE, dependants, network, packages_of, reached
 
 DEGREE = ("repositories reached", "vulnerabilities of the dependency", "repositories on the dependency")
 POSITION = ("personalised PageRank", "betweenness", "core number", "size of the community")
@@ -22,9 +22,9 @@ RATES = 10
 """Commonest CWEs of the graph, of which the share among the neighbours is a feature each."""
 PRIOR = 5.0
 """Neighbours with the graph's own shares that are added to each, so that one neighbour is not a share of 1."""
-_WORK = 4_000_000
+_WORK = 1_000_000
 """Nodes and edges that the sampled betweenness may touch in all."""
-_SOURCES = (16, 256)
+_SOURCES = (8, 256)
 """Fewest and most sources of the sampled betweenness."""
 
 
@@ -47,7 +47,8 @@ def structure(graph: ThreatGraph, ids: Sequence[str], cwes: Sequence[tuple[str, 
     """Features of these vulnerabilities, with their CWEs in the same order.
 
     *Neighbours* of a vulnerability are those of other dependencies that reach one of the same repositories; for one
-    without a dependency, all that do.
+    without a dependency, all that do. Of networks above `LARGE`, betweenness and the size of the community are left at
+    zero.
 
     Raises:
         InputError: networkx is not installed.
@@ -76,10 +77,12 @@ def _position(net: Any, graph: ThreatGraph, ids: Sequence[str], streams: Streams
     pagerank = nx.pagerank(net, personalization=starts or None)
     work = max(1, net.number_of_nodes() + net.number_of_edges())
     sources = min(len(net), max(_SOURCES[0], min(_SOURCES[1], _WORK // work)))
-    between = nx.betweenness_centrality(net, k=sources, seed=streams.integer("betweenness", bits=32))
     core = nx.core_number(net)
-    communities = nx.community.louvain_communities(net, seed=streams.integer("communities", bits=32))
-    size = {node: len(some) for some in communities for node in some}
+    between, size = dict.fromkeys(net, 0.0), dict.fromkeys(net, 1)
+    if work <= LARGE:
+        between = nx.betweenness_centrality(net, k=sources, seed=streams.integer("betweenness", bits=32))
+        parts = nx.community.louvain_communities(net, seed=streams.integer("communities", bits=32))
+        size = {node: len(some) for some in parts for node in some}
     floor = 1 / (len(net) * 1e3)
     rows = [[np.log(pagerank[id_] + floor), np.log1p(between[id_] * 1e6), core[id_], np.log(size[id_])] for id_ in ids]
     return np.array(rows, dtype=np.float64)
