@@ -21,6 +21,7 @@ CORPUS = json.dumps(
 )
 
 
+@pytest.mark.slow
 def test_the_study(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(Request(shared_data / "lifecycle_study", None, json=False, top=5)) == 0
     told = capsys.readouterr().out

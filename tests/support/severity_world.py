@@ -9,7 +9,7 @@ import numpy as np
 from threatloop.core.seeds import Streams
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.importers.corpus_record import WORDS
-from threatloop.threats.ontology import Edge, Evidence, Kind, Node, Relation
+from threatloop.threats.ontology import Attribute, Edge, Evidence, Kind, Node, Relation
 
 FILLER = ("parser", "buffer", "request", "module", "server", "input", "header", "image", "tensor", "socket", "cache")
 Severity = Callable[[int, np.random.Generator], float]
@@ -41,7 +41,7 @@ def planted(
     level = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values)
     for (id_, package, _), one in zip(found, level, strict=True):
         words = [*rng.choice(FILLER, size=6), *((texts or {}).get(int(one), "").split())]
-        facts = {"severity": WORDS[int(one)], "cwe": (f"CWE-{rng.choice([20, 79, 89, 787])}",)}
+        facts: dict[str, Attribute] = {"severity": WORDS[int(one)], "cwe": (f"CWE-{rng.choice([20, 79, 89, 787])}",)}
         graph.add(Node(id_, Kind.VULNERABILITY, id_, " ".join(words), facts))
         graph.connect(_edge(id_, Relation.AFFECTS, package))
     return graph

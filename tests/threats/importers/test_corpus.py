@@ -13,7 +13,7 @@ from threatloop.threats.importers import corpus
 from threatloop.threats.importers.corpus import corpus_graph, read_corpus
 from threatloop.threats.ontology import Kind, Relation
 
-TORCH = {"ecosystem": "PyPI", "name": "Torch", "version": "2.0", "direct": True}
+TORCH: dict[str, Any] = {"ecosystem": "PyPI", "name": "Torch", "version": "2.0", "direct": True}
 
 
 def line(repository: str, *vulnerabilities: dict[str, Any], packages: list[dict[str, Any]] | None = None) -> str:

@@ -19,7 +19,7 @@ from threatloop.threats.ontology import Kind, Node
 from threatloop.threats.severity.encoder import Block
 from threatloop.threats.severity.estimate import Estimate, Missing
 from threatloop.threats.severity.ranker import fit, held_out
-from threatloop.threats.severity.ranking import rank
+from threatloop.threats.severity.ranking import Ranking, rank
 from threatloop.threats.severity.report import as_json, report
 from threatloop.threats.severity.rows import features, groups, levels
 
@@ -34,12 +34,18 @@ def by_chance(users: int, rng: np.random.Generator) -> float:  # noqa: ARG001
     return float(rng.normal())
 
 
+@pytest.fixture(scope="module")
+def by_structure() -> Ranking:
+    """Of a world in which severity follows from the users of a package."""
+    return rank(planted(by_users, seed=0, packages=60))
+
+
 def unlabelled(graph: ThreatGraph) -> ThreatGraph:
     return relabelled(graph, lambda node: Node(node.id, node.kind, node.name, node.text, {}))
 
 
-def test_severity_that_follows_from_structure_is_found() -> None:
-    found = rank(planted(by_users, seed=0))
+def test_severity_that_follows_from_structure_is_found(by_structure: Ranking) -> None:
+    found = by_structure
     assert found.basis == "fitted"
     assert isinstance(found.agreement, Estimate)
     assert found.agreement.low > 0.6
@@ -48,7 +54,7 @@ def test_severity_that_follows_from_structure_is_found() -> None:
 
 
 def test_severity_that_follows_from_nothing_has_an_interval_around_zero() -> None:
-    found = rank(planted(by_chance, seed=0), explained=0)
+    found = rank(planted(by_chance, seed=0, packages=60), explained=0)
     assert isinstance(found.agreement, Estimate)
     assert found.agreement.low <= 0 <= found.agreement.high
 
@@ -65,7 +71,7 @@ def test_without_an_effect_the_correlation_is_about_zero_over_many_worlds() -> N
 
 def test_severity_that_follows_from_the_text_is_found_and_named() -> None:
     words = {0: "cosmetic", 1: "leak", 2: "crash", 3: "takeover"}
-    found = rank(planted(by_chance, seed=2, texts=words))
+    found = rank(planted(by_chance, seed=2, packages=50, texts=words))
     assert isinstance(found.agreement, Estimate)
     assert found.agreement.low > 0.8
     worst = found.vulnerabilities[0].factors[0]
@@ -75,7 +81,7 @@ def test_severity_that_follows_from_the_text_is_found_and_named() -> None:
 
 
 def test_without_labels_the_place_in_the_graph_decides_and_this_is_said() -> None:
-    graph = unlabelled(planted(by_users, seed=0))
+    graph = unlabelled(planted(by_users, seed=0, packages=40))
     found = rank(graph)
     assert found.basis == "structural"
     assert found.because.startswith("0 of ")
@@ -124,13 +130,13 @@ def test_a_block_without_content_is_left_out() -> None:
     assert ranker.scores(rows, every).tolist() == [0.0] * len(rows)
 
 
-def test_unlabelled_vulnerabilities_are_ranked_among_the_labelled() -> None:
-    graph = planted(by_users, seed=6)
+def test_unlabelled_vulnerabilities_are_ranked_among_the_labelled(by_structure: Ranking) -> None:
+    graph = planted(by_users, seed=0, packages=60)
     kept = iter([True, True, False] * len(graph))
     mixed = relabelled(
         graph, lambda node: node if next(kept) else Node(node.id, node.kind, node.name, node.text, {"cwe": ()})
     )
-    found, full = rank(mixed), rank(graph)
+    found, full = rank(mixed, explained=0), by_structure
     assert found.basis == "fitted"
     assert found.labelled < len(found.vulnerabilities) == full.labelled
     place = {one.id: one.place for one in full.vulnerabilities}
@@ -138,8 +144,8 @@ def test_unlabelled_vulnerabilities_are_ranked_among_the_labelled() -> None:
     assert np.corrcoef(np.array(pairs).T)[0, 1] > 0.9
 
 
-def test_dependencies_rank_by_the_repositories_that_their_vulnerabilities_reach() -> None:
-    found = rank(planted(by_users, seed=0))
+def test_dependencies_rank_by_the_repositories_that_their_vulnerabilities_reach(by_structure: Ranking) -> None:
+    found = by_structure
     first = found.dependencies[0]
     assert first.score == max(one.score for one in found.dependencies)
     parts = [one for one in found.vulnerabilities if first.id in one.packages]
@@ -170,6 +176,7 @@ print(as_json(report(planted(lambda users, rng: users + rng.normal(), seed=1, pa
 """
 
 
+@pytest.mark.slow
 def test_the_same_ranking_whatever_the_order_of_sets() -> None:
     support = str(Path(__file__).parents[2] / "support")
     told = [
