@@ -59,7 +59,9 @@ def _kind(said: str | None) -> Kind | None:
     if said is None:
         return None
     if said not in list(Kind):
-        raise InputError(f"unknown kind {said!r}{nearest(said, Kind)}; allowed: {', '.join(Kind)}")
+        raise InputError(
+            f"unknown kind {said!r}{nearest(said, [one.value for one in Kind])}; allowed: {', '.join(Kind)}"
+        )
     return Kind(said)
 
 

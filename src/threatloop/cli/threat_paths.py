@@ -10,8 +10,7 @@ from rich.padding import Padding
 
 from threatloop.cli.console import console
 from threatloop.cli.threat_graphs import as_json, edge_json, opened
-from threatloop.cli.threat_words import evidence
-from threatloop.report import numbers
+from threatloop.cli.threat_words import count, evidence
 from threatloop.threats.ontology import Node, Relation
 
 if TYPE_CHECKING:
@@ -42,9 +41,9 @@ def _tell(source: str, target: str, found: tuple[Route, ...], back: bool) -> Non
         hint = "; there is one the other way round" if back else ""
         out.print(escape(f"no path leads from {source} to {target}{hint}"))
         return
-    out.print(escape(f"{numbers.count(len(found), 'path')} from {source} to {target}, the most plausible first"))
+    out.print(escape(f"{count(len(found), 'path')} from {source} to {target}, the most plausible first"))
     for place, one in enumerate(found, 1):
-        out.print(f"\n[bold]{place}[/]  plausibility {numbers.number(one.plausibility, 3)}")
+        out.print(f"\n[bold]{place}[/]  plausibility {one.plausibility:.3f}")
         out.print(Padding(_named(one.hops[0].source), (0, 0, 0, 3), expand=False))
         for hop in one.hops:
             out.print(Padding(_hop(hop), (0, 0, 0, 5), expand=False))

@@ -10,9 +10,8 @@ from rich.markup import escape
 
 from threatloop.cli.console import console
 from threatloop.cli.threat_graphs import as_json, opened
-from threatloop.cli.threat_words import table
+from threatloop.cli.threat_words import count, table
 from threatloop.core.step import Direction
-from threatloop.report import numbers
 from threatloop.threats.ontology import Evidence, Kind, Relation, Stage
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _degrees(out: Console, found: Stats) -> None:
     degrees = found.degrees
     if degrees.top_share is not None:
         share = f"{100 * degrees.top_share:.0f} % of all ends of edges lie at a fifth of the connected nodes"
-        out.print(escape(f"{share}; {numbers.count(degrees.alone, 'node')} without any edge"))
+        out.print(escape(f"{share}; {count(degrees.alone, 'node')} without any edge"))
     shown = table("most connected", "id", "name", "edges", right=("edges",))
     for node, n in degrees.hubs:
         shown.add_row(escape(node.id), escape(node.name), f"{n:,}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from threatloop.report import numbers
 from threatloop.threats.ontology import Edge, Effect
 
 
@@ -16,9 +15,16 @@ def evidence(edge: Edge) -> str:
 
 def effect(found: Effect) -> str:
     """The size with its 95 % interval and the seeds behind it."""
-    value, low, high = (numbers.number(one, 3, signed=True) for one in (found.value, found.low, found.high))
+    value, low, high = (
+        f"{one:+.3f}" if abs(one) < 100 else f"{one:+,.0f}" for one in (found.value, found.low, found.high)
+    )
     unit = f" {found.unit}" if found.unit else ""
     return f"{value}{unit} [{low}, {high}], n = {found.n}"
+
+
+def count(n: int, what: str) -> str:
+    """``1 path``, ``2,000 paths``."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from threatloop.core.errors import InputError, Problems
@@ -87,9 +88,9 @@ def read_tables(path: Path) -> Tables:
         InputError: as `load_graph`.
     """
     table = _read(path)
-    is_node = table.column("id").is_valid().to_numpy()
-    rows = (np.flatnonzero(is_node), np.flatnonzero(~is_node))
-    return Tables(table.take(rows[0]), table.take(rows[1]), *rows)
+    is_node = table.column("id").is_valid()
+    mask = is_node.combine_chunks().to_numpy(zero_copy_only=False)
+    return Tables(table.filter(is_node), table.filter(pc.invert(is_node)), np.flatnonzero(mask), np.flatnonzero(~mask))
 
 
 def _read(path: Path) -> pa.Table:

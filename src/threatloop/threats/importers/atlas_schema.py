@@ -96,7 +96,7 @@ class Release(_Part):
     """A whole release; `read_release` has checked that every id it names exists in it."""
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    matrices: tuple[_Matrix, ...] = Field(min_length=1)
+    matrices: tuple[_Matrix, ...]
     case_studies: tuple[CaseStudy, ...] = Field((), alias="case-studies")
 
     @property
@@ -150,7 +150,7 @@ def plain(markdown: str) -> str:
 
 def _recognise(path: Path, raw: Any) -> None:
     needed = ("id", "version", "matrices")
-    lacking = [name for name in needed if name not in raw] if isinstance(raw, dict) else list(needed)
+    lacking = [name for name in needed if not raw.get(name)] if isinstance(raw, dict) else list(needed)
     if lacking or raw["id"] != "ATLAS":
         what = f"it lacks {', '.join(lacking)}" if lacking else f"its id is {str(raw['id'])[:40]!r}"
         raise InputError(

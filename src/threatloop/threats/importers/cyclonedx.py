@@ -79,7 +79,9 @@ class _Reader:
         subject = about.get("component") if isinstance(about, dict) else None
         root = self._component(subject, "metadata.component") if subject is not None else None
         components = tuple(self._components(raw.get("components"), "components", 1))
-        needs = dict(self._needs(raw.get("dependencies")))
+        needs: dict[str, tuple[str, ...]] = {}
+        for ref, wanted in self._needs(raw.get("dependencies")):
+            needs[ref] = (*needs.get(ref, ()), *wanted)
         known = {one.ref for one in components} | ({root.ref} if root else set())
         for ref in sorted({ref for refs in ([*needs], *needs.values()) for ref in refs} - known):
             self._wrong("dependencies", f"names {ref[:80]!r}, which is no component")

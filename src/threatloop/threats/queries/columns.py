@@ -128,16 +128,22 @@ def _node(nodes: pa.Table, place: int) -> Node:
 
 def _codes(table: pa.Table, name: str, words: Sequence[str]) -> Ints:
     """The place of every cell among the words, −1 for others."""
-    return _integers(pc.index_in(table.column(name).cast(pa.string()), value_set=pa.array([*map(str, words)])))
+    column = table.column(name).combine_chunks()
+    place = {str(word): i for i, word in enumerate(words)}
+    known = np.array([place.get(word, -1) for word in column.dictionary.to_pylist()] + [-1], dtype=np.int64)
+    return known[_integers(column.indices)]
 
 
-def _integers(places: Any) -> Ints:
-    found: Ints = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+def _integers(column: Any) -> Ints:
+    """The cells, −1 where there is none."""
+    found: Ints = np.nan_to_num(_floats(column), nan=-1.0).astype(np.int64)
     return found
 
 
 def _floats(column: Any) -> Floats:
-    found: Floats = column.to_numpy().astype(np.float64)
+    """The cells, not-a-number where there is none."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    found: Floats = whole.to_numpy(zero_copy_only=False).astype(np.float64)
     return found
 
 
