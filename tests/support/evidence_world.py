@@ -25,8 +25,8 @@ STEPS = {
     "AML.T0052": ("a mail lured the victim to a hostile page", "somebody clicked what was sent"),
 }
 """Of each technique, how most case studies put it, and how the others do."""
-POISON = "The attackers uploaded poisoned records with wrong labels to the training set."
-STEAL = "They queried the inference API fifty thousand times to steal the model."
+POISON = "Wrong labels were put into poisoned records of the training set by the attackers."
+STEAL = "The model was stolen by fifty thousand queries to its inference API."
 
 
 def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:

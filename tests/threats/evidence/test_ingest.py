@@ -90,7 +90,7 @@ def test_an_endpoint_that_is_down_queues_every_document(reports: list[Path], tmp
 
 def test_broken_json_of_one_document_does_not_stop_the_next(reports: list[Path], tmp_path: Path) -> None:
     good = player([STEAL])
-    with scripted(lambda body: "{broken" if "uploaded poisoned" in str(body) else good(body)) as server:
+    with scripted(lambda body: "{broken" if "into poisoned records" in str(body) else good(body)) as server:
         found = ingest(reports, by_model(server.url), tmp_path / "q.jsonl")
     assert [one.passage.text for one in found.proposals] == [STEAL]
     assert len(found.errors) == 1
