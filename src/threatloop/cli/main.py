@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from threatloop.cli.console import console, fail
+from threatloop.cli.threats import threats_app
 
 INTERRUPTED = 130
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Look into the artefact store, or clear it up.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(threats_app, name="threats")
 
 SpecPath = Annotated[
     Path | None, typer.Argument(help="a spec (YAML or JSON); without one, the embedded data sets", show_default=False)

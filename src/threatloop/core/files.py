@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from threatloop.core.errors import InputError
@@ -30,3 +30,24 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
         for draft in drafts.values():
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside ``path`` that takes its place when the block ends without an error, else is removed.
+
+    Raises:
+        InputError: the place cannot be written, or is a folder.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another --out") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)

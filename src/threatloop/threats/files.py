@@ -1,11 +1,8 @@
-"""Files of strangers read within bounds, and files written whole or not at all."""
+"""Files of strangers, read within bounds."""
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,24 +46,3 @@ def read_json(path: Path, most: int) -> Any:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no number in JSON")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A draft beside ``path`` that takes its place when the block ends without an error, else is removed.
-
-    Raises:
-        InputError: the place cannot be written, or is a folder.
-    """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        draft.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

@@ -81,6 +81,12 @@ def test_curated_nodes_stay_as_they_are_and_twice_is_once() -> None:
     assert len(list(graph.edges())) == 2
 
 
+def test_a_stub_gets_its_name() -> None:
+    graph = ThreatGraph([Node("AML.T0020", Kind.TECHNIQUE, "AML.T0020", "", {"stub": True})])
+    enter(graph, [proposal(0)])
+    assert graph.node("AML.T0020").name == "Poison Training Data"
+
+
 @pytest.mark.parametrize("name", ["投毒", "../../etc", "a" * 150, "<script>"])
 def test_names_become_harmless_ids(name: str) -> None:
     graph = ThreatGraph()

@@ -79,8 +79,10 @@ class Mapper:
         techniques = ready([f"{one.name}. {one.text}" for one in corpus.techniques], embedder)
         examples = labelled(corpus, corpus.examples, embedder)
         self._signals = Signals(techniques, examples)
-        few = len(studies(corpus.examples)) < FEWEST_STUDIES
-        self._fusion, self._nearness = (None, -1.0) if few else _learnt(techniques, examples)
+        self._fusion: Fusion | None = None
+        self._nearness = -1.0
+        if len(studies(corpus.examples)) >= FEWEST_STUDIES:
+            self._fusion, self._nearness = _learnt(techniques, examples)
 
     @property
     def calibrated(self) -> bool:

@@ -34,7 +34,7 @@ _ONE_FILE: Final[Mapping[str, Callable[[_Wanted], str]]] = {
     "stix": lambda of: stix(of.graph),
     "navigator": lambda of: navigator(of.graph, of.coverage),
     "html": lambda of: html(of.graph, of.around),
-    "heat-map": lambda of: coverage_page(of.coverage),
+    "heat-map": lambda of: coverage_page(of.graph, of.coverage),
 }
 FORMATS: Final = (*_ONE_FILE, CSV)
 

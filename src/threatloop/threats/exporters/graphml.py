@@ -10,6 +10,7 @@ from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Attribute, Edge, Node
 
 _Value = str | int | float | bool
+_Row = dict[str, _Value]
 
 
 def graphml(graph: ThreatGraph) -> str:
@@ -17,28 +18,42 @@ def graphml(graph: ThreatGraph) -> str:
 
     Nodes have the keys ``kind``, ``name`` and ``text``, edges ``relation``, ``evidence`` and ``provenance`` and, where
     they were measured, ``effect.value``, ``.low``, ``.high``, ``.n`` and ``.unit``. Further attributes are
-    ``attributes.NAME``; a tuple of texts is ``attributes.NAME[]``, a JSON list.
+    ``attributes.NAME``; a tuple of texts is ``attributes.NAME[]``, a JSON list. Where values of one name differ in
+    type, all of them are written as numbers with a fraction, or as texts.
 
     Raises:
         InputError: networkx is not installed.
     """
     networkx = library("networkx", "writing GraphML")
+    nodes = _alike([_of_node(node) for node in graph.nodes()])
+    edges = _alike([_of_edge(edge) for edge in graph.edges()])
     out = networkx.MultiDiGraph()
-    for node in graph.nodes():
-        out.add_node(for_xml(node.id), **_of_node(node))
-    for number, edge in enumerate(graph.edges()):
-        out.add_edge(for_xml(edge.source), for_xml(edge.target), key=f"e{number}", **_of_edge(edge))
-    return "\n".join(networkx.generate_graphml(out, named_key_ids=True)) + "\n"
+    for node, about in zip(graph.nodes(), nodes, strict=True):
+        out.add_node(for_xml(node.id), **about)
+    for number, (edge, about) in enumerate(zip(graph.edges(), edges, strict=True)):
+        out.add_edge(for_xml(edge.source), for_xml(edge.target), key=f"e{number}", **about)
+    # Keys by number: by name, one of nodes and one of edges would have the same id.
+    return "\n".join(networkx.generate_graphml(out)) + "\n"
 
 
-def _of_node(node: Node) -> dict[str, _Value]:
+def _alike(rows: list[_Row]) -> list[_Row]:
+    """The rows with one type for each key, which GraphML declares once: the widest of those that its values have."""
+    types: dict[str, set[type]] = {}
+    for row in rows:
+        for key, value in row.items():
+            types.setdefault(key, set()).add(type(value))
+    wide = {key: float if found <= {int, float} else str for key, found in types.items() if len(found) > 1}
+    return [{key: wide[key](value) if key in wide else value for key, value in row.items()} for row in rows]
+
+
+def _of_node(node: Node) -> _Row:
     texts = {"kind": node.kind.value, "name": node.name, "text": node.text}
     return {key: for_xml(value) for key, value in texts.items()} | _further(node.attributes)
 
 
-def _of_edge(edge: Edge) -> dict[str, _Value]:
+def _of_edge(edge: Edge) -> _Row:
     texts = {"relation": edge.relation.value, "evidence": edge.evidence.value, "provenance": edge.provenance}
-    about: dict[str, _Value] = {key: for_xml(value) for key, value in texts.items()}
+    about: _Row = {key: for_xml(value) for key, value in texts.items()}
     if edge.effect is not None:
         effect = edge.effect
         about |= {"effect.value": float(effect.value), "effect.low": float(effect.low)}
@@ -46,8 +61,8 @@ def _of_edge(edge: Edge) -> dict[str, _Value]:
     return about | _further(edge.attributes)
 
 
-def _further(attributes: Mapping[str, Attribute]) -> dict[str, _Value]:
-    found: dict[str, _Value] = {}
+def _further(attributes: Mapping[str, Attribute]) -> _Row:
+    found: _Row = {}
     for key, value in attributes.items():
         name = f"attributes.{for_xml(key)}"
         if isinstance(value, tuple):

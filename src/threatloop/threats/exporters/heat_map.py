@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from threatloop.core.step import Direction
 from threatloop.threats.exporters.page import page
-from threatloop.threats.ontology import Stage
+from threatloop.threats.graph import ThreatGraph
+from threatloop.threats.ontology import Kind, Node, Relation, Stage
 from threatloop.threats.queries.coverage import Coverage, Covered, State
 
 if TYPE_CHECKING:
@@ -94,10 +95,16 @@ def _cell(what: str, threats: Iterable[Covered]) -> Cell:
     return Cell({state: found[state] for state in State}, f"{what}: {told or 'no threat in the graph'}")
 
 
-def coverage_page(coverage: Coverage, title: str = "Threat coverage") -> str:
+def coverage_page(graph: ThreatGraph, coverage: Coverage, title: str = "Threat coverage") -> str:
     """A page with the map, and every threat with the attacks that measure it or the reason why none does."""
-    styles = ["coverage.css", "heat_map.css"]
-    return page("coverage.html.j2", styles, title=title, map=heat_map(coverage), marks=MARKS)
+    techniques = {node.id: _techniques(graph, node) for node in graph.nodes(Kind.THREAT)}
+    values: dict[str, Any] = {"title": title, "map": heat_map(coverage), "marks": MARKS, "techniques": techniques}
+    return page("coverage.html.j2", ["coverage.css", "heat_map.css"], **values)
+
+
+def _techniques(graph: ThreatGraph, threat: Node) -> tuple[str, ...]:
+    used = dict.fromkeys(edge.target for edge in graph.out(threat.id, Relation.USES))
+    return tuple(id_ for id_ in used if graph.node(id_).kind is Kind.TECHNIQUE)
 
 
 def coverage_table(coverage: Coverage) -> Table:

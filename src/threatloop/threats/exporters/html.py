@@ -107,9 +107,8 @@ def _data(
 
 
 def _of_node(node: Node, box: Box) -> dict[str, Any]:
-    about = {
-        key: ", ".join(value) if isinstance(value, tuple) else str(value) for key, value in node.attributes.items()
-    }
+    texts = {key: "; ".join(of) if isinstance(of, tuple) else str(of) for key, of in node.attributes.items()}
+    about = {key: text for key, text in texts.items() if text}
     name = node.name or node.id
     return {"id": node.id, "kind": node.kind.value, "name": name, "text": node.text, "about": about, "c": box.column}
 

@@ -10,7 +10,7 @@ from typing import Final
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Edge, Evidence, Kind, Node
 
-MOST: Final = 600
+MOST: Final = 900
 """Nodes up to which a drawing can be read, and a browser stays quick."""
 _STRENGTH: Final = {level: place for place, level in enumerate(Evidence)}
 

@@ -20,7 +20,8 @@ _EPOCH: Final = "SOURCE_DATE_EPOCH"
 
 def identifier(kind: str, name: str) -> str:
     """``kind--uuid``, of STIX section 2.9, from the name of a thing."""
-    return f"{kind}--{uuid.uuid5(NAMESPACE, f'{kind}|{name}')}"
+    sound = name.encode("utf-8", "backslashreplace").decode()  # half a character has no bytes to digest
+    return f"{kind}--{uuid.uuid5(NAMESPACE, f'{kind}|{sound}')}"
 
 
 def of_edge(edge: Edge) -> str:

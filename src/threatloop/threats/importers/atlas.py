@@ -1,8 +1,8 @@
 """A release of MITRE ATLAS in the graph.
 
-Of its statements, a technique *uses* the tactic that it serves and a sub-technique the technique that it refines; tactics
-*precede* each other in the order of the matrix. Of its case studies, a step's technique *precedes* the next one's, and the
-study is *evidence of* each.
+A technique *uses* the tactic that it serves, a sub-technique the technique that it refines, and tactics *precede* each
+other in the order of the matrix. In a case study, a step's technique *precedes* the next one's, and the study is
+*evidence of* each.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.importers.atlas_schema import CaseStudy, Release, plain, read_release
+from threatloop.threats.importers.atlas_schema import CaseStudy, Entry, Release, plain, read_release
 from threatloop.threats.importers.imported import Imported
-from threatloop.threats.ontology import Edge, Evidence, Kind, Node, Relation
+from threatloop.threats.ontology import Attribute, Edge, Evidence, Kind, Node, Relation
 
 
 def read_atlas(path: Path) -> Imported:
@@ -61,16 +61,20 @@ def _first(names: set[str], most: int = 3) -> str:
     return ", ".join(listed[:most]) + more
 
 
+def _dated(release: Release, one: Entry) -> dict[str, Attribute]:
+    return {"release": release.version, "modified": one.modified_date}
+
+
 def _tactics(release: Release) -> Iterator[Node]:
     for place, one in enumerate(release.tactics, 1):
-        facts = {"release": release.version, "modified": one.modified_date, "order": place}
+        facts = {**_dated(release, one), "order": place}
         yield Node(one.id, Kind.TACTIC, one.name, one.text, facts)
 
 
 def _techniques(release: Release) -> Iterator[Node]:
     names = {one.id: one.name for one in release.techniques}
     for one in release.techniques:
-        facts = {"release": release.version, "modified": one.modified_date, "maturity": one.maturity}
+        facts = {**_dated(release, one), "maturity": one.maturity}
         if one.parent is not None:
             facts["parent"] = one.parent
         title = one.name if one.parent is None else f"{names[one.parent]}: {one.name}"
@@ -79,13 +83,13 @@ def _techniques(release: Release) -> Iterator[Node]:
 
 def _mitigations(release: Release) -> Iterator[Node]:
     for one in release.mitigations:
-        facts = {"release": release.version, "modified": one.modified_date, "category": one.category}
+        facts = {**_dated(release, one), "category": one.category}
         yield Node(one.id, Kind.MITIGATION, one.name, one.text, facts)
 
 
 def _studies(release: Release) -> Iterator[Node]:
     for one in release.case_studies:
-        facts = {
+        facts: dict[str, Attribute] = {
             "release": release.version,
             "type": one.kind,
             "date": one.date,
@@ -116,7 +120,7 @@ def _seen(release: Release) -> Iterator[Edge]:
         for before, after in _consecutive(study):
             yield Edge(before, Relation.PRECEDES, after, source, Evidence.REPORTED)
         for technique, places in _places(study).items():
-            facts = {"steps": tuple(str(place) for place in places)}
+            facts: dict[str, Attribute] = {"steps": tuple(str(place) for place in places)}
             yield Edge(study.id, Relation.EVIDENCE_OF, technique, source, Evidence.REPORTED, attributes=facts)
 
 

@@ -31,7 +31,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
-class _Entry(_Part):
+class Entry(_Part):
+    """What tactics, techniques and mitigations share."""
+
     name: str
     description: str = ""
     modified_date: str = ""
@@ -41,11 +43,11 @@ class _Entry(_Part):
         return plain(self.description)
 
 
-class Tactic(_Entry):
+class Tactic(Entry):
     id: TacticId
 
 
-class Technique(_Entry):
+class Technique(Entry):
     """A technique, or a sub-technique where it has a ``parent``; those state no tactics of their own."""
 
     id: TechniqueId
@@ -59,7 +61,7 @@ class Use(_Part):
     use: str = ""
 
 
-class Mitigation(_Entry):
+class Mitigation(Entry):
     id: MitigationId
     techniques: tuple[Use, ...] = ()
     category: tuple[str, ...] = ()
@@ -94,7 +96,7 @@ class Release(_Part):
     """A whole release; `read_release` has checked that every id it names exists in it."""
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    matrices: tuple[_Matrix, ...] = Field(min_length=1)
+    matrices: tuple[_Matrix, ...]
     case_studies: tuple[CaseStudy, ...] = Field((), alias="case-studies")
 
     @property
@@ -148,7 +150,7 @@ def plain(markdown: str) -> str:
 
 def _recognise(path: Path, raw: Any) -> None:
     needed = ("id", "version", "matrices")
-    lacking = [name for name in needed if name not in raw] if isinstance(raw, dict) else list(needed)
+    lacking = [name for name in needed if not raw.get(name)] if isinstance(raw, dict) else list(needed)
     if lacking or raw["id"] != "ATLAS":
         what = f"it lacks {', '.join(lacking)}" if lacking else f"its id is {str(raw['id'])[:40]!r}"
         raise InputError(

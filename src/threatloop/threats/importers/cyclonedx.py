@@ -1,6 +1,6 @@
 """What a CycloneDX bill of materials says of packages: components, and which depends on which.
 
-Specification: CycloneDX 1.2 to 1.7 (ECMA-424), JSON or XML. Only names, versions, package URLs and dependencies are read.
+Specification: CycloneDX 1.2 to 1.7 (ECMA-424), JSON or XML. Names, versions, package URLs and dependencies are read.
 """
 
 from __future__ import annotations
@@ -63,10 +63,7 @@ def read_bill(path: Path) -> Bill:
     Raises:
         InputError: no such file, neither JSON nor XML, no CycloneDX, or too large or deep; one line.
     """
-    if path.suffix.lower() == ".xml":
-        raw = _from_xml(path)
-    else:
-        raw = read_json(path, MOST_BYTES)
+    raw = _from_xml(path) if path.suffix.lower() == ".xml" else read_json(path, MOST_BYTES)
     if not isinstance(raw, dict) or raw.get("bomFormat") != "CycloneDX":
         raise InputError(f"{path}: is no CycloneDX bill of materials; give CycloneDX as .json or .xml")
     return _Reader(path).bill(raw)
@@ -82,7 +79,9 @@ class _Reader:
         subject = about.get("component") if isinstance(about, dict) else None
         root = self._component(subject, "metadata.component") if subject is not None else None
         components = tuple(self._components(raw.get("components"), "components", 1))
-        needs = dict(self._needs(raw.get("dependencies")))
+        needs: dict[str, tuple[str, ...]] = {}
+        for ref, wanted in self._needs(raw.get("dependencies")):
+            needs[ref] = (*needs.get(ref, ()), *wanted)
         known = {one.ref for one in components} | ({root.ref} if root else set())
         for ref in sorted({ref for refs in ([*needs], *needs.values()) for ref in refs} - known):
             self._wrong("dependencies", f"names {ref[:80]!r}, which is no component")

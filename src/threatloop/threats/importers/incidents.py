@@ -1,7 +1,7 @@
 """The incident data set of the `genai-incidents` package (CC BY 4.0) in the graph.
 
-Its records map incidents to ATLAS techniques and CVE ids, most of them by rules and few by hand (``quality_tier``). So an
-edge of a curated or reviewed record is *reported*, one of an automatic record only *asserted*.
+Its records map incidents to ATLAS techniques and CVE ids, some by hand and many by rules (``quality_tier``). So an edge
+of a curated or reviewed record is *reported*, one of an automatic record only *asserted*.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What an audit measured, in the graph: one node per figure, per cell of the interaction matrix and per enablement.
 
 Of these nodes all are *evidence of* their threats, with the verdict as attribute. An edge that says more follows from a
-verdict only, never from a mean: *amplifies* of one attack on another gives ``amplifies`` and, within a chain, ``enables``;
-of a defence, ``amplifies`` from its mitigation; *weakens* of a usable defence gives ``mitigated-by``. *No effect*,
-*unresolved* and suspect cells give none, and the pairs of threats of the first are kept as ``of`` and ``on``.
+verdict only, never from a mean: *amplifies* of one attack on another gives ``amplifies`` and, within a chain,
+``enables``; of a defence, ``amplifies`` from its mitigation; *weakens* of a usable defence gives ``mitigated-by``. *No
+effect*, *unresolved* and suspect cells give none. The threats of a pair of attacks are kept as ``of`` and ``on``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from threatloop.threats.advisories import Advisory, Affected, AdvisorySet, read_advisories
+from threatloop.threats.advisories import Advisory, AdvisorySet, Affected, read_advisories
 from threatloop.threats.importers.imported import Imported
 from threatloop.threats.importers.problem_list import shortened
 from threatloop.threats.ontology import Attribute, Edge, Evidence, Kind, Node, Relation, package_id
@@ -24,8 +24,8 @@ def read_osv(path: Path) -> Imported:
 def from_advisories(found: AdvisorySet, source: str = "OSV") -> Imported:
     """Nodes and edges of advisories that stand; withdrawn ones and unreadable parts are left out and told.
 
-    A vulnerability's node has the CVE id where an advisory has one alias of that kind, so that sources meet in one node;
-    else the advisory's own.
+    A vulnerability's node has the CVE id where an advisory has one alias of that kind, so that sources meet in one
+    node; else the advisory's own.
     """
     standing = [one for one in found.advisories if one.withdrawn is None]
     nodes: dict[str, Node] = {}

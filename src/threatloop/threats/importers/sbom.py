@@ -36,13 +36,9 @@ def read_sbom(path: Path, repository: str = "") -> Imported:
     edges = (*_of_repository(root, bill, packages, path.name), *_between(bill, packages, path.name))
     other = [one for one in bill.components if one.kind not in _PACKAGES]
     left_out = [f"{path}: {one.name} left out, because a {one.kind} is no package" for one in other]
-    return Imported(
-        path.name,
-        (Node(root, Kind.REPOSITORY, name, attributes={"version": bill.subject.version if bill.subject else ""}),)
-        + tuple(nodes.values()),
-        edges,
-        tuple(shortened([*bill.problems, *left_out])),
-    )
+    subject = Node(root, Kind.REPOSITORY, name, attributes={"version": bill.subject.version if bill.subject else ""})
+    told = tuple(shortened([*bill.problems, *left_out]))
+    return Imported(path.name, (subject, *nodes.values()), edges, told)
 
 
 def _id(one: Component) -> str:

@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -104,7 +105,7 @@ def cheapest_paths(arcs: Arcs, source: int, target: int, k: int) -> list[tuple[f
 def _variants(
     search: _Search, best: _Route, found: Sequence[_Route], waiting: Sequence[_Route], wanted: int
 ) -> list[_Route]:
-    """The cheapest path for every place at which ``best`` can be left, without those that cannot be among the wanted."""
+    """For every place at which ``best`` can be left the cheapest path that does, unless enough are cheaper."""
     new: list[_Route] = []
     costs = search.costs_along(best.nodes)
     for place in range(best.left, len(best.nodes) - 1):
@@ -128,7 +129,7 @@ class _Search:
     def costs_along(self, nodes: Sequence[int]) -> list[float]:
         """The cost from the first node to each."""
         costs = [0.0]
-        for tail, head in zip(nodes, nodes[1:], strict=False):
+        for tail, head in pairwise(nodes):
             costs.append(costs[-1] + dict(self._arcs.leaving(tail))[head])
         return costs
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from threatloop.core.errors import InputError
-from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Edge, Node, Relation
 from threatloop.threats.queries import weights
-from threatloop.threats.queries.k_shortest import Arcs, Floats, Ints, cheapest_paths
+from threatloop.threats.queries.columns import RELATIONS, Columns
+from threatloop.threats.queries.k_shortest import Arcs, cheapest_paths
 
 MOST: Final = 100
 AGAINST: Final = frozenset({Relation.DEPENDS_ON})
@@ -57,17 +58,16 @@ class Path:
 
 
 class PathIndex:
-    """A graph made ready for many questions; later changes of the graph do not reach it."""
+    """A graph made ready for many questions."""
 
-    def __init__(self, graph: ThreatGraph) -> None:
-        self._graph = graph
-        self._edges = tuple(graph.edges())
-        self._ids = [node.id for node in graph.nodes()]
-        self._place = {id_: place for place, id_ in enumerate(self._ids)}
-        cost = weights.costs(graph)
-        self._costs: Floats = np.array([cost(edge) for edge in self._edges], dtype=np.float64)
-        tails, heads = (self._places([_ends(edge)[side] for edge in self._edges]) for side in (0, 1))
-        self._arcs = Arcs(len(self._ids), tails, heads, self._costs)
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._place = {id_: place for place, id_ in enumerate(columns.ids)}
+        self._plausible = weights.plausibilities(columns)
+        turned = np.isin(columns.relations, [RELATIONS.index(one) for one in AGAINST])
+        tails = np.where(turned, columns.targets, columns.sources)
+        heads = np.where(turned, columns.sources, columns.targets)
+        self._arcs = Arcs(len(columns.ids), tails, heads, -np.log(self._plausible))
 
     def paths(self, source: str, target: str, k: int = 5) -> tuple[Path, ...]:
         """The ``k`` most plausible paths, the best first; fewer where there are no more.
@@ -80,7 +80,8 @@ class PathIndex:
             InputError: no such node, the same node twice, or k out of its range.
         """
         for id_ in (source, target):
-            self._graph.node(id_)
+            if id_ not in self._place:
+                raise InputError(f"no node {id_!r} in the graph")
         if source == target:
             raise InputError(f"a path needs two different ends; both are {source!r}")
         if not 1 <= k <= MOST:
@@ -89,16 +90,9 @@ class PathIndex:
         return tuple(Path(self._hops(nodes), math.exp(-cost)) for cost, nodes in found)
 
     def _hops(self, nodes: Sequence[int]) -> tuple[Hop, ...]:
-        return tuple(self._hop(tail, head) for tail, head in zip(nodes, nodes[1:], strict=False))
+        return tuple(self._hop(tail, head) for tail, head in pairwise(nodes))
 
     def _hop(self, tail: int, head: int) -> Hop:
         number = self._arcs.arc(tail, head)
-        source, target = (self._graph.node(self._ids[place]) for place in (tail, head))
-        return Hop(self._edges[number], source, target, math.exp(-float(self._costs[number])))
-
-    def _places(self, ids: Sequence[str]) -> Ints:
-        return np.fromiter((self._place[id_] for id_ in ids), dtype=np.int64, count=len(ids))
-
-
-def _ends(edge: Edge) -> tuple[str, str]:
-    return (edge.target, edge.source) if edge.relation in AGAINST else (edge.source, edge.target)
+        ends = (self._columns.node(tail), self._columns.node(head))
+        return Hop(self._columns.edge(number), *ends, float(self._plausible[number]))

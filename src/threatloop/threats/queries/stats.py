@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+
+import numpy as np
 
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Kind, Node
@@ -50,6 +51,9 @@ class Stats:
 
 def stats(graph: ThreatGraph) -> Stats:
     """Count."""
+    # Here, as it brings scikit-learn along, and the audit's report needs only `cells_of`.
+    from threatloop.threats.severity.concentration import top_share
+
     edges = list(graph.edges())
     degrees = Counter(end for edge in edges for end in (edge.source, edge.target))
     return Stats(
@@ -60,7 +64,7 @@ def stats(graph: ThreatGraph) -> Stats:
         degrees=Concentration(
             nodes=len(degrees),
             alone=len(graph) - len(degrees),
-            top_share=_top_share(list(degrees.values())),
+            top_share=top_share(np.array([*degrees.values()], dtype=np.float64)) if degrees else None,
             hubs=tuple((graph.node(id_), n) for id_, n in degrees.most_common(10)),
         ),
     )
@@ -71,10 +75,3 @@ def cells_of(threat: Node) -> tuple[tuple[str, str], ...]:
     stages = threat.attributes.get("stages")
     direction = str(threat.attributes.get("direction", "none"))
     return tuple((direction, stage) for stage in (stages if isinstance(stages, tuple) and stages else ("unknown",)))
-
-
-def _top_share(degrees: Sequence[int]) -> float | None:
-    if not degrees:
-        return None
-    top = sorted(degrees, reverse=True)[: ceil(len(degrees) / 5)]
-    return sum(top) / sum(degrees)

@@ -2,74 +2,74 @@
 
 A step's plausibility p lies in (0, 1), a path's is the product of its steps', and a path's cost the sum of −ln p:
 
-- measured, the 95 % interval above zero: ``.80 + .15 · low / value``, so from .80 where the interval nearly touches zero
-  to .95 where it is narrow; effects of other metrics become comparable, since only how sure the sign is counts;
+- measured, the 95 % interval above zero: ``.80 + .15 · low / value``, from .80 where it nearly touches zero to .95
+  where it is narrow; it is the sureness of the sign that counts, so that figures of all metrics compare;
 - otherwise by level of evidence: reported .70, published .60, extracted .50, asserted .40;
-- measured, the interval around zero: .40, as if it were asserted only;
+- measured, the interval around zero or no effect stated: .40, as if it were asserted only;
 - measured, the interval at or below zero: .10;
-- ``enables`` and ``amplifies`` edges that nothing measured supports, between two threats for which a measurement says
-  *no effect* or *weakens*: .10, so that refuted is worse than unknown.
+- ``enables`` and ``amplifies`` edges that are not measured, between two threats for which a measurement says *no
+  effect* or *weakens*: .10, so that refuted is worse than unknown.
 
 The numbers order the levels; they are no probabilities.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.ontology import Edge, Effect, Evidence, Kind, Relation
+import numpy as np
+
+from threatloop.threats.ontology import Evidence, Node, Relation
+from threatloop.threats.queries.columns import LEVELS, RELATIONS, Columns, Floats
 
 BY_LEVEL: Final[Mapping[Evidence, float]] = {
+    Evidence.MEASURED: 0.40,
     Evidence.REPORTED: 0.70,
     Evidence.PUBLISHED: 0.60,
     Evidence.EXTRACTED: 0.50,
     Evidence.ASSERTED: 0.40,
 }
 SURE, SURER = 0.80, 0.15
-UNRESOLVED: Final = 0.40
 REFUTED: Final = 0.10
-_REFUTABLE: Final = frozenset({Relation.ENABLES, Relation.AMPLIFIES})
+_REFUTABLE: Final = (Relation.ENABLES, Relation.AMPLIFIES)
 _AGAINST: Final = frozenset({"no effect", "weakens"})
 
 Pair = tuple[str, str]
 
 
-def refuted_pairs(graph: ThreatGraph) -> frozenset[Pair]:
+def plausibilities(columns: Columns) -> Floats:
+    """Shape (m,), in (0, 1): how plausible each edge is as a step; the module says by which formula."""
+    found = np.array([BY_LEVEL[level] for level in LEVELS])[columns.levels]
+    measured = columns.levels == LEVELS.index(Evidence.MEASURED)
+    value, low, high = np.nan_to_num(columns.effects, nan=0.0).T
+    stated = measured & np.isfinite(columns.effects[:, 0])
+    above = stated & (low > 0) & (value > 0)
+    found[above] = SURE + SURER * np.minimum(low[above] / value[above], 1.0)
+    found[stated & (high <= 0)] = REFUTED
+    found[~measured & _contradicted(columns)] = REFUTED
+    return found
+
+
+def refuted_pairs(measurements: Iterable[Node]) -> frozenset[Pair]:
     """The pairs of threats (A, B) for which a measurement node says that A has no effect on B, or weakens it."""
     return frozenset(
         (a, b)
-        for node in graph.nodes(Kind.MEASUREMENT)
+        for node in measurements
         if node.attributes.get("verdict") in _AGAINST
         for a in _names(node.attributes.get("of"))
         for b in _names(node.attributes.get("on"))
     )
 
 
-def plausibility(edge: Edge, refuted: frozenset[Pair] = frozenset()) -> float:
-    """How plausible an edge is as a step, in (0, 1); the module says by which formula."""
-    if edge.evidence is Evidence.MEASURED:
-        return UNRESOLVED if edge.effect is None else of_effect(edge.effect)
-    if edge.relation in _REFUTABLE and (edge.source, edge.target) in refuted:
-        return REFUTED
-    return BY_LEVEL[edge.evidence]
-
-
-def of_effect(effect: Effect) -> float:
-    """Of a measured edge."""
-    if effect.high <= 0:
-        return REFUTED
-    if effect.low <= 0 or effect.value <= 0:
-        return UNRESOLVED
-    return SURE + SURER * min(effect.low / effect.value, 1.0)
-
-
-def costs(graph: ThreatGraph) -> Callable[[Edge], float]:
-    """The function from an edge of this graph to its cost −ln p."""
-    refuted = refuted_pairs(graph)
-    return lambda edge: -math.log(plausibility(edge, refuted))
+def _contradicted(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Shape (m,): edges that say what a measurement denies."""
+    place = {id_: i for i, id_ in enumerate(columns.ids)}
+    pairs = [(place[a], place[b]) for a, b in refuted_pairs(columns.measurements) if a in place and b in place]
+    n = len(columns.ids)
+    refuted = np.array([a * n + b for a, b in pairs], dtype=np.int64)
+    relations = [RELATIONS.index(one) for one in _REFUTABLE]
+    return np.isin(columns.relations, relations) & np.isin(columns.sources * n + columns.targets, refuted)
 
 
 def _names(value: object) -> tuple[str, ...]:

@@ -140,11 +140,14 @@
   for (const box of document.querySelectorAll("#controls input[type=checkbox]")) box.addEventListener("change", filter);
   search.addEventListener("input", look);
 
+  const threat = nodes.findIndex((node) => node.kind === "threat");
+  const canvas = document.getElementById("canvas");
+  if (threat >= 0) canvas.scrollLeft = middle(threat).e - canvas.clientWidth / 2;
+
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   let scale = 1;
   const zoom = (factor) => {
-    const room = document.getElementById("canvas").clientWidth - 4;
-    scale = factor ? Math.min(4, Math.max(0.1, scale * factor)) : Math.min(1, room / width);
+    scale = factor ? Math.min(4, Math.max(0.1, scale * factor)) : Math.min(1, (canvas.clientWidth - 4) / width);
     svg.setAttribute("width", width * scale);
     svg.setAttribute("height", height * scale);
   };
