@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from threatloop.cli import threat_documents
+
 threats_app = typer.Typer(
     help="The threat knowledge graph: which threats apply, which were measured, and the paths between them.",
     epilog="Start: threatloop threats search backdoor   |   threatloop threats coverage threatloop-run",
@@ -146,3 +148,7 @@ def export(
     from threatloop.cli import threat_export as command
 
     raise typer.Exit(command.run(format_, out, run, tuple(around or ()), graph, atlas, json))
+
+
+threats_app.command(epilog=threat_documents.INGEST)(threat_documents.ingest)
+threats_app.command(epilog=threat_documents.REVIEW)(threat_documents.review)
