@@ -134,7 +134,7 @@ class Endpoint:
 
     def _pause(self, attempt: int, asked: str) -> float:
         wanted = float(asked) if re.fullmatch(r"\d{1,6}(\.\d+)?", asked) else 0.0
-        return max(wanted, self.backoff * 2 ** (attempt - 1))
+        return max(wanted, self.backoff * 2.0 ** (attempt - 1))
 
     def _once(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes, str]:
         """Status, content, and how long the server asks to wait. Redirects are not followed: the key would go along."""
