@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def test_described(one: Threat) -> None:
     assert "  " not in one.description
     assert one.description.endswith(".")
     assert one.mitigations
+    assert System.ANY not in one.systems or len(one.systems) == 1
     assert len(set(one.references)) == len(one.references)
     for reference in one.references:
         if reference.arxiv and "/" not in reference.arxiv:
@@ -164,6 +166,19 @@ def test_own_words(release: dict[str, Any]) -> None:
 def _runs(row: dict[str, Any]) -> set[tuple[str, ...]]:
     words = re.findall(r"[a-z0-9']+", row["description"].lower())
     return {tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+
+
+def test_no_key_is_there_twice() -> None:
+    for file in Path(str(resources.files("threatloop.threats.catalogue"))).glob("*.yaml"):
+        waiting: list[yaml.Node | None] = [yaml.compose(file.read_bytes(), Loader=yaml.CSafeLoader)]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, yaml.MappingNode):
+                keys = [key.value for key, _ in node.value]
+                assert len(set(keys)) == len(keys), (file.name, node.start_mark.line + 1)
+                waiting += [value for _, value in node.value]
+            elif isinstance(node, yaml.SequenceNode):
+                waiting += node.value
 
 
 def test_fast() -> None:

@@ -82,16 +82,21 @@ def coverage(
     raise typer.Exit(command.run(run, html, everything, graph, atlas, json))
 
 
-@threats_app.command(epilog="Example: threatloop threats rank --graph graph.parquet --most 10")
+@threats_app.command(epilog="Examples: threatloop threats rank --corpus corpus.jsonl   |   … --graph graph.parquet")
 def rank(
-    most: Annotated[int, typer.Option("--most", min=1, help="how many of each list at most")] = 20,
-    graph: GraphFile = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--corpus", help="repositories as `scan --corpus` writes them, or a study's folder of tables"),
+    ] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", help="graph file, as `threats import` writes it")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="how many places to show")] = 10,
+    seed: Annotated[int, typer.Option("--seed", help="of folds and resamples")] = 0,
     json: Json = False,
 ) -> None:
-    """Vulnerabilities and dependencies of the graph's repositories, the worst first, without CVSS."""
+    """Vulnerabilities and dependencies of a set of repositories, the worst first, without CVSS."""
     from threatloop.cli import threat_rank as command
 
-    raise typer.Exit(command.run(most, graph, json))
+    raise typer.Exit(command.run(command.Request(corpus, graph, json, top, seed)))
 
 
 @threats_app.command(epilog="Example: threatloop threats stats --atlas ATLAS.yaml")

@@ -182,7 +182,7 @@ class Threat(Strict):
         description: what the attacker does and what is harmed, in one to three sentences.
         direction: the arrow between data and models; ``none`` in the file where it is none of the four.
         no_direction: why it is none.
-        stages: of the lifecycle in which the attacker acts, in their order.
+        stages: of the victim's lifecycle in which it is prepared or carried out, in their order.
         access: what he must have.
         assets: what is harmed.
         systems: what it is about.

@@ -16,6 +16,11 @@ from threatloop.core.catalogue import ATTACKS, DEFENCES, nearest
 from threatloop.core.errors import InputError, Problems
 from threatloop.threats.threat import Reference, Threat
 
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML was built without libyaml: the same, some ten times slower
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
 _REFERENCES = "references.yaml"
 
 
@@ -90,7 +95,7 @@ def read(folder: Traversable) -> tuple[Threat, ...]:
 
 def _document(file: Traversable, problems: list[str]) -> Any:
     try:
-        return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
+        return yaml.load(file.read_bytes(), Loader=_Loader)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         problems.append(f"{file.name}: cannot be read: {' '.join(str(error).split())}")
         return None

@@ -14,7 +14,7 @@ from threatloop.threats.severity.estimate import Estimate, Figure, Missing
 RESAMPLES = 2000
 FEWEST = 5
 """Groups below which there is no interval."""
-METHOD = "bias-corrected bootstrap over groups of dependencies"
+METHOD = "percentile bootstrap over groups of dependencies"
 Values = NDArray[np.float64]
 
 
@@ -69,7 +69,7 @@ def _over_groups(
         of,
         n_resamples=RESAMPLES,
         vectorized=False,
-        method="BCa",
+        method="percentile",
         rng=streams.numpy("bootstrap"),
     ).confidence_interval
     low, high = float(found.low), float(found.high)

@@ -101,7 +101,7 @@ def top_share(counts: Values, top: float = TOP) -> float:
 def _figure(statistic: Callable[[Values], float], counts: Values, streams: Streams) -> Figure:
     """With a bootstrap interval over packages."""
     if len(counts) < FEWEST:
-        return Missing(f"{len(counts)} packages are too few for an interval (fewest: {FEWEST})")
+        return Missing(f"of the packages {len(counts)} have a vulnerability; at least {FEWEST} are needed")
     value = statistic(counts)
     if np.ptp(counts) == 0:
         return Missing(f"all {len(counts)} packages have the same count, so there is nothing to resample: {value:.3f}")

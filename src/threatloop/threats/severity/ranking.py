@@ -95,9 +95,9 @@ def rank(graph: ThreatGraph, seed: int = SEED, explained: int = EXPLAINED) -> Ra
         InputError: the graph has no vulnerability, or networkx is not installed.
     """
     streams = Streams(seed, ("severity",))
-    if next(graph.nodes(Kind.VULNERABILITY), None) is None:
-        raise InputError("the graph has no vulnerability to rank; give a corpus whose scan found some")
     rows = features(graph, streams.child("features"))
+    if not len(rows):
+        raise InputError("the graph has no vulnerability to rank; give a corpus whose scan found some")
     found = scored(graph, rows, streams)
     percentiles = (rankdata(found.values) - 0.5) / len(found.values)
     order = np.lexsort((np.array(rows.ids), -rows.structure.reach, -found.values))

@@ -17,6 +17,8 @@ from threatloop.threats.severity.structure import Structure, structure
 from threatloop.threats.severity.wording import without_severity
 
 UNLABELLED = -1
+LABELS = ("severity", "rating")
+"""Attributes of a node that may hold its severity as a word, the first that does counts."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,15 @@ class Features:
 
 
 def features(graph: ThreatGraph, streams: Streams) -> Features:
-    """Features of every vulnerability of the graph, in its order.
+    """Features of every vulnerability of the graph, in its order; stubs, of which only the id is known, are left out.
 
     Raises:
         InputError: networkx is not installed.
     """
-    nodes = list(graph.nodes(Kind.VULNERABILITY))
+    nodes = [node for node in graph.nodes(Kind.VULNERABILITY) if not node.attributes.get("stub")]
     ids = tuple(node.id for node in nodes)
     cwes = tuple(_cwes(node) for node in nodes)
-    texts = tuple(without_severity(node.text) for node in nodes)
+    texts = tuple(without_severity(_text(node)) for node in nodes)
     return Features(ids, texts, cwes, structure(graph, ids, cwes, streams))
 
 
@@ -82,8 +84,15 @@ def groups(graph: ThreatGraph, ids: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _level(node: Node) -> int:
-    word = severity_word(node.attributes.get("severity"))
-    return WORDS.index(word) if isinstance(word, str) and word in WORDS else UNLABELLED
+    for name in LABELS:
+        word = severity_word(node.attributes.get(name))
+        if isinstance(word, str) and word in WORDS:
+            return WORDS.index(word)
+    return UNLABELLED
+
+
+def _text(node: Node) -> str:
+    return node.text if node.name in (node.id, "") else f"{node.name}. {node.text}"
 
 
 def _cwes(node: Node) -> tuple[str, ...]:

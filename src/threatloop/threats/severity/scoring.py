@@ -68,7 +68,7 @@ def _lack(known: NDArray[np.int64], of_group: NDArray[np.int64]) -> str:
     """Why no ranker can be fitted; empty where one can."""
     n, parts = len(known), len(np.unique(of_group))
     if n < FEWEST_LABELLED:
-        return f"{n} vulnerabilities have a severity to learn from; at least {FEWEST_LABELLED} are needed"
+        return f"of the vulnerabilities {n} have a severity to learn from; at least {FEWEST_LABELLED} are needed"
     if len(np.unique(known)) < 2:
         return "all vulnerabilities with a severity have the same one"
     if parts < FEWEST_GROUPS:

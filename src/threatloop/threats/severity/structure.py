@@ -17,7 +17,7 @@ from threatloop.threats.severity.network import dependants, network, packages_of
 
 DEGREE = ("repositories reached", "vulnerabilities of the dependency", "repositories on the dependency")
 POSITION = ("personalised PageRank", "betweenness", "core number", "size of the community")
-NEIGHBOURS = ("neighbours", "neighbours of the same CWE", "distinct CWEs among the neighbours")
+NEIGHBOURS = ("neighbours", "own CWE among the neighbours", "distinct CWEs among the neighbours")
 RATES = 10
 """Commonest CWEs of the graph, of which the share among the neighbours is a feature each."""
 PRIOR = 5.0
@@ -107,7 +107,7 @@ def _neighbours(
             others = set().union(*(reaching[repository] for repository in key[1])) - own
             cache[key] = Counter({"": len(others)}) + Counter(c for one in others for c in cwes[one])
         rows.append(_shares(cache[key], cwes[row], overall, alone=not key[0]))
-    names = (*NEIGHBOURS, *(f"neighbours of {cwe}" for cwe in common[:RATES]))
+    names = (*NEIGHBOURS, *(f"{cwe} among the neighbours" for cwe in common[:RATES]))
     return np.array(rows, dtype=np.float64).reshape(-1, len(names)), names
 
 
