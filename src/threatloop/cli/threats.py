@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from threatloop.cli.threat_documents import documents_app
+
 threats_app = typer.Typer(
     help="The threat knowledge graph: which threats apply, which were measured, and the paths between them.",
     epilog="Start: threatloop threats search backdoor   |   threatloop threats coverage threatloop-run",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+threats_app.add_typer(documents_app)
 
 GraphFile = Annotated[
     Path | None,
@@ -115,7 +119,10 @@ def import_(
     graph: GraphFile = None,
     atlas: AtlasFile = None,
     osv: Annotated[list[Path] | None, typer.Option("--osv", help="OSV advisories: zip, folder or file")] = None,
-    sbom: Annotated[list[Path] | None, typer.Option("--sbom", help="CycloneDX, JSON or XML; one repository")] = None,
+    sbom: Annotated[
+        list[str] | None,
+        typer.Option("--sbom", help="[NAME=]PATH of a repository: CycloneDX, a lock, a manifest, or a folder of them"),
+    ] = None,
     corpus: Annotated[
         list[Path] | None, typer.Option("--corpus", help="many repositories, as `scan --corpus` writes them")
     ] = None,
