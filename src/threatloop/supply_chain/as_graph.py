@@ -8,6 +8,7 @@ from pathlib import Path
 
 from threatloop.supply_chain.dependencies.model import Dependency, Reading
 from threatloop.supply_chain.dependencies.scan import read_dependencies
+from threatloop.supply_chain.result import Failure, Skipped
 from threatloop.threats.importers.imported import Imported
 from threatloop.threats.importers.problem_list import shortened
 from threatloop.threats.ontology import Attribute, Edge, Evidence, Kind, Node, Relation, package_id
@@ -46,7 +47,8 @@ def from_reading(reading: Reading, name: str) -> Imported:
         Edge(root.id, Relation.DEPENDS_ON, id_, source, Evidence.PUBLISHED, attributes=_facts(found))
         for id_, found in packages.items()
     ]
-    told = [f"{one.place}: {one.reason}" for one in (*reading.errors, *reading.skipped)]
+    missed: list[Failure | Skipped] = [*reading.errors, *reading.skipped]
+    told = [f"{one.place}: {one.reason}" for one in missed]
     return Imported(source, (root, *nodes), (*direct, *_between(reading, source)), tuple(shortened(told)))
 
 
