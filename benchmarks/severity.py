@@ -163,8 +163,8 @@ def main() -> None:
     world = World(rows, levels(study.graph, rows.ids), dependency, vendor, streams, given.draws)
     print(f"{study.rows} rows, {len(rows)} distinct CVEs; {'; '.join(study.skipped)}")
     print(
-        f"{len(np.unique(dependency))} groups, the largest with {largest_share(dependency):.1%} of the CVEs; they weigh "
-        f"as much as {effective(dependency):.1f} groups of one size"
+        f"{len(np.unique(dependency))} groups, the largest with {largest_share(dependency):.1%} of the CVEs; they "
+        f"weigh as much as {effective(dependency):.1f} groups of one size"
     )
     ranked(world)
     leaked(world, study)

@@ -93,7 +93,10 @@ def _ask(queue: Queue, request: Request) -> None:
         tell(out, one)
         answer = ""
         while answer not in CHOICES:
-            answer = out.input(Text(f"{number} of {left}: {asked}? ")).strip().lower()[:1]
+            try:
+                answer = out.input(Text(f"{number} of {left}: {asked}? ")).strip().lower()[:1]
+            except EOFError:
+                answer = "q"
         if answer == "q":
             break
         if answer in "an":

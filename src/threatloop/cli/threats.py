@@ -16,6 +16,7 @@ threats_app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+
 GraphFile = Annotated[
     Path | None,
     typer.Option("--graph", help="graph file, as `threats import` writes it; default: the shipped catalogue"),
@@ -117,7 +118,10 @@ def import_(
     graph: GraphFile = None,
     atlas: AtlasFile = None,
     osv: Annotated[list[Path] | None, typer.Option("--osv", help="OSV advisories: zip, folder or file")] = None,
-    sbom: Annotated[list[Path] | None, typer.Option("--sbom", help="CycloneDX, JSON or XML; one repository")] = None,
+    sbom: Annotated[
+        list[str] | None,
+        typer.Option("--sbom", help="[NAME=]PATH of a repository: CycloneDX, a lock, a manifest, or a folder of them"),
+    ] = None,
     corpus: Annotated[
         list[Path] | None, typer.Option("--corpus", help="many repositories, as `scan --corpus` writes them")
     ] = None,

@@ -66,8 +66,8 @@ class Package:
         return self._hits[version]
 
     def clean(self, version: str) -> bool:
-        """Whether no advisory affects a version, and each could be evaluated."""
-        return not self.hits(version)
+        """Whether no advisory is known to affect a version; what is not decided does not count."""
+        return not any(hit.verdict.affected for hit in self.hits(version))
 
     @cached_property
     def versions(self) -> tuple[str, ...]:

@@ -109,13 +109,13 @@ def _asked(pins: Sequence[tuple[str, str]], service: str, timeout_s: float) -> l
 
 def _take(answer: list[Any], asked: dict[tuple[str, str], list[Dependency]], reading: Reading) -> None:
     waiting = dict(asked)
-    for row in answer:
-        key = (str(row.get("name")), str(row.get("version"))) if isinstance(row, dict) else ("", "")
-        found = waiting.pop(key, None)
+    rows = [row for row in answer if isinstance(row, dict)]
+    for row in rows:
+        found = waiting.pop((str(row.get("name")), str(row.get("version"))), None)
         if found is None or not isinstance(row.get("vulns"), list):
             continue
         reading.findings += (_finding(one, vuln) for one in found for vuln in row["vulns"] if isinstance(vuln, dict))
-    reasons = {str(row.get("name")): str(row["skip_reason"]) for row in answer if "skip_reason" in row}
+    reasons = {str(row.get("name")): str(row["skip_reason"]) for row in rows if "skip_reason" in row}
     for (name, _), found in waiting.items():
         for one in found:
             reason = reasons.get(name, "pip-audit did not mention it")

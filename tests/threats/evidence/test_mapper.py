@@ -14,7 +14,7 @@ from threatloop.threats.evidence import mapper as module
 from threatloop.threats.evidence import wording
 from threatloop.threats.evidence.corpus import Corpus, corpus_of, read_corpus
 from threatloop.threats.evidence.mapper import Mapper
-from threatloop.threats.evidence.signals import Labelled, Signals, Texts
+from threatloop.threats.evidence.signals import Embedder, Floats, Labelled, Signals, Texts
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.ontology import Kind, Node
 
@@ -24,7 +24,7 @@ pytest.importorskip("Stemmer")
 
 @pytest.mark.parametrize("embedder", [None, embed])
 @pytest.mark.parametrize("studies", [0, 12])
-def test_finds_the_technique(studies: int, embedder: module.Embedder | None) -> None:
+def test_finds_the_technique(studies: int, embedder: Embedder | None) -> None:
     mapper = Mapper(corpus(studies), embedder)
     assert mapper.calibrated == (studies > 0)
     rankings = mapper.rank([POISON, STEAL])
@@ -59,7 +59,7 @@ def test_weights_are_learnt_without_the_steps_own_study(monkeypatch: pytest.Monk
             super().__init__(techniques, examples)
             self.known = {tuple(words) for words in examples.texts.stems}
 
-        def of(self, texts: Texts) -> dict[str, module.Floats]:
+        def of(self, texts: Texts) -> dict[str, Floats]:
             seen.append((set(map(str, self.known)), {str(tuple(words)) for words in texts.stems}))
             return super().of(texts)
 

@@ -191,4 +191,4 @@ def _advice(status: int, variable: str) -> str:
         return "it redirects, which is not followed, since the key would go along; give the final address"
     if status in PASSING:
         return "it is too busy, or out of order: ingest again later"
-    return "check the address and the model's name (--llm-model)"
+    return "check the address, the model's name (--llm-model), and that it reads 8,000 tokens at once"

@@ -86,7 +86,10 @@ class Mapper:
 
     @property
     def calibrated(self) -> bool:
-        """Whether scores are probabilities, given that the passage shows some technique; else they are fused ranks."""
+        """Whether scores are probabilities, given that the passage shows some technique; else they are fused ranks.
+
+        They are too sure between .6 and .8, as the benchmark prints: a hint for a reviewer, not a verdict.
+        """
         return self._fusion is not None
 
     @property

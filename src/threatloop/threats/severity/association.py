@@ -26,7 +26,12 @@ def spearman(scores: Values, levels: NDArray[np.int64]) -> float:
 
 
 def correlation(scores: Values, levels: NDArray[np.int64], groups: NDArray[np.int64], streams: Streams) -> Figure:
-    """Spearman's correlation of scores with levels, interval by resampling whole groups."""
+    """Spearman's correlation of scores with levels, interval by resampling whole groups.
+
+    Of out-of-fold scores the interval takes the rankers as given. Where nothing can be learned, scores of overlapping
+    training sets move together and it is too narrow (Bates, Hastie and Tibshirani 2023, arXiv 2104.00673): in 60
+    generated worlds without an effect it missed zero 13 times, 10 of them below zero.
+    """
     return _over_groups(lambda rows: spearman(scores[rows], levels[rows]), levels, groups, streams)
 
 

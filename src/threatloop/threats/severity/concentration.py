@@ -34,7 +34,8 @@ class Concentration:
         counts: vulnerabilities of each, in that order; one that affects two packages counts for both.
         without: packages of the graph that have none; they are in no figure.
         unassigned: vulnerabilities that affect no package of the graph.
-        lorenz: shape (packages + 1, 2): share of the packages, the fewest first, and share of the vulnerabilities.
+        lorenz: points of the curve from (0, 0) to (1, 1): share of the packages, the fewest first, and share of the
+            vulnerabilities.
         gini: 0 where all have as many, towards 1 where one has all.
         top_fifth: share of the vulnerabilities that the fifth of the packages with most holds, read off the curve.
         communities: of repositories, packages and vulnerabilities; nothing where no edge joins them.
@@ -44,7 +45,7 @@ class Concentration:
     counts: tuple[int, ...]
     without: int
     unassigned: int
-    lorenz: Values
+    lorenz: tuple[tuple[float, float], ...]
     gini: Figure
     top_fifth: Figure
     communities: Communities | None
@@ -73,7 +74,7 @@ def concentration(graph: ThreatGraph, seed: int = SEED) -> Concentration:
         tuple(int(count) for count in counts),
         len(held) - len(ordered),
         unassigned,
-        lorenz(counts),
+        tuple((float(x), float(y)) for x, y in lorenz(counts)),
         _figure(gini, counts, streams.child("gini")),
         _figure(top_share, counts, streams.child("top-share")),
         communities(network(graph), streams.child("communities")),
@@ -101,7 +102,7 @@ def top_share(counts: Values, top: float = TOP) -> float:
 def _figure(statistic: Callable[[Values], float], counts: Values, streams: Streams) -> Figure:
     """With a bootstrap interval over packages."""
     if len(counts) < FEWEST:
-        return Missing(f"of the packages {len(counts)} have a vulnerability; at least {FEWEST} are needed")
+        return Missing(f"{len(counts)} packages with a vulnerability are too few for an interval (fewest: {FEWEST})")
     value = statistic(counts)
     if np.ptp(counts) == 0:
         return Missing(f"all {len(counts)} packages have the same count, so there is nothing to resample: {value:.3f}")

@@ -45,10 +45,10 @@ class History:
 class Curve:
     """A Kaplan-Meier curve: the share of repositories still unpatched after so many days, with pointwise 95 % bands."""
 
-    days: NDArray[np.float64]
-    unpatched: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    days: tuple[float, ...]
+    unpatched: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def _curve(days: NDArray[np.float64], moved: NDArray[np.bool_]) -> Curve:
     found = _survival(days, moved)
     with np.errstate(all="ignore"):
         band = found.confidence_interval(method="log-log")
-    return Curve(found.quantiles, found.probabilities, band.low.probabilities, band.high.probabilities)
+    parts = (found.quantiles, found.probabilities, band.low.probabilities, band.high.probabilities)
+    return Curve(*(tuple(part.tolist()) for part in parts))
 
 
 def median(days: NDArray[np.float64], moved: NDArray[np.bool_]) -> float:

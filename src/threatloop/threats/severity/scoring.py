@@ -13,9 +13,11 @@ from threatloop.core.seeds import Streams
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.severity.association import correlation
 from threatloop.threats.severity.estimate import Figure, Missing
+from threatloop.threats.severity.folds import largest_share
 from threatloop.threats.severity.ranker import HeldOut, Ranker, fit, held_out
 from threatloop.threats.severity.rows import UNLABELLED, Features, groups, levels
 
+FOLDS = 5
 FEWEST_LABELLED, FEWEST_GROUPS = 50, 5
 """Labelled vulnerabilities and groups of dependencies below which no ranker is fitted."""
 FALLBACK = ("repositories reached", "personalised PageRank", "betweenness", "core number")
@@ -54,21 +56,27 @@ def scored(graph: ThreatGraph, rows: Features, streams: Streams) -> Scores:
     known = levels(graph, rows.ids)
     of_group = groups(graph, rows.ids)
     labelled = np.flatnonzero(known != UNLABELLED)
-    lack = _lack(known[labelled], of_group[labelled])
+    lack = _lack(known[labelled], of_group[labelled], len(rows))
     if lack:
         return _structural(rows, lack, len(labelled))
-    out = held_out(rows, known, of_group, labelled, streams.child("held-out"))
+    out = held_out(rows, known, of_group, labelled, streams.child("held-out"), folds=FOLDS)
     agreement = correlation(out.scores, known[labelled], of_group[labelled], streams.child("agreement"))
     rest = np.flatnonzero(known == UNLABELLED)
     ranker = fit(rows, known, of_group, labelled, streams.child("all")) if len(rest) else None
-    return _fitted(rows, labelled, out, rest, ranker, agreement)
+    because = (
+        f"{len(labelled)} vulnerabilities have a severity to learn from; each of them is scored by a ranker that saw "
+        "nothing of its dependency, nor of any linked to it by a common vulnerability (the largest such group holds "
+        f"{largest_share(of_group[labelled]):.0%} of them)"
+    )
+    values, factors = _fitted(rows, labelled, out, rest, ranker)
+    return Scores("fitted", because, len(labelled), agreement, values, factors)
 
 
-def _lack(known: NDArray[np.int64], of_group: NDArray[np.int64]) -> str:
+def _lack(known: NDArray[np.int64], of_group: NDArray[np.int64], of: int) -> str:
     """Why no ranker can be fitted; empty where one can."""
     n, parts = len(known), len(np.unique(of_group))
     if n < FEWEST_LABELLED:
-        return f"of the vulnerabilities {n} have a severity to learn from; at least {FEWEST_LABELLED} are needed"
+        return f"{n} of {of} vulnerabilities have a severity to learn from; at least {FEWEST_LABELLED} are needed"
     if len(np.unique(known)) < 2:
         return "all vulnerabilities with a severity have the same one"
     if parts < FEWEST_GROUPS:
@@ -85,8 +93,8 @@ def _fitted(
     out: HeldOut,
     rest: NDArray[np.int64],
     ranker: Ranker | None,
-    agreement: Figure,
-) -> Scores:
+) -> tuple[Values, Callable[[int], list[Factor]]]:
+    """Scores of the labelled from their folds' rankers, of the others from the one that learned from all labelled."""
     values = np.zeros(len(rows))
     values[labelled] = out.scores
     of_row: dict[int, Ranker] = {
@@ -99,11 +107,7 @@ def _fitted(
     def factors(row: int) -> list[Factor]:
         return [Factor(block.value, name, share) for block, name, share in of_row[row].contributions(rows, row)]
 
-    because = (
-        f"{len(labelled)} vulnerabilities have a severity to learn from; each of them is scored by a ranker that saw "
-        "nothing of its dependency"
-    )
-    return Scores("fitted", because, len(labelled), agreement, values, factors)
+    return values, factors
 
 
 def _structural(rows: Features, lack: str, labelled: int) -> Scores:

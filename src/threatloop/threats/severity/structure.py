@@ -99,22 +99,22 @@ def _neighbours(
             reaching[repository].add(row)
         for package in some:
             having[package].add(row)
-    cache: dict[tuple[tuple[str, ...], frozenset[str]], Mapping[str, int]] = {}
+    cache: dict[tuple[tuple[str, ...], frozenset[str]], Counter[str]] = {}
     rows = []
     for row, key in enumerate(zip(packages, repositories, strict=True)):
         if key not in cache:
             own = set().union(*(having[package] for package in key[0]))
             others = set().union(*(reaching[repository] for repository in key[1])) - own
-            cache[key] = Counter({"": len(others)}) + Counter(c for one in others for c in cwes[one])
+            cache[key] = Counter({"": len(others)}) + Counter(cwe for one in others for cwe in cwes[one])
         rows.append(_shares(cache[key], cwes[row], overall, alone=not key[0]))
     names = (*NEIGHBOURS, *(f"{cwe} among the neighbours" for cwe in common[:RATES]))
     return np.array(rows, dtype=np.float64).reshape(-1, len(names)), names
 
 
-def _shares(counts: Mapping[str, int], own: tuple[str, ...], overall: Mapping[str, float], alone: bool) -> list[float]:
+def _shares(counts: Counter[str], own: tuple[str, ...], overall: Mapping[str, float], alone: bool) -> list[float]:
     """One row; a vulnerability without a dependency is among its own neighbours, and is taken out."""
-    less = Counter({"": 1, **dict.fromkeys(own, 1)}) if alone else Counter[str]()
-    n = counts.get("", 0) - less[""]
+    less = Counter({"": 1, **dict.fromkeys(own, 1)}) if alone and counts[""] else Counter[str]()
+    n = counts[""] - less[""]
     left = {cwe: count - less[cwe] for cwe, count in counts.items() if cwe}
 
     def share(cwe: str) -> float:
