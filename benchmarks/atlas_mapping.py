@@ -101,13 +101,9 @@ class Grades:
         return np.asarray((f1 * (true > 0)).sum(1) / (true > 0).sum(1))
 
 
-def interval(values: Floats) -> str:
+def interval(values: Floats, form: str = ".3f") -> str:
     low, high = np.quantile(values[1:], [0.025, 0.975])
-    return (
-        f"{values[0]:+.3f} [{low:+.3f}, {high:+.3f}]"
-        if values.min() < 0
-        else f"{values[0]:.3f} [{low:.3f}, {high:.3f}]"
-    )
+    return f"{values[0]:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def ceiling(examples: tuple[Example, ...]) -> int:
@@ -163,7 +159,9 @@ def show(corpus: Corpus, folds: int, resamples: int, embedder: Embedder | None) 
     for other in (BM25, BARE, WORDS):
         if other in values:
             pairs = ((what, values[FUSION][what] - values[other][what]) for what in measures)
-            print(f"{'fusion − ' + other:<36}" + "  ".join(f"{what} {interval(value)}" for what, value in pairs))
+            print(
+                f"{'fusion − ' + other:<36}" + "  ".join(f"{what} {interval(value, '+.3f')}" for what, value in pairs)
+            )
     alone = ceiling(corpus.examples)
     print(
         f"ceiling of a classifier of steps: {1 - alone / steps:.3f} ({alone} of {steps} have a technique of one study)"

@@ -9,21 +9,23 @@ import typer
 
 DEFAULT_QUEUE = Path("threat-queue.jsonl")
 
-documents_app = typer.Typer(no_args_is_help=True)
+INGEST = (
+    "Examples: threatloop threats ingest report.pdf --atlas ATLAS.yaml   |   "
+    "threatloop threats ingest *.html --atlas ATLAS.yaml --llm http://localhost:8000/v1 --llm-model NAME"
+)
+REVIEW = "Examples: threatloop threats review   |   threatloop threats review --graph FILE --accept 1a2b3c4d5e"
 
 QueueFile = Annotated[Path, typer.Option("--queue", help="file of proposals; begun where there is none")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")]
 Ids = Annotated[list[str] | None, typer.Option(help="id of a proposal, or its first characters; may be repeated")]
 
 
-@documents_app.command(
-    epilog="Examples: threatloop threats ingest report.pdf --atlas ATLAS.yaml   |   "
-    "threatloop threats ingest *.html --atlas ATLAS.yaml --llm http://localhost:8000/v1 --llm-model NAME"
-)
 def ingest(
     documents: Annotated[list[Path], typer.Argument(help="PDF, HTML, Markdown or text", show_default=False)],
     atlas: Annotated[Path | None, typer.Option("--atlas", help="release file; default: the graph's techniques")] = None,
-    graph: Annotated[Path | None, typer.Option("--graph", help="graph file, for techniques and duplicates")] = None,
+    graph: Annotated[
+        Path | None, typer.Option("--graph", help="graph file, for techniques and duplicates; default: the catalogue")
+    ] = None,
     llm: Annotated[
         str | None, typer.Option("--llm", help="OpenAI-compatible endpoint; without one, retrieval alone proposes")
     ] = None,
@@ -44,12 +46,12 @@ def ingest(
     raise typer.Exit(command.run(request))
 
 
-@documents_app.command(
-    epilog="Examples: threatloop threats review   |   threatloop threats review --graph FILE --accept 1a2b3c4d5e"
-)
 def review(
     queue: QueueFile = DEFAULT_QUEUE,
-    graph: Annotated[Path | None, typer.Option("--graph", help="graph file that accepted proposals go into")] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option("--graph", help="graph file that accepted proposals go into; begun from the catalogue"),
+    ] = None,
     accept: Ids = None,
     reject: Ids = None,
     accept_all: Annotated[bool, typer.Option("--accept-all", help="accept all that are open and not rejected")] = False,

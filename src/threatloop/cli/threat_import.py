@@ -20,7 +20,7 @@ class Sources:
 
     atlas: Path | None
     osv: tuple[Path, ...]
-    sbom: tuple[Path, ...]
+    sbom: tuple[str, ...]
     corpus: tuple[Path, ...]
     incidents: bool
     runs: tuple[Path, ...]
@@ -51,21 +51,27 @@ def _size(graph: ThreatGraph) -> tuple[int, int]:
 
 def _added(graph: ThreatGraph, sources: Sources) -> Iterator[str]:
     """Add everything to the graph, and yield what is left out."""
+    from threatloop.supply_chain.as_graph import read_repository
     from threatloop.threats.importers.corpus import corpus_graph, read_corpus
     from threatloop.threats.importers.incidents import read_incidents
     from threatloop.threats.importers.measurements import from_run
     from threatloop.threats.importers.osv import read_osv
-    from threatloop.threats.importers.sbom import read_sbom
 
     if sources.atlas is not None:
         yield from add_atlas(graph, sources.atlas)
     for path in sources.corpus:
         other = corpus_graph(read_corpus(path), path.name)
         graph.extend(other.nodes(), other.edges())
-    found = [*map(read_osv, sources.osv), *map(read_sbom, sources.sbom)]
+    found = [*map(read_osv, sources.osv), *(read_repository(*_named(said)) for said in sources.sbom)]
     if sources.incidents:
         found.append(read_incidents())
     found += [from_run(read_run(folder), threats_of) for folder in sources.runs]
     for one in found:
         yield from one.left_out
         yield from one.add_to(graph)
+
+
+def _named(said: str) -> tuple[Path, str]:
+    """The path of ``[NAME=]PATH``, and the name; a path that exists as it is written has none."""
+    name, found, path = said.partition("=")
+    return (Path(said), "") if not found or Path(said).exists() else (Path(path), name)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from threatloop.cli.console import console, fail
+from threatloop.cli.threat_graphs import opened
 from threatloop.cli.threat_review import as_json, tell
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def _pipeline(request: Request) -> tuple[Pipeline, str]:
     from threatloop.threats.evidence.pipeline import pipeline
     from threatloop.threats.evidence.queue import read_queue
     from threatloop.threats.evidence.wording import libraries
-    from threatloop.threats.graph import ThreatGraph
-    from threatloop.threats.graph_file import load_graph
 
     if request.llm and not request.llm_model:
         raise InputError("--llm needs the model's name there: --llm-model NAME")
@@ -74,7 +73,7 @@ def _pipeline(request: Request) -> tuple[Pipeline, str]:
         endpoint = Endpoint(request.llm, request.llm_model, request.llm_key_env, request.llm_timeout)
     libraries()
     waiting = read_queue(request.queue).open
-    graph = ThreatGraph() if request.graph is None else load_graph(request.graph)
+    graph = opened(request.graph)
     corpus = corpus_of(graph) if request.atlas is None else read_corpus(request.atlas)
     embedder, note = sentence_embedder()
     return pipeline(corpus, graph, waiting, embedder, endpoint), note

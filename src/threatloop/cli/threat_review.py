@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from threatloop.cli.console import console
+from threatloop.cli.threat_graphs import opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,14 +73,13 @@ def decide(request: Request, yes: list[Proposal], no: list[str], *, as_new: bool
     from threatloop.core.errors import InputError
     from threatloop.threats.evidence.queue import Decided, append
     from threatloop.threats.evidence.review import enter
-    from threatloop.threats.graph import ThreatGraph
-    from threatloop.threats.graph_file import load_graph, save_graph
+    from threatloop.threats.graph_file import save_graph
 
     at = datetime.now(UTC).isoformat(timespec="seconds")
     if yes:
         if request.graph is None:
             raise InputError("accepting needs the graph to accept into: --graph FILE")
-        graph = load_graph(request.graph) if request.graph.exists() else ThreatGraph()
+        graph = opened(request.graph if request.graph.exists() else None)
         enter(graph, yes, as_new=as_new or request.as_new)
         save_graph(graph, request.graph)
     accepted = [Decided(id=one.id, decision="accepted", at=at) for one in yes]
@@ -93,7 +93,10 @@ def _ask(queue: Queue, request: Request) -> None:
         tell(out, one)
         answer = ""
         while answer not in CHOICES:
-            answer = out.input(Text(f"{number} of {left}: {asked}? ")).strip().lower()[:1]
+            try:
+                answer = out.input(Text(f"{number} of {left}: {asked}? ")).strip().lower()[:1]
+            except EOFError:
+                answer = "q"
         if answer == "q":
             break
         if answer in "an":

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from threatloop.cli import threat_documents
+
 threats_app = typer.Typer(
     help="The threat knowledge graph: which threats apply, which were measured, and the paths between them.",
     epilog="Start: threatloop threats search backdoor   |   threatloop threats coverage threatloop-run",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
 
 GraphFile = Annotated[
     Path | None,
@@ -115,7 +118,10 @@ def import_(
     graph: GraphFile = None,
     atlas: AtlasFile = None,
     osv: Annotated[list[Path] | None, typer.Option("--osv", help="OSV advisories: zip, folder or file")] = None,
-    sbom: Annotated[list[Path] | None, typer.Option("--sbom", help="CycloneDX, JSON or XML; one repository")] = None,
+    sbom: Annotated[
+        list[str] | None,
+        typer.Option("--sbom", help="[NAME=]PATH of a repository: CycloneDX, a lock, a manifest, or a folder of them"),
+    ] = None,
     corpus: Annotated[
         list[Path] | None, typer.Option("--corpus", help="many repositories, as `scan --corpus` writes them")
     ] = None,
@@ -146,3 +152,7 @@ def export(
     from threatloop.cli import threat_export as command
 
     raise typer.Exit(command.run(format_, out, run, tuple(around or ()), graph, atlas, json))
+
+
+threats_app.command(epilog=threat_documents.INGEST)(threat_documents.ingest)
+threats_app.command(epilog=threat_documents.REVIEW)(threat_documents.review)

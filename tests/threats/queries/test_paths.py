@@ -99,6 +99,23 @@ def test_harm_spreads_from_a_package_to_what_depends_on_it() -> None:
     assert index.paths("repository:r", "CVE-1") == ()
 
 
+def test_no_path_goes_through_a_mitigation_but_may_end_or_begin_at_one() -> None:
+    nodes = [*threats(*"az"), *(Node(f"mitigation:{m}", Kind.MITIGATION, m) for m in "mn")]
+    edges = [
+        Edge(f"threat:{t}", Relation.MITIGATED_BY, f"mitigation:{m}", "us", Evidence.ASSERTED)
+        for t, m in ("am", "an", "zn")
+    ]
+    edges.append(
+        Edge("mitigation:m", Relation.AMPLIFIES, "threat:z", "run", Evidence.MEASURED, Effect(1, 0.9, 1.1, 12))
+    )
+    index = PathIndex(of_graph(ThreatGraph(nodes, edges)))
+    assert index.paths("threat:a", "threat:z") == ()
+    (path,) = index.paths("threat:a", "mitigation:n")
+    assert [node.id for node in path.nodes] == ["threat:a", "mitigation:n"]
+    (path,) = index.paths("mitigation:m", "threat:z")
+    assert path.hops[0].edge.relation is Relation.AMPLIFIES
+
+
 def test_cycles_end_and_paths_have_no_loops() -> None:
     names = "abcz"
     graph = ThreatGraph(threats(*names), [enables(x, y) for x in names for y in names if x != y])

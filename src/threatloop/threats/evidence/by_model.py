@@ -72,9 +72,8 @@ class Roles:
         found.drop("the passage is not in the document", len(ttps) - len(there))
         claims = verify(self.endpoint, there, text)
         found.drop("the passage does not state it", len(there) - len(claims))
-        ranked = self.mapper.candidates(
-            [f"{one.name}. {one.summary} {one.span.of(text)}" for one in claims], CANDIDATES
-        )
+        words = [f"{one.name}. {one.summary} {one.span.of(text)}" for one in claims]
+        ranked = [one.candidates for one in self.mapper.rank(words, CANDIDATES)]
         chosen = map_claims(self.endpoint, claims, ranked, self._descriptions(ranked), text)
         found.drop("none of the candidate techniques fits", chosen.count(None))
         alike = self.known.similar([f"{one.name}. {one.summary}" for one in claims])

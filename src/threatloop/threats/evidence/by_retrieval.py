@@ -52,10 +52,11 @@ def _likely(document: Document, mapper: Mapper, advance: Callable[[int, int], No
     least, best = LEAST if mapper.calibrated else LEAST_RANKED, dict[str, _Found]()
     for start in range(0, len(spans), AT_ONCE):
         part = spans[start : start + AT_ONCE]
-        for span, ranked in zip(part, mapper.candidates(_texts(document, part), CANDIDATES), strict=True):
-            held = best.get(ranked[0].technique)
-            if ranked[0].score >= least and (held is None or ranked[0].score > held[1][0].score):
-                best[ranked[0].technique] = span, ranked
+        for span, ranking in zip(part, mapper.rank(_texts(document, part), CANDIDATES), strict=True):
+            first = ranking.candidates[0]
+            held = best.get(first.technique)
+            if ranking.familiar and first.score >= least and (held is None or first.score > held[1][0].score):
+                best[first.technique] = span, ranking.candidates
         advance(start + len(part), len(spans))
     return best
 

@@ -65,17 +65,17 @@ def read_corpus(path: Path) -> Corpus:
 
 
 def corpus_of(graph: ThreatGraph) -> Corpus:
-    """The ATLAS techniques of a graph; it keeps no steps, so nothing can be learnt from them.
+    """The ATLAS techniques that a graph describes; it keeps no steps, so nothing can be learnt from them.
 
     Raises:
-        InputError: it has no techniques.
+        InputError: it has none.
     """
-    nodes = [node for node in graph.nodes(Kind.TECHNIQUE) if node.id.startswith("AML.T")]
+    nodes = [node for node in graph.nodes(Kind.TECHNIQUE) if node.id.startswith("AML.T") and node.text]
     names = {node.id: node.name for node in nodes}
     techniques = tuple(_technique(node.id, node.name, names.get(_parent(node.id)), node.text) for node in nodes)
     if not techniques:
         raise InputError(
-            "there is nothing to map to: the graph has no ATLAS techniques; give a release by --atlas FILE"
+            "there is nothing to map to: the graph describes no ATLAS technique; give a release by --atlas FILE"
         )
     return Corpus("the graph's techniques", techniques)
 

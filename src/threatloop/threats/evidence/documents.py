@@ -49,7 +49,7 @@ def read_document(path: Path) -> Document:
         InputError: no such file, too large, not readable, binary, or without text.
     """
     raw = read_bounded(path, MOST_BYTES)
-    title, notes = "", ()
+    title, notes = "", tuple[str, ...]()
     if not raw:
         raise InputError(f"{path}: is empty")
     if is_pdf(raw):

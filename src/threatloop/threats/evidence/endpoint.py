@@ -134,7 +134,7 @@ class Endpoint:
 
     def _pause(self, attempt: int, asked: str) -> float:
         wanted = float(asked) if re.fullmatch(r"\d{1,6}(\.\d+)?", asked) else 0.0
-        return max(wanted, self.backoff * 2 ** (attempt - 1))
+        return max(wanted, self.backoff * 2.0 ** (attempt - 1))
 
     def _once(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes, str]:
         """Status, content, and how long the server asks to wait. Redirects are not followed: the key would go along."""
@@ -191,4 +191,4 @@ def _advice(status: int, variable: str) -> str:
         return "it redirects, which is not followed, since the key would go along; give the final address"
     if status in PASSING:
         return "it is too busy, or out of order: ingest again later"
-    return "check the address and the model's name (--llm-model)"
+    return "check the address, the model's name (--llm-model), and that it reads 8,000 tokens at once"

@@ -68,4 +68,8 @@ class Author:
 
 def source_of(document: Document) -> Source:
     """The document as proposals name it: without the folders it lies in."""
-    return Source(digest=document.digest, title=document.title, file=Path(document.source).name)
+    return Source(
+        digest=document.digest,
+        title=document.title,
+        file=Path(document.source).name.encode("utf-8", "replace").decode(),
+    )

@@ -12,6 +12,7 @@ from threatloop.threats.evidence.fusion import Fusion, fused_ranks, learn
 from threatloop.threats.evidence.signals import (
     DESCRIPTION,
     KEYWORDS,
+    MEANING,
     Embedder,
     Floats,
     Labelled,
@@ -20,11 +21,14 @@ from threatloop.threats.evidence.signals import (
     labelled,
     ready,
 )
+from threatloop.threats.evidence.wording import plain
 
 FOLDS = 5
 """Folds of case studies in which the weights are learnt."""
 FEWEST_STUDIES = 10
 """Case studies below which weights are not learnt."""
+UNFAMILIAR = 0.25
+"""Share of case-study steps that lie further from their technique than a passage may."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,21 @@ class Candidate:
     technique: str
     name: str
     score: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a passage may show.
+
+    Attributes:
+        candidates: the best first.
+        familiar: whether the first is as close to the passage in meaning as three quarters of the case-study steps are
+            to their own technique. A passage about something else is not, however sure the scores are of the least
+            unlikely. True where it cannot be told: without an embedder, or without steps.
+    """
+
+    candidates: tuple[Candidate, ...]
+    familiar: bool
 
 
 class Mapper:
@@ -60,12 +79,17 @@ class Mapper:
         techniques = ready([f"{one.name}. {one.text}" for one in corpus.techniques], embedder)
         examples = labelled(corpus, corpus.examples, embedder)
         self._signals = Signals(techniques, examples)
-        few = len(studies(corpus.examples)) < FEWEST_STUDIES
-        self._fusion = None if few else _learnt(techniques, examples)
+        self._fusion: Fusion | None = None
+        self._nearness = -1.0
+        if len(studies(corpus.examples)) >= FEWEST_STUDIES:
+            self._fusion, self._nearness = _learnt(techniques, examples)
 
     @property
     def calibrated(self) -> bool:
-        """Whether scores are probabilities, given that the passage shows some technique; else they are fused ranks."""
+        """Whether scores are probabilities, given that the passage shows some technique; else they are fused ranks.
+
+        They are too sure between .6 and .8, as the benchmark prints: a hint for a reviewer, not a verdict.
+        """
         return self._fusion is not None
 
     @property
@@ -83,24 +107,28 @@ class Mapper:
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Fused scores in [0, 1], float64 (n, techniques)."""
-        signals = self.signals(texts)
+        return self._fused(self.signals(texts))
+
+    def rank(self, texts: Sequence[str], most: int = 8) -> list[Ranking]:
+        """Of each text, at most so many techniques."""
+        if not texts:
+            return []
+        signals, known = self.signals([plain(text) for text in texts]), self._corpus.techniques
+        found = []
+        for row, scores in enumerate(self._fused(signals)):
+            best = np.argsort(-scores, kind="stable")[:most]
+            near = MEANING not in signals or bool(signals[MEANING][row, best[0]] >= self._nearness)
+            found.append(Ranking(tuple(Candidate(known[i].id, known[i].name, float(scores[i])) for i in best), near))
+        return found
+
+    def _fused(self, signals: dict[str, Floats]) -> Floats:
         if self._fusion is not None:
             return self._fusion.probabilities(signals)
         return fused_ranks([signals[name] for name in (KEYWORDS, DESCRIPTION) if name in signals])
 
-    def candidates(self, texts: Sequence[str], most: int = 8) -> list[tuple[Candidate, ...]]:
-        """Of each text, the best techniques, the best first."""
-        if not texts:
-            return []
-        known = self._corpus.techniques
-        found = []
-        for row in self.scores([" ".join(text.split()) for text in texts]):
-            best = np.argsort(-row, kind="stable")[:most]
-            found.append(tuple(Candidate(known[i].id, known[i].name, float(row[i])) for i in best))
-        return found
 
-
-def _learnt(techniques: Texts, examples: Labelled) -> Fusion:
+def _learnt(techniques: Texts, examples: Labelled) -> tuple[Fusion, float]:
+    """Weights, and the cosine that three quarters of the steps reach with their technique; both out of their study."""
     from sklearn.model_selection import GroupKFold
 
     rows = np.arange(len(examples.labels))
@@ -109,4 +137,6 @@ def _learnt(techniques: Texts, examples: Labelled) -> Fusion:
         parts.append(Signals(techniques, examples.rows(inside.tolist())).of(examples.texts.rows(outside.tolist())))
         order += outside.tolist()
     signals = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return learn(signals, examples.labels[order])
+    labels = examples.labels[order]
+    own = signals[MEANING][np.arange(len(labels)), labels] if MEANING in signals else [-1.0]
+    return learn(signals, labels), float(np.quantile(own, UNFAMILIAR))

@@ -18,6 +18,8 @@ MOST_PAGES = 2_000
 MOST_SECONDS = 300
 _HEADER = 1024
 _HYPHEN = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
+_LETTERS = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00ad": ""})
+"""What typesetting joins: whoever quotes the text writes letters."""
 
 
 def is_pdf(raw: bytes) -> bool:
@@ -26,7 +28,7 @@ def is_pdf(raw: bytes) -> bool:
 
 
 def pdf_text(path: Path, raw: bytes) -> tuple[str, str, tuple[str, ...]]:
-    """Title, text with pages parted by an empty line and hyphens at line ends closed, and notes on unread pages.
+    """Title, text, and notes on unread pages; pages are parted by an empty line, hyphens and ligatures are resolved.
 
     Raises:
         InputError: pypdf is not installed, or the file is damaged, encrypted, too long or without text.
@@ -42,7 +44,7 @@ def pdf_text(path: Path, raw: bytes) -> tuple[str, str, tuple[str, ...]]:
         except Exception:  # whatever a damaged page makes the parser raise
             failed.append(number)
             continue
-        texts.append(_HYPHEN.sub("", text))
+        texts.append(_HYPHEN.sub("", text.translate(_LETTERS)))
         if not text.strip():
             empty.append(number)
     if not "".join(texts).strip():

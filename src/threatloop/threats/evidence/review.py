@@ -52,7 +52,7 @@ def enter(graph: ThreatGraph, proposals: Iterable[Proposal], *, as_new: bool = F
     """
     for one in proposals:
         nodes, edges = entries(one, graph, as_new=as_new)
-        graph.extend([node for node in nodes if node.id not in graph], edges)
+        graph.extend([node for node in nodes if _lacks(graph, node)], edges)
 
 
 def entries(proposal: Proposal, graph: ThreatGraph, *, as_new: bool = False) -> tuple[Sequence[Node], Sequence[Edge]]:
@@ -80,6 +80,11 @@ def provenance(proposal: Proposal) -> str:
     place = f"characters {proposal.passage.start}-{proposal.passage.end}"
     words = " ".join(proposal.passage.text.split())
     return f"{proposal.document.title} (document {proposal.document.digest}, {place}): “{words}”"
+
+
+def _lacks(graph: ThreatGraph, node: Node) -> bool:
+    """Whether the graph has no such node, or only a stub that another one named."""
+    return node.id not in graph or bool(graph.node(node.id).attributes.get("stub"))
 
 
 def _edge(source: str, relation: Relation, target: str, proposal: Proposal) -> Edge:

@@ -125,7 +125,7 @@ class Signals:
 
     def _frequency(self) -> Floats:
         pairs = set(zip(self._examples.studies, self._examples.labels.tolist(), strict=True))
-        return np.log(np.bincount([label for _, label in pairs], minlength=self._count) + 0.5)
+        return np.asarray(np.log(np.bincount([label for _, label in pairs], minlength=self._count) + 0.5))
 
 
 class _Linear:

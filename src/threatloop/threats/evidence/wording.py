@@ -11,15 +11,15 @@ from typing import Any
 from threatloop.core.errors import InputError
 
 INSTALL = "pip install 'threatloop[threats]'"
-_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^()\s]*\)")
 _TAG = re.compile(r"<[a-zA-Z/][^<>]{0,2000}>")
 _ADDRESS = re.compile(r"https?://\S+")
 
 
 def plain(text: str) -> str:
     """One line without tags and addresses; of a Markdown link its words stay."""
-    bare = _ADDRESS.sub(" ", _TAG.sub(" ", _LINK.sub(r"\1", text)))
-    return " ".join(html.unescape(bare).split())
+    bare = html.unescape(_TAG.sub(" ", _LINK.sub(r"\1", text)))
+    return " ".join(_ADDRESS.sub(" ", bare).split())
 
 
 def stems(texts: Sequence[str]) -> list[list[str]]:

@@ -109,15 +109,17 @@ def _techniques(graph: ThreatGraph, threat: Node) -> tuple[str, ...]:
 
 def coverage_table(coverage: Coverage) -> Table:
     """The map for a terminal of 80 columns: a row for each stage, a column for each direction."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     found = heat_map(coverage)
     legend = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
-    table = Table(title="Threats by lifecycle stage and direction", caption=f"{legend}  · none in the graph")
+    table = Table(title="Threats by lifecycle stage and direction", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.caption = f"{legend}  · none in the graph"
     table.add_column("stage", no_wrap=True)
     for band in found.bands:
-        table.add_column(band.direction, justify="right")
+        table.add_column(band.direction.removesuffix(" of the four"), justify="right")
 
     def shown(cell: Cell) -> Text:
         parts = [Text(f"{MARKS[state]}{n}", _COLOURS[state]) for state, n in cell.counts.items() if n]

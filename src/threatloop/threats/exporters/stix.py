@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -50,14 +50,18 @@ def stix(graph: ThreatGraph, stamp: datetime | None = None) -> str:
     """
     stix2 = library("stix2", "writing STIX")
     stamp = stamp or stix_ids.modified()
-    objects = stix_extension.definition(stix2, stamp)
-    objects += [_object(stix2, graph, node, stamp) for node in graph.nodes() if node.kind in _TYPES]
-    objects += [_relationship(stix2, graph, edge, stamp) for edge in graph.edges() if _drawn(graph, edge)]
-    # By hand: the library's own bundle copies and checks every object a second time.
+    # Each object becomes plain at once, and the bundle is made by hand: the library's own keeps a few kilobytes for
+    # each object, and copies and checks every one a second time.
+    objects: list[dict[str, Any]] = [json.loads(one.serialize()) for one in _objects(stix2, graph, stamp)]
     names = "".join(sorted(one["id"] for one in objects))
-    bundle = {"type": "bundle", "id": f"bundle--{uuid.uuid5(stix_ids.NAMESPACE, f'{stamp}{names}')}"}
-    bundle["objects"] = [json.loads(one.serialize()) for one in objects]  # type: ignore[assignment]
-    return as_json(bundle)
+    id_ = f"bundle--{uuid.uuid5(stix_ids.NAMESPACE, f'{stamp}{names}')}"
+    return as_json({"type": "bundle", "id": id_, "objects": objects})
+
+
+def _objects(stix2: Any, graph: ThreatGraph, stamp: datetime) -> Iterator[Any]:
+    yield from stix_extension.definition(stix2, stamp)
+    yield from (_object(stix2, graph, node, stamp) for node in graph.nodes() if node.kind in _TYPES)
+    yield from (_relationship(stix2, graph, edge, stamp) for edge in graph.edges() if _drawn(graph, edge))
 
 
 def object_id(node: Node) -> str:

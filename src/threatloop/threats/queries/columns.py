@@ -33,6 +33,7 @@ class Columns:
 
     Attributes:
         ids, names: of the nodes, n each.
+        kinds: shape (n,), places in ``KINDS``.
         sources, targets: shape (m,), places of the ends among the nodes.
         relations, levels: shape (m,), places in ``RELATIONS`` and ``LEVELS``.
         effects: shape (m, 3), value and ends of the interval; not-a-number where nothing was measured.
@@ -42,6 +43,7 @@ class Columns:
 
     ids: Sequence[str]
     names: Sequence[str]
+    kinds: Ints
     sources: Ints
     targets: Ints
     relations: Ints
@@ -61,12 +63,14 @@ def of_graph(graph: ThreatGraph) -> Columns:
     """The columns of a graph; later changes of it do not reach them."""
     nodes, edges = tuple(graph.nodes()), tuple(graph.edges())
     place = {node.id: i for i, node in enumerate(nodes)}
+    kind = {word: i for i, word in enumerate(KINDS)}
     relation, level = ({word: i for i, word in enumerate(words)} for words in (RELATIONS, LEVELS))
     none = (np.nan, np.nan, np.nan)
     effects = [none if (e := edge.effect) is None else (e.value, e.low, e.high) for edge in edges]
     return Columns(
         ids=[node.id for node in nodes],
         names=[node.name for node in nodes],
+        kinds=np.array([kind[node.kind] for node in nodes], dtype=np.int64),
         sources=np.array([place[edge.source] for edge in edges], dtype=np.int64),
         targets=np.array([place[edge.target] for edge in edges], dtype=np.int64),
         relations=np.array([relation[edge.relation] for edge in edges], dtype=np.int64),
@@ -108,6 +112,7 @@ def _of_tables(tables: Tables) -> Columns | None:
     return Columns(
         ids=ids.to_pylist(),
         names=[name or "" for name in nodes.column("name").to_pylist()],
+        kinds=kinds,
         sources=sources,
         targets=targets,
         relations=relations,
