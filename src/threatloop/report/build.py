@@ -24,7 +24,7 @@ from threatloop.report.texts_view import Shown
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
 from threatloop.runs.folder import RunFolder, read_run_folder
-from threatloop.runs.unseen import visible
+from threatloop.core.unseen import visible
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
