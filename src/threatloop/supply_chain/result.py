@@ -79,7 +79,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         parts = (self.rule, self.place.path, self.subject, *sorted(self.identifiers))
-        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256("\x00".join(parts).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,10 @@ class Skipped:
     reason: str
 
 
+COMMENT = "comment in the code"
+"""Source of findings that a comment accepts."""
+
+
 @dataclass(frozen=True)
 class Accepted:
     """A finding that someone looked at and accepted; it is shown, and fails no build.
@@ -105,7 +109,7 @@ class Accepted:
     Attributes:
         finding: as it was found.
         reason: why, in the words of who accepted it.
-        source: where that is written: ``comment in the code``, or a baseline file.
+        source: where that is written: `COMMENT`, or a baseline file.
         by: who accepted it.
         expires: ISO date after which it counts again; empty for never.
         state: of the vulnerability analysis (VEX): ``exploitable`` where the risk is taken, ``not_affected``,

@@ -16,7 +16,7 @@ from threatloop.supply_chain.code.families.secrets import redactor
 from threatloop.supply_chain.code.notebook import Notebook, read_notebook
 from threatloop.supply_chain.code.reading import read_module
 from threatloop.supply_chain.code.rule import Match, Module, Rule, Unsure, shortened
-from threatloop.supply_chain.result import Accepted, Failure, Finding, Place, Result, Skipped
+from threatloop.supply_chain.result import COMMENT, Accepted, Failure, Finding, Place, Result, Skipped
 
 SUFFIXES: Final = (".py", ".pyw", ".ipynb")
 SCANNER: Final = "code"
@@ -121,7 +121,7 @@ def _put(finding: Finding, comment: Comment | None, findings: list[Finding], acc
     if comment is None:
         findings.append(finding)
     else:
-        accepted.append(Accepted(finding, comment.reason, "comment in the code"))
+        accepted.append(Accepted(finding, comment.reason, COMMENT))
 
 
 def _position(found: Match | Unsure) -> tuple[int, int]:
