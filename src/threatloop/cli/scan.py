@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from threatloop.cli.console import WIDTH, console
 from threatloop.core.errors import InputError
-from threatloop.core.files import write_text
+from threatloop.core.files import write_texts
 
 if TYPE_CHECKING:
     from threatloop.supply_chain.outputs.view import View
@@ -101,7 +101,7 @@ def _write_baseline(request: Request, view: View) -> None:
 
     assert request.write_baseline is not None
     old = read_baseline(request.baseline) if request.baseline is not None else ()
-    write_text(request.write_baseline, baseline_text(view.result, old, request.reason, request.by))
+    _write(request.write_baseline, baseline_text(view.result, old, request.reason, request.by))
     number = len(view.result.findings)
     more = "" if request.reason or not number else "; fill in the reasons, it is refused without"
     console(error=True).print(f"{number:,} findings written to {request.write_baseline}{more}", markup=False)
@@ -115,7 +115,7 @@ def _show(request: Request, view: View) -> None:
     if request.out is None:
         sys.stdout.write(text)
     else:
-        write_text(request.out, text)
+        _write(request.out, text)
         _say(request, view)
 
 
@@ -138,7 +138,7 @@ def _table(request: Request, view: View) -> None:
     out.width = WIDTH
     with out.capture() as captured:
         print_scan(out, view, request.everything)
-    write_text(request.out, captured.get())
+    _write(request.out, captured.get())
     _say(request, view)
 
 
@@ -183,3 +183,9 @@ class _Bar:
         self.bar = Progress(*columns, console=console(error=True), transient=True)
         self.bar.start()
         self.task = self.bar.add_task("", total=None)
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    write_texts(path.absolute().parent, {path.name: text})

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +13,8 @@ from markupsafe import Markup
 
 from threatloop.analysis.summary import Summary, summarise
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.errors import InputError
+from threatloop.core.files import write_texts
+from threatloop.core.unseen import visible
 from threatloop.report import numbers, plots
 from threatloop.report.advice_view import advise_all, panels
 from threatloop.report.machine import as_json, as_junit
@@ -24,7 +23,6 @@ from threatloop.report.texts_view import Shown
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
 from threatloop.runs.folder import RunFolder, read_run_folder
-from threatloop.core.unseen import visible
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
@@ -64,7 +62,7 @@ def build(
         JUNIT: as_junit(folder.record, summary, fail_on),
     }
     place = folder.path if out is None else out
-    _write(place, texts)
+    write_texts(place, texts)
     return place / HTML
 
 
@@ -111,20 +109,3 @@ def _unbroken(show: Callable[..., str]) -> Callable[..., str]:
         return re.sub(r"\[(\S+), (\S+)\]", "[\\1,\u00a0\\2]", show(*args))
 
     return shown
-
-
-def _write(place: Path, texts: Mapping[str, str]) -> None:
-    token = uuid.uuid4().hex[:12]
-    drafts = {place / name: place / f".{name}.{token}" for name in texts}
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for draft, text in zip(drafts.values(), texts.values(), strict=True):
-            draft.write_text(text, encoding="utf-8")
-        for file, draft in drafts.items():
-            draft.replace(file)
-    except OSError as error:
-        raise InputError(f"{place}: cannot be written ({error.strerror or error}); choose another --out") from error
-    finally:
-        for draft in drafts.values():
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
