@@ -65,6 +65,7 @@ class Advisory:
         published, modified, withdrawn: aware times in UTC; nothing where the advisory has none.
         severity: vectors as (type, vector), such as (``CVSS_V3``, ``CVSS:3.1/AV:N/…``).
         rating: the database's own word, in lower case, such as ``high``; empty where it gives none.
+        cwe: weakness classes that the database names, such as ``CWE-79``.
         affected: the packages.
         source: the file that it came from.
     """
@@ -78,6 +79,7 @@ class Advisory:
     withdrawn: datetime | None = None
     severity: tuple[tuple[str, str], ...] = ()
     rating: str = ""
+    cwe: tuple[str, ...] = ()
     affected: tuple[Affected, ...] = ()
     source: str = ""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from threatloop.threats.advisories import Advisory, AdvisoryProblem, AdvisorySet, Affected, Event, Range
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """To be raised with every change of what is understood of a file."""
 _KEPT: Final = 8
 """Databases in the folder; the oldest leave."""
@@ -100,13 +100,14 @@ def _row(advisory: Advisory) -> list[Any]:
         *(time and time.isoformat() for time in times),
         advisory.severity,
         advisory.rating,
+        advisory.cwe,
         affected,
         advisory.source,
     ]
 
 
 def _advisory(row: list[Any]) -> Advisory:
-    id_, aliases, summary, details, *times, severity, rating, affected, source = row
+    id_, aliases, summary, details, *times, severity, rating, cwe, affected, source = row
     published, modified, withdrawn = (time and datetime.fromisoformat(time) for time in times)
     return Advisory(
         id_,
@@ -118,6 +119,7 @@ def _advisory(row: list[Any]) -> Advisory:
         withdrawn,
         _pairs(severity),
         rating,
+        tuple(cwe),
         tuple(_part(part) for part in affected),
         source,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from threatloop.threats.advisories import EVENT_KINDS, RANGE_TYPES, Advisory, Affected, Event, Range
 from threatloop.threats.plain_yaml import PlainYamlError, load
 
+_CWE: Final = re.compile(r"CWE-\d{1,6}")
 MAX_TEXT: Final = 1 << 20
 """Characters of a field beyond which it is cut."""
 
@@ -66,6 +68,7 @@ class _Reader:
             withdrawn=self._time(item, "withdrawn"),
             severity=tuple(self._severity(item)),
             rating=self._rating(item),
+            cwe=tuple(self._weaknesses(item)),
             affected=tuple(self._affected(item)),
             source=self._source,
         )
@@ -118,6 +121,13 @@ class _Reader:
         extra = item.get("database_specific")
         rating = extra.get("severity") if isinstance(extra, dict) else None
         return rating.strip().lower()[:40] if isinstance(rating, str) else ""
+
+    def _weaknesses(self, item: dict[str, Any]) -> Iterator[str]:
+        extra = item.get("database_specific")
+        found = extra.get("cwe_ids") if isinstance(extra, dict) else None
+        for one in found if isinstance(found, list) else []:
+            if isinstance(one, str) and _CWE.fullmatch(one):
+                yield one
 
     def _affected(self, item: dict[str, Any]) -> Iterator[Affected]:
         for part in self._list(item, "affected"):

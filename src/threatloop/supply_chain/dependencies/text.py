@@ -1,0 +1,96 @@
+"""Manifests as text: within a size, in the encoding they declare, and the lines on which their parts stand."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from bisect import bisect_right
+from pathlib import Path
+from typing import Final
+
+MAX_BYTES: Final = 32 << 20
+"""Of one manifest; the largest lock files in use are of some 5 MiB."""
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class Unreadable(ValueError):
+    """A file cannot be read as text; the message says why in one line."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a manifest, with line ends as ``\\n`` and without a byte-order mark.
+
+    Raises:
+        Unreadable: no regular file, not there, not allowed, larger than MAX_BYTES, or in no encoding that is known.
+    """
+    return decoded(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a manifest.
+
+    Raises:
+        Unreadable: as of `read_text`, but for the encoding.
+    """
+    try:
+        # A named pipe would block at open, so it must not be opened for blocking reads.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable("no regular file")
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror or error})") from None
+    if len(data) > MAX_BYTES:
+        raise Unreadable(f"larger than {MAX_BYTES >> 20} MiB; not read")
+    return data
+
+
+def decoded(data: bytes) -> str:
+    """Bytes as text, see `read_text`.
+
+    Raises:
+        Unreadable: neither UTF-8 nor marked as UTF-16.
+    """
+    encoding = "utf-8"
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            data, encoding = data[len(mark) :], name
+            break
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Unreadable(f"not {encoding.upper()} (byte {error.start}, line {line})") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Lines:
+    """Finds lines of parts of a text whose parser does not tell them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts = [0, *(place + 1 for place, char in enumerate(text) if char == "\n")]
+        self._next: dict[str, int] = {}
+
+    def at(self, offset: int) -> int:
+        """The line, from 1, of a character."""
+        return bisect_right(self._starts, offset)
+
+    def find(self, needle: str, start: int = 0) -> int | None:
+        """The line where a text stands first, from a character on; nothing where it stands nowhere."""
+        offset = self._text.find(needle, start)
+        return None if offset < 0 else self.at(offset)
+
+    def next(self, needle: str) -> int | None:
+        """As `find`, but each call goes on behind the place of the last one with the same text."""
+        offset = self._text.find(needle, self._next.get(needle, 0))
+        if offset < 0:
+            return self.find(needle)
+        self._next[needle] = offset + len(needle)
+        return self.at(offset)
+
+    def every(self, line: str) -> list[int]:
+        """The numbers of all lines that are this text, white space at the ends aside."""
+        return [number for number, found in enumerate(self._text.split("\n"), 1) if found.strip() == line]
