@@ -1,0 +1,7 @@
+"""Model files: pickles, safetensors, GGUF, Keras, HDF5, TensorFlow, ONNX, NumPy and archives of them; read, never loaded."""
+
+from threatloop.supply_chain.model_files.kinds import SUFFIXES
+from threatloop.supply_chain.model_files.limits import Limits
+from threatloop.supply_chain.model_files.scan import scan_model_file, scan_model_files, scan_model_folder
+
+__all__ = ["SUFFIXES", "Limits", "scan_model_file", "scan_model_files", "scan_model_folder"]

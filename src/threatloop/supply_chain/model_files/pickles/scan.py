@@ -1,0 +1,158 @@
+"""Findings from the pickles of a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from threatloop.supply_chain.model_files.job import Job, Stream
+from threatloop.supply_chain.model_files.pickles.follow import follow, follow_all
+from threatloop.supply_chain.model_files.pickles.known import Grade, grade
+from threatloop.supply_chain.model_files.pickles.machine import HEADS
+from threatloop.supply_chain.model_files.pickles.opcodes import Blob
+from threatloop.supply_chain.model_files.pickles.torch_legacy import is_legacy, tail_size
+from threatloop.supply_chain.model_files.pickles.values import Box, Name, Value, called, render
+from threatloop.supply_chain.model_files.pickles.walk import Use, Walk
+from threatloop.supply_chain.model_files.source import CHUNK, Source, of_bytes
+from threatloop.supply_chain.result import Severity
+
+_START = re.compile(rb"\x80[\x02-\x05][\x95\x8c\x8a\x28\x5d\x7d\x63\x58\x4b\x4e\x29\x42\x43\x55\x71]|c[A-Za-z_][\w.]{0,99}\n[A-Za-z_]\w{0,99}\n")
+_SEARCHED = 64 << 20
+_NESTED = Name("torch.storage", "_load_from_bytes")
+
+
+def scan_pickle(source: Source, job: Job) -> None:
+    """Follow every pickle of a source, look inside what it carries, and judge what lies behind the last one."""
+    walks = follow_all(source, 0, job.limits)
+    for walk in walks:
+        judge(walk, source, job)
+    last = walks[-1]
+    if last.broken:
+        job.notes.failed(source.place, f"broken pickle: {last.broken}")
+    ask_others(walks, source, job)
+    _judge_tail(walks, source, job)
+
+
+def judge(walk: Walk, source: Source, job: Job) -> None:
+    """The findings of one pickle."""
+    for name in walk.names:
+        _judge_name(name, [use for use in walk.uses if use.name == name], source, job)
+    note = job.notes.found
+    for at, text in walk.computed:
+        note("computed-global", source.place, f"computes the name of a global at byte {at}: {text}", subject=text)
+    if walk.extensions:
+        codes = ", ".join(str(code) for code in sorted(set(walk.extensions))[:8])
+        note("pickle-extension", source.place, f"uses extension codes that only the loading process knows: {codes}")
+    if walk.odd:
+        lines = "\n".join(f"byte {at}: {text}" for at, text in walk.odd[:8])
+        note("odd-pickle", source.place, "is written as no ordinary pickle is", detail=lines)
+    if walk.persistent and not all(_is_storage(item) for item in walk.storages):
+        note("odd-pickle", source.place, f"{walk.persistent} objects must come from the loader (persistent ids)",
+             subject="persistent ids", severity=Severity.LOW)  # fmt: skip
+    for at, blob in walk.blobs:
+        _look_inside(at, blob, source, job)
+
+
+def _is_storage(item: Box) -> bool:
+    return item.kind == "tuple" and len(item.items) >= 4 and item.items[0] == "storage"
+
+
+def _judge_name(name: Name, uses: list[Use], source: Source, job: Job) -> None:
+    level = grade(name)
+    if name == _NESTED and all(_is_scanned(use.given) for use in uses if use.call):
+        level = Grade.KNOWN
+    if level is Grade.KNOWN:
+        return
+    calls = [use for use in uses if use.call]
+    deed = "calls" if calls else "refers to"
+    detail = "\n".join(f"byte {use.at}: {use.call or f'fetches {use.name}'}" for use in (calls or uses)[:4])
+    if level is Grade.UNKNOWN:
+        title = f"{deed} {name}, which is not on the allowlist and not understood"
+        job.notes.found("unknown-global", source.place, title, subject=str(name), detail=detail)
+        return
+    severity = Severity.CRITICAL if level is Grade.DANGEROUS else Severity.HIGH
+    title = f"loading it {deed} {name}"
+    job.notes.found("unsafe-pickle", source.place, title, subject=str(name), detail=detail, severity=severity)
+
+
+def _is_scanned(given: Value) -> bool:
+    """Whether the arguments of a nested load are bytes that `_look_inside` takes up."""
+    first = given.items[0] if isinstance(given, Box) and len(given.items) == 1 else None
+    if isinstance(first, Blob):
+        return True
+    if isinstance(first, bytes):
+        return first.startswith(HEADS)
+    encoder = called(first)
+    return encoder == Name("_codecs", "encode") and render(first).startswith(("_codecs.encode('\\x80", "_codecs.encode('PK"))
+
+
+def _look_inside(at: int, blob: bytes | Blob, source: Source, job: Job) -> None:
+    from threatloop.supply_chain.model_files.kinds import Kind, kind_of
+
+    name = f"bytes at {at}"
+    inner = (
+        source.inside(name, source.file, source.start + blob.start, blob.size)
+        if isinstance(blob, Blob)
+        else of_bytes(source, name, blob)
+    )
+    if kind_of(inner, job.limits) in (Kind.PICKLE, Kind.ZIP, Kind.COMPRESSED, Kind.NUMPY, Kind.TAR):
+        job.descend(inner)
+
+
+def ask_others(walks: list[Walk], source: Source, job: Job) -> None:
+    """Copy the opcodes, without the arrays between them, for the other scanners."""
+    end = walks[-1].end if not walks[-1].broken else source.size
+    if end - walks[0].start > job.limits.opinion_bytes:
+        holes = sum(stop - start for walk in walks for start, stop in walk.raw)
+        if end - walks[0].start - holes > job.limits.opinion_bytes:
+            job.streams.append(Stream(source.place, tuple(walks), None))
+            return
+    path = f"{job.scratch}/{len(job.streams)}.pickle"
+    with open(path, "wb") as copy:
+        at = walks[0].start
+        for start, stop in [*(gap for walk in walks for gap in walk.raw), (end, end)]:
+            while at < start:
+                piece = source.read(at, min(CHUNK, start - at))
+                if not piece:
+                    break
+                copy.write(piece)
+                at += len(piece)
+            at = stop
+    job.streams.append(Stream(source.place, tuple(walks), path))
+
+
+def _judge_tail(walks: list[Walk], source: Source, job: Job) -> None:
+    at = walks[-1].end
+    rest = source.size - at
+    if rest <= 0:
+        return
+    if is_legacy(walks):
+        expected = tail_size(walks)
+        if expected == rest:
+            return
+        if expected > rest:
+            job.notes.failed(source.place, f"truncated: its tensors need {expected} bytes, {rest} are left")
+    elif not walks[-1].broken and not any(source.read(at, 4096)) and rest <= 4096:
+        return
+    elif not walks[-1].broken:
+        title = f"{rest} bytes follow the last pickle"
+        job.notes.found("hidden-content", source.place, title, subject="tail")
+    for start in _starts(source, at, job):
+        walk = follow(source, start, job.limits)
+        if walk.uses and (not walk.broken or any(use.call for use in walk.uses)):
+            judge(walk, source, job)
+    if rest > _SEARCHED:
+        job.notes.skip(source.place, f"of {rest} bytes behind the last pickle only the first {_SEARCHED} were searched")
+
+
+def _starts(source: Source, at: int, job: Job) -> Iterator[int]:
+    """Where a pickle may begin in what follows the last one."""
+    found, stop = 0, min(source.size, at + _SEARCHED)
+    while at < stop and found < job.limits.pickles:
+        piece = source.read(at, CHUNK + 256)
+        for match in _START.finditer(piece):
+            if match.start() >= CHUNK:
+                break
+            found += 1
+            yield at + match.start()
+        at += CHUNK

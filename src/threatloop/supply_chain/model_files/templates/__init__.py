@@ -1,0 +1,1 @@
+"""Chat templates: parsed, never rendered."""
