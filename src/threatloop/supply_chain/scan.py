@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from threatloop.supply_chain.code.scan import scan_code
+from threatloop.supply_chain.dependencies.components import Component
 from threatloop.supply_chain.dependencies.model import Dependency
+from threatloop.supply_chain.model_files import SUFFIXES as MODEL_SUFFIXES
 from threatloop.supply_chain.result import Place, Result, Skipped
-from threatloop.supply_chain.scanners import (
-    Dependencies,
-    is_manifest,
-    model_suffixes,
-    read_dependencies,
-    scan_models,
-)
+from threatloop.supply_chain.scanners import Dependencies, is_manifest, scan_manifests, scan_models
 from threatloop.supply_chain.torch_versions import safe_by_default
-from threatloop.supply_chain.walk import File, Reader, Walk, walk
+from threatloop.supply_chain.walk import File, Reader, walk
 
 Progress = Callable[[int, int, str], None]
 """Told how many files are done, of how many, and which comes next."""
@@ -52,8 +48,8 @@ class Scan:
     Attributes:
         result: the lists.
         roots: what was asked for.
-        components: the dependencies that were declared.
-        edges: between these, where a lock file has a graph: normal names.
+        dependencies: that were declared, one for each place.
+        components: each package once, with what it needs where a lock file tells.
         models: model files that were looked at.
         counts: files by scanner.
         others: files that no scanner is for, by extension.
@@ -62,8 +58,8 @@ class Scan:
 
     result: Result
     roots: tuple[Path, ...] = ()
-    components: tuple[Dependency, ...] = ()
-    edges: frozenset[tuple[str, str]] = frozenset()
+    dependencies: tuple[Dependency, ...] = ()
+    components: tuple[Component, ...] = ()
     models: tuple[Path, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
@@ -85,16 +81,16 @@ def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress
     """
     tell: Progress = progress or (lambda done, total, label: None)
     begun = time.monotonic()
-    found = walk(paths, is_manifest, model_suffixes(), lambda count: tell(0, 0, f"{count:,} files found"))
+    found = walk(paths, is_manifest, MODEL_SUFFIXES, lambda count: tell(0, 0, f"{count:,} files found"))
     files = {reader: found.of(reader) for reader in Reader}
     total = sum(map(len, files.values()))
     steps = _Steps(tell, total)
     dependencies = Dependencies()
     if options.dependencies:
-        dependencies = read_dependencies(
-            [file.path for file in steps.over(files[Reader.MANIFEST])], found.roots, options.advisories, options.online,
-            options.environment,
-        )  # fmt: skip
+        manifests = [file.path for file in steps.over(files[Reader.MANIFEST])]
+        dependencies = scan_manifests(
+            manifests, found.roots, options.advisories, options.online, options.environment
+        )
     result = Result(errors=tuple(found.errors), skipped=tuple(found.skipped)) + dependencies.result
     if options.code:
         safe = safe_by_default(dependencies.declared)
@@ -105,8 +101,8 @@ def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress
     return Scan(
         result=result,
         roots=tuple(found.roots),
-        components=dependencies.declared,
-        edges=dependencies.edges,
+        dependencies=dependencies.declared,
+        components=dependencies.components,
         models=tuple(file.path for file in files[Reader.MODEL]) if options.models else (),
         counts={reader.value: len(files[reader]) for reader in Reader if files[reader]},
         others=found.others,
@@ -149,6 +145,3 @@ class _Steps:
             yield file
             self.done += 1
             self.tell(self.done, self.total, str(file.path))
-
-
-__all__ = ["Options", "Progress", "Scan", "Walk", "joined", "scan"]

@@ -23,7 +23,7 @@ class Match:
         node: where.
         subject: what is affected, as the code has it; made from the node where empty.
         detail: what supports it.
-        severity, threat, title: instead of the rule's, where the place asks for it.
+        severity, threat, title, direction: instead of the rule's, where the place asks for it.
     """
 
     node: ast.AST
@@ -32,6 +32,7 @@ class Match:
     severity: Severity | None = None
     threat: str = ""
     title: str = ""
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _finding(rule: Rule, found: Match, place: Place, redacted: Callable[[str], s
         title=found.title or rule.title,
         place=place,
         threat=f"threat:{found.threat or rule.threat}",
-        direction=rule.direction,
+        direction=found.direction or rule.direction,
         stage=rule.stage,
         detail=redacted(found.detail),
         fix=rule.fix,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from threatloop.core.errors import InputError
 from threatloop.core.unseen import visible
-from threatloop.supply_chain.dependencies.model import Dependency
+from threatloop.supply_chain.dependencies.components import Component as Package
+from threatloop.supply_chain.dependencies.components import purl
 from threatloop.supply_chain.model_facts import SUFFIXES, ModelFacts, model_facts
 from threatloop.supply_chain.outputs.machine import dumped
 from threatloop.supply_chain.outputs.view import View, file_of
@@ -60,10 +61,10 @@ def _bom(view: View, models: Mapping[str, ModelFacts]) -> Bom:
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool]), timestamp=view.started),
         properties=left_out,
     )
-    packages = _packages(view.scan.components)
+    packages = {one.purl: _package(one) for one in view.scan.components}
     parts = {path: _model(path, facts) for path, facts in models.items()}
     bom.components.update([*packages.values(), *parts.values()])
-    _graph(bom, root, packages, list(parts.values()), view)
+    _graph(bom, root, packages, list(parts.values()), view.scan.components)
     bom.vulnerabilities.update(_vulnerabilities(view, root, packages, parts))
     return bom
 
@@ -73,28 +74,22 @@ def _root_name(view: View) -> str:
     return visible(", ".join(names) or "environment")
 
 
-def _packages(dependencies: Sequence[Dependency]) -> dict[tuple[str, str, str], Component]:
-    """One component for each package in each version; ecosystem, normal name and version are its key."""
+def _package(one: Package) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    found: dict[tuple[str, str, str], Component] = {}
-    for one in dependencies:
-        key = (*one.key, one.version)
-        if key in found:
-            continue
-        kind = "pypi" if one.key[0] == "pypi" else one.key[0]
-        purl = PackageURL(type=kind, name=one.key[1], version=one.version or None) if kind.isalnum() and one.key[1] else None
-        notes = [] if one.version else [Property(name="threatloop:specifier", value=visible(one.specifier or "any"))]
-        # The hashes of a lock file are of several files of one release; only a single one is the component's.
-        hashes = [h.removeprefix("sha256:") for h in one.hashes if h.startswith("sha256:")]
-        found[key] = Component(
-            name=visible(one.name), version=one.version or None, type=ComponentType.LIBRARY, purl=purl, properties=notes,
-            bom_ref="package:" + "/".join(part for part in key if part),
-            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashes[0])] if len(hashes) == 1 and len(hashes[0]) == 64 else [],
-        )  # fmt: skip
-    return found
+    # The hashes of a lock file are of several files of one release; only a single one is the component's.
+    hashes = [h.removeprefix("sha256:") for h in one.hashes if h.startswith("sha256:")]
+    return Component(
+        name=visible(one.name),
+        version=visible(one.version) or None,
+        type=ComponentType.LIBRARY,
+        purl=PackageURL.from_string(one.purl),
+        bom_ref=one.purl,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashes[0])] if len(hashes) == 1 and len(hashes[0]) == 64 else [],
+        properties=[Property(name="threatloop:declared-in", value=visible(str(place))) for place in one.places],
+    )
 
 
 def _model(path: str, facts: ModelFacts) -> Component:
@@ -121,32 +116,28 @@ def _card(facts: ModelFacts) -> dict[str, Any]:
 
 
 def _graph(
-    bom: Bom, root: Component, packages: Mapping[tuple[str, str, str], Component], models: list[Component], view: View
+    bom: Bom, root: Component, packages: Mapping[str, Component], models: list[Component], known: Sequence[Package]
 ) -> None:
-    by_name: defaultdict[str, list[Component]] = defaultdict(list)
-    for (_, name, _), component in packages.items():
-        by_name[name].append(component)
-    below = {target for _, target in view.scan.edges}
-    tops = [component for (_, name, _), component in packages.items() if name not in below]
-    bom.register_dependency(root, [*tops, *models])
-    leads: defaultdict[str, list[Component]] = defaultdict(list)
-    for source, target in view.scan.edges:
-        leads[source] += by_name[target]
-    for source, targets in leads.items():
-        for component in by_name[source]:
-            bom.register_dependency(component, targets)
+    """The root needs the models and what is not known to be indirect."""
+    from cyclonedx.model.dependency import Dependency
+
+    tops = [packages[one.purl] for one in known if one.direct is not False]
+    graph = [Dependency(root.bom_ref, (Dependency(one.bom_ref) for one in (*tops, *models)))]
+    for one in known:
+        below = (Dependency(packages[url].bom_ref) for url in one.needs if url in packages)
+        graph.append(Dependency(packages[one.purl].bom_ref, below))
+    bom.dependencies.update(graph)
 
 
 def _vulnerabilities(
-    view: View, root: Component, packages: Mapping[tuple[str, str, str], Component], models: Mapping[str, Component]
+    view: View, root: Component, packages: Mapping[str, Component], models: Mapping[str, Component]
 ) -> list[Vulnerability]:
     """Advisories one by one; findings without one as the scanner's own, together where rule, part and state agree."""
     groups: defaultdict[tuple[Any, ...], list[Finding]] = defaultdict(list)
     pairs = [(one, None) for one in view.findings] + [(one.finding, one) for one in view.accepted]
-    names = {(key[1], key[2]): component for key, component in packages.items()}
+    by_place = {(one.place, one.shown): packages[purl(one)] for one in view.scan.dependencies}
     for finding, accepted in pairs:
-        name, _, version = finding.subject.partition("==")
-        package = names.get((name.lower().replace("_", "-").replace(".", "-"), version)) if finding.identifiers else None
+        package = by_place.get((finding.place, finding.subject))
         part = package or models.get(file_of(finding.place)) or root
         groups[(finding.identifiers or (finding.rule,), part.bom_ref.value, accepted and _key(accepted))].append(finding)
     states = {_key(one): one for one in view.accepted}

@@ -44,7 +44,7 @@ def as_json(view: View) -> str:
         "dependencies": [
             {"ecosystem": one.ecosystem, "name": one.name, "version": one.version, "specifier": one.specifier,
              "path": list(one.path), "place": _place(one.place)}
-            for one in scan.components
+            for one in scan.dependencies
         ],
     }  # fmt: skip
     return dumped(content)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from threatloop.supply_chain.outputs.view import Group, View, count, grouped, others, summary
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 MOST_FINDINGS: Final = 60
 MOST_GROUPS: Final = 20
 MOST_PLACES: Final = 4
+INDENT: Final = 9
 _STYLES: Final = {"critical": "bold red", "high": "red", "unknown": "magenta", "medium": "yellow", "low": "dim"}
 
 
@@ -42,35 +42,44 @@ def print_scan(out: Console, view: View, everything: bool = False) -> None:
 
 
 def _findings(out: Console, findings: Sequence[Finding], everything: bool) -> None:
-    shown = findings if everything else findings[:MOST_FINDINGS]
+    """Findings that say the same stand together: what it is, what to do, then each place."""
     out.print(Text(f"Findings ({len(findings):,})", style="bold underline"))
     if not findings:
         out.print("  none")
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
-    table.add_column("severity", no_wrap=True)
-    table.add_column("where and what", ratio=1, overflow="fold")
-    for finding in shown:
-        severity = finding.severity.value
-        table.add_row(Text(severity, style=_STYLES[severity]), _words(finding))
-    out.print(table)
+    shown = findings if everything else findings[:MOST_FINDINGS]
+    for severity, title, alike in _alike(shown):
+        first = alike[0]
+        out.print(Text.assemble((f"{severity:9}", _STYLES[severity]), (title, "bold"), (f"  {_about(first)}", "dim")))
+        for finding in alike:
+            _place(out, finding)
+        if first.fix:
+            out.print(Padding(Text(f"→ {first.fix}"), (0, 0, 0, INDENT)))
     if len(shown) < len(findings):
-        out.print(f"  … and {len(findings) - len(shown):,} more, less severe: --all prints them")
+        out.print(f"  … and {len(findings) - len(shown):,} more, none worse: --all prints them")
 
 
-def _words(finding: Finding) -> Text:
-    arrow = f"{finding.direction}, " if finding.direction is not None else ""
-    text = Text.assemble((str(finding.place), "bold"), f"  {finding.title}")
-    for line in (
-        finding.subject,
-        finding.detail,
-        ", ".join(finding.identifiers),
-        f"{finding.rule} · {finding.threat} · {arrow}{finding.stage}",
-        f"→ {finding.fix}" if finding.fix else "",
-    ):
+def _alike(findings: Sequence[Finding]) -> list[tuple[str, str, list[Finding]]]:
+    groups: dict[tuple[int, str, str, str, str], list[Finding]] = {}
+    for one in findings:
+        key = (one.severity.rank, one.severity.value, one.title, one.fix, one.threat)
+        groups.setdefault(key, []).append(one)
+    ordered = sorted(groups.items(), key=lambda pair: pair[0][0])
+    return [(severity, title, alike) for (_, severity, title, _, _), alike in ordered]
+
+
+def _about(finding: Finding) -> str:
+    arrow = f" {finding.direction}," if finding.direction is not None else ""
+    rule = "" if finding.threat == f"threat:{finding.rule}" else f"{finding.rule}, "
+    return f"({rule}{finding.threat},{arrow} {finding.stage})"
+
+
+def _place(out: Console, finding: Finding) -> None:
+    subject = "" if finding.subject and finding.subject in finding.title else finding.subject
+    head = Text.assemble((str(finding.place), "cyan"), f"  {subject}" if subject else "")
+    out.print(Padding(head, (0, 0, 0, INDENT)))
+    for line in (*finding.detail.splitlines(), ", ".join(finding.identifiers)):
         if line:
-            text.append(f"\n  {line}", style="dim" if line.startswith(finding.rule) else "")
-    return text
+            out.print(Padding(Text(line, style="dim"), (0, 0, 0, INDENT + 2)))
 
 
 def _reasons(out: Console, title: str, none: str, groups: Sequence[Group], everything: bool) -> None:

@@ -82,15 +82,16 @@ def _judge(call: Call, name: str) -> Match | Unsure | None:
         return None
     if pinned is None:
         return Unsure(call.node, f"{last}: whether a commit is pinned is decided at run time")
-    threat = "unverified-training-data" if last in _DATA else ""
+    data = last in _DATA
+    threat, direction = ("unverified-training-data", Direction.DATA_TO_MODEL) if data else ("", None)
     moving = call.argument(None, "revision")
     said = f"revision {moving.only()!r} is a name that can be moved" if moving is not None else "no revision is given"
     texts = source.texts() if source is not None else ()
     if source is None or source.constants is None:
         detail = f"{said}; the source is decided at run time and may be a local folder"
-        return Match(call.node, "", detail, Severity.LOW, threat)
-    what = "data" if threat else "artefact"
-    return Match(call.node, "", f"{said} for the {what} {', '.join(texts)[:80]}", None, threat)
+        return Match(call.node, "", detail, Severity.LOW, threat, direction=direction)
+    what = "data" if data else "artefact"
+    return Match(call.node, "", f"{said} for the {what} {', '.join(texts)[:80]}", None, threat, direction=direction)
 
 
 def _source(call: Call, last: str) -> Value | None:
@@ -201,7 +202,7 @@ RULES: Final = (
         title="A model or data set is fetched without a pinned commit",
         severity=Severity.MEDIUM,
         threat="unpinned-model-artefact",
-        direction=Direction.DATA_TO_MODEL,
+        direction=None,
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="pass revision= with the full commit hash",
         reference="https://huggingface.co/docs/huggingface_hub/guides/download",

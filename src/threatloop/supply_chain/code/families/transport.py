@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from threatloop.core.step import Direction
 from threatloop.supply_chain.code.rule import Match, Module, Rule, Unsure
 from threatloop.supply_chain.result import Severity
 from threatloop.threats.ontology import Stage
@@ -77,7 +76,7 @@ RULES: Final = (
         title="A certificate check is turned off",
         severity=Severity.HIGH,
         threat="unsafe-download-deserialisation",
-        direction=Direction.DATA_TO_MODEL,
+        direction=None,
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="leave verification on; give a private authority's certificate with verify='ca.pem'",
         reference="https://cwe.mitre.org/data/definitions/295.html",
@@ -89,7 +88,7 @@ RULES: Final = (
         title="A model or data file comes over plain HTTP",
         severity=Severity.MEDIUM,
         threat="unsafe-download-deserialisation",
-        direction=Direction.DATA_TO_MODEL,
+        direction=None,
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="use https, and compare the file with a known hash",
         reference="https://cwe.mitre.org/data/definitions/319.html",
