@@ -286,7 +286,8 @@ def scan(
         typer.Argument(help="repositories, manifests, lock files, SBOMs, model files or folders", show_default=False),
     ] = None,
     advisories: Annotated[
-        Path | None, typer.Option("--advisories", help="advisories in the OSV schema, zip or folder; no network is used")
+        Path | None,
+        typer.Option("--advisories", help="advisories in the OSV schema, zip or folder; no network is used"),
     ] = None,
     online: Annotated[bool, typer.Option("--online", help="ask the advisory services of the network")] = False,
     environment: Annotated[bool, typer.Option("--environment", help="the packages installed here, too")] = False,
@@ -318,8 +319,8 @@ def scan(
     from threatloop.cli import scan as command
 
     request = command.Request(
-        tuple(paths or ()), advisories, online, environment, corpus, baseline, write_baseline, reason, by, fail_on, strict,
-        format, out, not no_code, not no_models, not no_dependencies, everything,
+        tuple(paths or ()), advisories, online, environment, corpus, baseline, write_baseline, reason, by, fail_on,
+        strict, format, out, not no_code, not no_models, not no_dependencies, everything,
     )  # fmt: skip
     raise typer.Exit(command.run(request))
 

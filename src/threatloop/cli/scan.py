@@ -53,7 +53,7 @@ def run(request: Request) -> int:
     from threatloop.supply_chain.outputs.view import fails
     from threatloop.supply_chain.result import Severity
 
-    view = _scanned(request)
+    view = _scanned(request) if request.corpus is None else _corpus(request)
     if request.write_baseline is not None:
         _write_baseline(request, view)
     _show(request, view)
@@ -66,12 +66,23 @@ def _check(request: Request) -> None:
         raise InputError(f"--format {request.format!r}: allowed are {', '.join(FORMATS)}")
     if request.fail_on is not None and request.fail_on not in LIMITS:
         raise InputError(f"--fail-on {request.fail_on!r}: allowed are {', '.join(LIMITS)}")
+    if request.corpus is not None and (request.paths or request.environment or request.format != "table"):
+        raise InputError(
+            "--corpus FILE stands alone: no paths, no --environment, no --format; --out is the corpus file"
+        )
     if not request.paths and not request.environment and request.corpus is None:
         raise InputError("nothing to scan: name files or folders, such as `threatloop scan .`, or add --environment")
     if not (request.code or request.models or request.dependencies):
         raise InputError("--no-code, --no-models and --no-dependencies together leave nothing to scan; drop one")
     if request.advisories is not None and not request.advisories.exists():
         raise InputError(f"--advisories {request.advisories}: no such file or folder; give an OSV zip or folder")
+
+
+def _corpus(request: Request) -> View:
+    from threatloop.cli.scan_corpus import scanned_corpus
+
+    with _Bar() as bar:
+        return scanned_corpus(request.corpus or Path(), request.advisories, request.out, bar.tell)
 
 
 def _scanned(request: Request) -> View:
@@ -92,7 +103,12 @@ def _scanned(request: Request) -> View:
     source = str(request.baseline or "")
     compared = apply(found.result, entries, source, date.today())
     return View(
-        replace(found, result=compared.result), started, metadata.version("threatloop"), compared.expired, compared.stale, source
+        replace(found, result=compared.result),
+        started,
+        metadata.version("threatloop"),
+        compared.expired,
+        compared.stale,
+        source,
     )
 
 
@@ -131,7 +147,7 @@ def _writers() -> Mapping[str, Callable[[View], str]]:
 def _table(request: Request, view: View) -> None:
     from threatloop.supply_chain.outputs.terminal import print_scan
 
-    if request.out is None:
+    if request.out is None or request.corpus is not None:
         print_scan(console(), view, request.everything)
         return
     out = console()
@@ -179,7 +195,13 @@ class _Bar:
     def _start(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.bar = Progress(*columns, console=console(error=True), transient=True)
         self.bar.start()
         self.task = self.bar.add_task("", total=None)

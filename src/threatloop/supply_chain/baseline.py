@@ -77,18 +77,26 @@ def read_baseline(path: Path) -> tuple[Entry, ...]:
             raise InputError(f"{path}: larger than {_LARGEST >> 20} MiB; a baseline file is a list of fingerprints")
         content = load_with_lines(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); write one with --write-baseline") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); write one with --write-baseline"
+        ) from None
     except PlainYamlError as error:
         raise InputError(f"{path}: {error}") from None
     rows = content.get("accepted") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or str(content.get("version")) != str(VERSION) or not isinstance(rows, list | None):
+    if (
+        not isinstance(content, dict)
+        or str(content.get("version")) != str(VERSION)
+        or not isinstance(rows, list | None)
+    ):
         raise InputError(f"{path}: no baseline file; expected `version: {VERSION}` and a list `accepted`")
     problems: list[str] = []
     entries = [entry for row in rows or () if (entry := _entry(row, problems)) is not None]
     seen: dict[str, int] = {}
     for entry in entries:
         if entry.fingerprint in seen:
-            problems.append(f"line {entry.line}: fingerprint {entry.fingerprint} is there twice (line {seen[entry.fingerprint]})")
+            problems.append(
+                f"line {entry.line}: fingerprint {entry.fingerprint} is there twice (line {seen[entry.fingerprint]})"
+            )
         seen[entry.fingerprint] = entry.line
     if problems:
         raise Problems(str(path), problems)
@@ -114,7 +122,9 @@ def _entry(row: Any, problems: list[str]) -> Entry | None:
     if state not in STATES:
         problems.append(f"line {line}: state {state[:40]!r}; allowed: {', '.join(STATES)}")
     if texts["justification"] and (texts["justification"] not in JUSTIFICATIONS or state != "not_affected"):
-        problems.append(f"line {line}: a justification goes with `state: not_affected`; allowed: {', '.join(JUSTIFICATIONS)}")
+        problems.append(
+            f"line {line}: a justification goes with `state: not_affected`; allowed: {', '.join(JUSTIFICATIONS)}"
+        )
     expires = _date(texts["expires"], line, problems)
     if len(problems) > before:
         return None
@@ -160,10 +170,14 @@ def baseline_text(result: Result, old: Sequence[Entry], reason: str, by: str) ->
     Without a reason the file has empty ones, and is refused until someone has filled them in.
     """
     kept = {entry.fingerprint: entry for entry in old}
-    findings = {one.fingerprint: one for one in (*result.findings, *(a.finding for a in result.accepted if a.source != COMMENT))}
+    findings = {
+        one.fingerprint: one for one in (*result.findings, *(a.finding for a in result.accepted if a.source != COMMENT))
+    }
     rows = [
         _row(kept.get(fingerprint, Entry(fingerprint, reason, by=by)), finding)
-        for fingerprint, finding in sorted(findings.items(), key=lambda pair: (pair[1].rule, str(pair[1].place), pair[0]))
+        for fingerprint, finding in sorted(
+            findings.items(), key=lambda pair: (pair[1].rule, str(pair[1].place), pair[0])
+        )
     ]
     content = {"version": VERSION, "accepted": rows}
     return _HEADER + yaml.dump(content, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=True, width=120)

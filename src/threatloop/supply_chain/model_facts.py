@@ -12,7 +12,8 @@ from typing import Any, Final
 from threatloop.threats.plain_yaml import PlainYamlError, load
 
 SUFFIXES: Final = frozenset({
-    ".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".gguf", ".onnx", ".h5", ".hdf5", ".keras", ".pkl", ".pickle", ".joblib",
+    ".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".gguf", ".onnx", ".h5", ".hdf5", ".keras", ".pkl", ".pickle",
+    ".joblib",
     ".pb", ".tflite", ".npz", ".model", ".mar", ".dill", ".skops", ".ubj", ".cbm", ".pt2",
 })  # fmt: skip
 """Extensions of files that hold a model, as opposed to its configuration."""

@@ -73,13 +73,13 @@ _OFF: Final = {
 }
 
 
-def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress | None = None) -> Scan:  # noqa: B008
+def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress | None = None) -> Scan:
     """Scan files and folders; nothing of them is loaded, imported or run.
 
     Raises:
         InputError: a path is not there, or the advisories cannot be read.
     """
-    tell: Progress = progress or (lambda done, total, label: None)
+    tell = progress or _silent
     begun = time.monotonic()
     found = walk(paths, is_manifest, MODEL_SUFFIXES, lambda count: tell(0, 0, f"{count:,} files found"))
     files = {reader: found.of(reader) for reader in Reader}
@@ -88,9 +88,7 @@ def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress
     dependencies = Dependencies()
     if options.dependencies:
         manifests = [file.path for file in steps.over(files[Reader.MANIFEST])]
-        dependencies = scan_manifests(
-            manifests, found.roots, options.advisories, options.online, options.environment
-        )
+        dependencies = scan_manifests(manifests, found.roots, options.advisories, options.online, options.environment)
     result = Result(errors=tuple(found.errors), skipped=tuple(found.skipped)) + dependencies.result
     if options.code:
         safe = safe_by_default(dependencies.declared)
@@ -131,6 +129,10 @@ def _turned_off(files: dict[Reader, list[File]], options: Options) -> Iterator[S
     for reader, running in on.items():
         if not running:
             yield from (Skipped(Place(str(file.path)), _OFF[reader]) for file in files[reader])
+
+
+def _silent(*_: object) -> None:
+    """No progress is asked for."""
 
 
 class _Steps:

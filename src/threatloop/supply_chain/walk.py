@@ -36,10 +36,12 @@ _NOT_ENTERED: Final = {
     ".mypy_cache": "a cache", ".ruff_cache": "a cache", ".pytest_cache": "a cache", ".hypothesis": "a cache",
     ".ipynb_checkpoints": "copies of notebooks", ".terraform": "downloaded plug-ins",
 }  # fmt: skip
-_MEDIA: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"%PDF", b"OggS", b"ID3", b"\x00\x00\x01\x00", b"wOFF", b"wOF2",
+_MEDIA: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"%PDF", b"OggS", b"ID3", b"\x00\x00\x01\x00",
+                 b"wOFF", b"wOF2",
                  b"\x00\x01\x00\x00\x00", b"II*\x00", b"MM\x00*", b"fLaC", b"BM")  # fmt: skip
 """How pictures, sounds, fonts and printed pages begin."""
-_PICKLE_TEXT: Final = (b"(dp", b"(lp", b"(ip", b"(c", b"c__builtin__\n", b"cbuiltins\n", b"cos\n", b"cposix\n", b"csubprocess\n",
+_PICKLE_TEXT: Final = (b"(dp", b"(lp", b"(ip", b"(c", b"c__builtin__\n", b"cbuiltins\n", b"cos\n", b"cposix\n",
+                       b"csubprocess\n",
                        b"ccopy_reg\n", b"cnt\n", b"(i__")  # fmt: skip
 """How pickles of protocol 0 begin that do more than hold a number."""
 
@@ -228,4 +230,4 @@ class _Walker:
             return False
         if head.startswith(_PICKLE_TEXT):
             return True
-        return b"\x00" in head[:_HEAD] and not head.startswith(_MEDIA) or head[:1] == b"\x80"
+        return (b"\x00" in head[:_HEAD] and not head.startswith(_MEDIA)) or head[:1] == b"\x80"

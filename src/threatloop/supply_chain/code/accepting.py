@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 _COMMENT: Final = re.compile(r"#\s*threatloop:\s*(?P<rest>.*)", re.IGNORECASE)
-_FORM: Final = re.compile(r"accept\s+(?P<rules>[a-z0-9-]+(?:\s*,\s*[a-z0-9-]+)*)\s+because\s+(?P<reason>\S.*)", re.IGNORECASE)
+_FORM: Final = re.compile(
+    r"accept\s+(?P<rules>[a-z0-9-]+(?:\s*,\s*[a-z0-9-]+)*)\s+because\s+(?P<reason>\S.*)", re.IGNORECASE
+)
 HOW: Final = "write `# threatloop: accept RULE because …`"
 
 

@@ -143,4 +143,3 @@ def _note_downloads(call: Call, last: str, places: Places) -> None:
             node = call.node.args[position]
         if node is not None:
             places[ast.unparse(node)] = frozenset({Origin.DOWNLOAD})
-

@@ -5,39 +5,17 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from threatloop.supply_chain.code import knowledge
 from threatloop.supply_chain.code.calling import outcome
 from threatloop.supply_chain.code.facts import Assigned, Call, Facts, Function
-from threatloop.supply_chain.code.values import NOWHERE, UNKNOWN, Origins, Value, constant, few, named, union
+from threatloop.supply_chain.code.state import State
+from threatloop.supply_chain.code.values import NOWHERE, UNKNOWN, Origins, Value, combined, constant, few, named, union
 
 _BUILTINS: Final = frozenset(dir(builtins)) | {"unicode", "reduce", "raw_input", "execfile"}
-LONGEST: Final = 10_000
-"""Characters of a text that is put together here."""
 _READ_PLACES: Final = (ast.Name, ast.Attribute, ast.Constant, ast.JoinedStr, ast.Call, ast.BinOp)
-
-
-@dataclass
-class State:
-    """What is known at a point: variables by name, fields of ``self``, and what was written to which path."""
-
-    variables: dict[str, Value] = field(default_factory=dict)
-    fields: dict[str, Value] = field(default_factory=dict)
-    places: dict[str, Origins] = field(default_factory=dict)
-
-    def copy(self) -> State:
-        # Fields are shared: a method that sets one sets it for the object.
-        return State(dict(self.variables), self.fields, dict(self.places))
-
-    def join(self, other: State) -> None:
-        """Either of the two states."""
-        for name, value in other.variables.items():
-            mine = self.variables.get(name)
-            self.variables[name] = value if mine is None else mine | value
-        for place, origins in other.places.items():
-            self.places[place] = self.places.get(place, NOWHERE) | origins
 
 
 class Expressions:
@@ -181,7 +159,7 @@ class Expressions:
             left = left.left
         found = self.value(left)
         for one in reversed(pending):
-            found = _combined(found, self.value(one.right), one.op)
+            found = combined(found, self.value(one.right), one.op)
         return found
 
     def _either(self, node: ast.BoolOp) -> Value:
@@ -259,13 +237,3 @@ class Expressions:
 
 def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in {"self", "cls"}
-
-
-def _combined(left: Value, right: Value, operator: ast.operator) -> Value:
-    a, b = left.only(), right.only()
-    origins = left.origins | right.origins
-    if isinstance(operator, ast.Add) and isinstance(a, str) and isinstance(b, str) and len(a) + len(b) < LONGEST:
-        return constant(a + b).tainted(origins)
-    # A path joined with / stays a path.
-    names = left.names if isinstance(operator, ast.Div) else frozenset()
-    return Value(names=names, origins=origins, prefix=a if isinstance(a, str) else left.prefix)

@@ -36,10 +36,7 @@ def registered(tree: ast.Module) -> dict[str, str]:
     """Names of functions that are handed to a server, with the server: ``gr.Interface(fn=predict)``."""
     found: dict[str, str] = {}
     imports = {
-        alias.name.partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
+        alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     } | {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
@@ -47,7 +44,10 @@ def registered(tree: ast.Module) -> dict[str, str]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         server = "Gradio" if name in _GRADIO and "gradio" in imports else "a router" if name in _ROUTERS else ""
         if server:
-            values = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg not in {"inputs", "outputs"})]
+            values = [
+                *node.args,
+                *(keyword.value for keyword in node.keywords if keyword.arg not in {"inputs", "outputs"}),
+            ]
             found |= {value.id: server for value in values if isinstance(value, ast.Name)}
     return found
 

@@ -59,7 +59,8 @@ CALLS: Final[Mapping[str, Effect]] = (
     | _each(SAID, "openai.ChatCompletion.create", "openai.Completion.create", "openai.ChatCompletion.acreate",
             "litellm.completion", "litellm.acompletion", "litellm.text_completion", "ollama.chat", "ollama.generate",
             "llama_cpp.Llama()()", "vllm.LLM().generate", "vllm.LLM().chat", "cohere.Client().chat",
-            "cohere.Client().generate", "replicate.run", "transformers.pipeline(texts)", "dspy.Predict()()", "dspy.ChainOfThought()()")
+            "cohere.Client().generate", "replicate.run", "transformers.pipeline(texts)", "dspy.Predict()()",
+            "dspy.ChainOfThought()()")
     | _each(Effect(frozenset({O.OWN_PICKLE})), "pickle.dumps", "cloudpickle.dumps", "dill.dumps", "pickle.dump",
             "torch.save", "joblib.dump")
     | _each(_CLEAN, "builtins.int", "builtins.len", "builtins.bool", "builtins.isinstance", "builtins.type",

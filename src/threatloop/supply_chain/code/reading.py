@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from threatloop.supply_chain.code.expressions import Expressions, State
+from threatloop.supply_chain.code.expressions import Expressions
 from threatloop.supply_chain.code.facts import Facts, Function
 from threatloop.supply_chain.code.handlers import parameter_origins, registered, served_by
+from threatloop.supply_chain.code.state import State
 from threatloop.supply_chain.code.values import UNKNOWN, Origins, Value, few, named
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -69,7 +70,9 @@ class _Reader(Expressions):
                 if node.value is not None:
                     self.assign(node.target, self.value(node.value))
             case ast.AugAssign():
-                self.assign(node.target, Value(origins=self.value(node.target).origins | self.value(node.value).origins))
+                self.assign(
+                    node.target, Value(origins=self.value(node.target).origins | self.value(node.value).origins)
+                )
             case ast.If():
                 self.value(node.test)
                 self._branches((node.body, node.orelse))
@@ -214,5 +217,7 @@ class _Reader(Expressions):
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     first = body[0] if body else None
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     return body[1:] if is_text else body

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 Constant = str | bytes | int | float | complex | bool | None
+LONGEST: Final = 10_000
+"""Characters of a text that is put together here."""
 MOST: Final = 8
 """Names or constants kept of one value; of more, the value counts as unknown."""
 
@@ -105,3 +108,14 @@ def named(*names: str) -> Value:
 def union(values: list[Value]) -> Origins:
     """Where any of them comes from."""
     return frozenset(origin for value in values for origin in value.origins)
+
+
+def combined(left: Value, right: Value, operator: ast.operator) -> Value:
+    """What an operator makes of two values: texts are put together, paths joined."""
+    a, b = left.only(), right.only()
+    origins = left.origins | right.origins
+    if isinstance(operator, ast.Add) and isinstance(a, str) and isinstance(b, str) and len(a) + len(b) < LONGEST:
+        return constant(a + b).tainted(origins)
+    # A path joined with / stays a path.
+    names = left.names if isinstance(operator, ast.Div) else frozenset()
+    return Value(names=names, origins=origins, prefix=a if isinstance(a, str) else left.prefix)

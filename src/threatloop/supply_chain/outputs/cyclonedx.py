@@ -1,7 +1,7 @@
 """CycloneDX 1.6: a bill of materials with models (ML-BOM), and what is known of their weaknesses (VEX).
 
-ECMA-424, 1st edition, 2024. Components, the graph and vulnerabilities are written by cyclonedx-python-lib; it has no model
-cards yet, so these are added to its JSON, in the fields of the same schema.
+ECMA-424, 1st edition, 2024. Components, the graph and vulnerabilities are written by cyclonedx-python-lib; it has no
+model cards yet, so these are added to its JSON, in the fields of the same schema.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _package(one: Package) -> Component:
         type=ComponentType.LIBRARY,
         purl=PackageURL.from_string(one.purl),
         bom_ref=one.purl,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashes[0])] if len(hashes) == 1 and len(hashes[0]) == 64 else [],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashes[0])]
+        if len(hashes) == 1 and len(hashes[0]) == 64
+        else [],
         properties=[Property(name="threatloop:declared-in", value=visible(str(place))) for place in one.places],
     )
 
@@ -102,7 +104,9 @@ def _model(path: str, facts: ModelFacts) -> Component:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref=f"model:{path}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=facts.sha256)] if facts.sha256 else [],
-        properties=[Property(name=f"threatloop:{name}", value=visible(value)) for name, value in notes.items() if value],
+        properties=[
+            Property(name=f"threatloop:{name}", value=visible(value)) for name, value in notes.items() if value
+        ],
     )
 
 
@@ -139,7 +143,9 @@ def _vulnerabilities(
     for finding, accepted in pairs:
         package = by_place.get((finding.place, finding.subject))
         part = package or models.get(file_of(finding.place)) or root
-        groups[(finding.identifiers or (finding.rule,), part.bom_ref.value, accepted and _key(accepted))].append(finding)
+        groups[(finding.identifiers or (finding.rule,), part.bom_ref.value, accepted and _key(accepted))].append(
+            finding
+        )
     states = {_key(one): one for one in view.accepted}
     return [
         _vulnerability(number, ids, part, findings, states[state] if state else None)

@@ -33,7 +33,9 @@ def as_html(view: View) -> str:
         summary=summary(view),
         others=others(view),
         severities=[(name, sum(one.severity == name for one in view.findings)) for name in SEVERITIES],
-        scanners=[(number, name, sum(one.scanner == name for one in view.findings)) for number, name in enumerate(scanners)],
+        scanners=[
+            (number, name, sum(one.scanner == name for one in view.findings)) for number, name in enumerate(scanners)
+        ],
         scanner_number={name: number for number, name in enumerate(scanners)},
     )
 

@@ -23,7 +23,8 @@ _LEVELS: Final = {
     Severity.LOW: "note",
 }  # fmt: skip
 _SCORES: Final = {
-    Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.UNKNOWN: "7.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0",
+    Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.UNKNOWN: "7.0", Severity.MEDIUM: "5.5",
+    Severity.LOW: "2.0",
 }  # fmt: skip
 """`security-severity`, by which code hosting sorts."""
 

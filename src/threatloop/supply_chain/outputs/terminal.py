@@ -49,7 +49,8 @@ def _findings(out: Console, findings: Sequence[Finding], everything: bool) -> No
     shown = findings if everything else findings[:MOST_FINDINGS]
     for severity, title, alike in _alike(shown):
         first = alike[0]
-        out.print(Text.assemble((f"{severity:9}", _STYLES[severity]), (title, "bold"), (f"  {_about(first)}", "dim")))
+        out.print(Text.assemble((f"{severity:9}", _STYLES[severity]), (title, "bold")))
+        out.print(Padding(Text(_about(first), style="dim"), (0, 0, 0, INDENT)))
         for finding in alike:
             _place(out, finding)
         if first.fix:
@@ -68,9 +69,9 @@ def _alike(findings: Sequence[Finding]) -> list[tuple[str, str, list[Finding]]]:
 
 
 def _about(finding: Finding) -> str:
-    arrow = f" {finding.direction}," if finding.direction is not None else ""
-    rule = "" if finding.threat == f"threat:{finding.rule}" else f"{finding.rule}, "
-    return f"({rule}{finding.threat},{arrow} {finding.stage})"
+    arrow = f"{finding.direction}, " if finding.direction is not None else ""
+    rule = "" if finding.threat == f"threat:{finding.rule}" else f"{finding.rule} · "
+    return f"{rule}{finding.threat} · {arrow}{finding.stage}"
 
 
 def _place(out: Console, finding: Finding) -> None:
@@ -111,7 +112,9 @@ def _accepted(out: Console, accepted: Sequence[Accepted], everything: bool) -> N
 
 def _baseline(out: Console, view: View) -> None:
     for entry in view.expired:
-        line = f"{view.baseline}:{entry.line}: expired on {entry.expires}, so it counts again: {entry.rule} {entry.where}"
+        line = (
+            f"{view.baseline}:{entry.line}: expired on {entry.expires}, so it counts again: {entry.rule} {entry.where}"
+        )
         out.print(f"[yellow]{escape(line)}[/]")
     for entry in view.stale:
         line = f"{view.baseline}:{entry.line}: no finding has this fingerprint any more: {entry.rule} {entry.where}"

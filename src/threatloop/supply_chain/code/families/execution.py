@@ -13,16 +13,20 @@ from threatloop.supply_chain.result import Severity
 from threatloop.threats.ontology import Stage
 
 _CODE: Final = ("builtins.eval", "builtins.exec", "builtins.compile", "builtins.execfile", "pandas.eval",
-                "*.DataFrame().eval", "runpy.run_path", "runpy.run_module", "code.InteractiveInterpreter().runcode")  # fmt: skip
+                "*.DataFrame().eval", "runpy.run_path", "runpy.run_module",
+                "code.InteractiveInterpreter().runcode")  # fmt: skip
 _SHELL: Final = ("os.system", "os.popen", "subprocess.run", "subprocess.Popen", "subprocess.call",
                  "subprocess.check_output", "subprocess.check_call", "subprocess.getoutput", "commands.getoutput",
-                 "asyncio.create_subprocess_shell", "asyncio.create_subprocess_exec", "paramiko.SSHClient().exec_command")  # fmt: skip
-_SQL: Final = ("*.execute", "*.executemany", "*.executescript", "pandas.read_sql", "pandas.read_sql_query", "sqlalchemy.text",
+                 "asyncio.create_subprocess_shell", "asyncio.create_subprocess_exec",
+                 "paramiko.SSHClient().exec_command")  # fmt: skip
+_SQL: Final = ("*.execute", "*.executemany", "*.executescript", "pandas.read_sql", "pandas.read_sql_query",
+               "sqlalchemy.text",
                "duckdb.sql", "duckdb.query")  # fmt: skip
 _SINKS: Final = Matcher(*_CODE, *_SHELL, *_SQL)
 _AGENTS: Final = (
     "langchain_experimental.utilities.PythonREPL", "langchain_experimental.tools.PythonREPLTool",
-    "langchain_experimental.tools.PythonAstREPLTool", "langchain.tools.PythonREPLTool", "langchain.utilities.PythonREPL",
+    "langchain_experimental.tools.PythonAstREPLTool", "langchain.tools.PythonREPLTool",
+    "langchain.utilities.PythonREPL",
     "langchain_community.tools.ShellTool", "langchain.tools.ShellTool", "langchain_community.utilities.BashProcess",
     "langchain_experimental.tools.python.tool.PythonREPLTool", "langchain_experimental.utilities.python.PythonREPL",
     "langchain_experimental.pal_chain.PALChain.from_math_prompt", "llama_index.core.query_engine.PandasQueryEngine",
@@ -84,7 +88,7 @@ RULES: Final = (
         threat="generated-code-execution",
         direction=Direction.DATA_TO_MODEL,
         stage=Stage.INFERENCE,
-        fix="let the model choose among fixed actions, check arguments against a schema, bind SQL parameters, sandbox the rest",
+        fix="let the model choose among fixed actions with checked arguments, bind SQL parameters, sandbox the rest",
         reference="https://arxiv.org/abs/2302.12173",
         words=("eval", "exec", "subprocess", "system", "popen", "compile", "read_sql", "duckdb", "sqlalchemy"),
         check=_outputs,
@@ -98,7 +102,8 @@ RULES: Final = (
         stage=Stage.INFERENCE,
         fix="run it in a sandbox without network and secrets, or drop the tool",
         reference="https://arxiv.org/abs/2302.12173",
-        words=("PythonREPL", "PythonAstREPL", "ShellTool", "BashProcess", "PALChain", "PandasQueryEngine", "LLMMathChain",
+        words=("PythonREPL", "PythonAstREPL", "ShellTool", "BashProcess", "PALChain", "PandasQueryEngine",
+               "LLMMathChain",
                "allow_dangerous_code"),
         check=_allowed,
     ),

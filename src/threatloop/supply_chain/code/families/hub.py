@@ -17,7 +17,9 @@ from threatloop.threats.ontology import Stage
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,40}", re.IGNORECASE)
 _FULL_COMMIT: Final = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 _HUB_ID: Final = re.compile(r"(hf[_-]hub:)?[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-_LOCAL: Final = re.compile(r"[./~\\]|[A-Za-z]:[\\/]|.*\.(bin|pt|pth|json|safetensors|gguf|ckpt|h5|csv|txt|parquet|py|onnx)$")
+_LOCAL: Final = re.compile(
+    r"[./~\\]|[A-Za-z]:[\\/]|.*\.(bin|pt|pth|json|safetensors|gguf|ckpt|h5|csv|txt|parquet|py|onnx)$"
+)
 _FORMATS: Final = frozenset({"csv", "json", "jsonl", "parquet", "text", "arrow", "imagefolder", "audiofolder",
                              "webdataset", "pandas", "xml", "videofolder"})  # fmt: skip
 """Names under which `load_dataset` reads local files."""
@@ -25,7 +27,8 @@ _FAMILIES: Final = ("transformers.", "diffusers.", "peft.", "sentence_transforme
                     "optimum.", "setfit.", "adapters.", "open_clip.", "timm.", "trl.", "unsloth.", "flair.", "gliner.",
                     "auto_gptq.", "awq.", "span_marker.", "ctranslate2.", "speechbrain.", "TTS.", "controlnet_aux.",
                     "datasets.", "evaluate.", "whisper.", "accelerate.", "pytorch_pretrained_bert.",
-                    "pytorch_transformers.", "modelscope.", "torchtune.", "mlx_lm.", "keras_nlp.", "keras_hub.")  # fmt: skip
+                    "pytorch_transformers.", "modelscope.", "torchtune.", "mlx_lm.", "keras_nlp.",
+                    "keras_hub.")  # fmt: skip
 _METHODS: Final = Matcher("*.from_pretrained")
 _FUNCTIONS: Final = Matcher(
     "huggingface_hub.hf_hub_download", "huggingface_hub.snapshot_download", "datasets.load_dataset",
@@ -67,9 +70,8 @@ def _unpinned(module: Module) -> Iterator[Match | Unsure]:
 
 
 def _method(call: Call) -> str:
-    name = _METHODS.find(frozenset(one for one in call.callee.names if one.startswith(_FAMILIES)))
+    return _METHODS.find(frozenset(one for one in call.callee.names if one.startswith(_FAMILIES)))
     # A configuration or a processor of a local class is the business of its library.
-    return name
 
 
 def _judge(call: Call, name: str) -> Match | Unsure | None:
@@ -164,7 +166,7 @@ def _keyword_literals(module: Module) -> Iterator[Match | Unsure]:
 
 
 def _is(node: ast.expr | None, value: object) -> bool:
-    return isinstance(node, ast.Constant) and node.value is value or getattr(node, "value", None) == value
+    return (isinstance(node, ast.Constant) and node.value is value) or getattr(node, "value", None) == value
 
 
 def _both(module: Module) -> Iterator[Match | Unsure]:

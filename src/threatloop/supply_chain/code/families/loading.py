@@ -49,7 +49,9 @@ def _torch(call: Call, name: str, module: Module) -> Match | Unsure | None:  # n
     if module.safe_torch is True:
         return None
     if module.safe_torch is False:
-        return _loaded(call, Severity.HIGH, "the repository allows torch before 2.6, which unpickles anything by default")
+        return _loaded(
+            call, Severity.HIGH, "the repository allows torch before 2.6, which unpickles anything by default"
+        )
     said = "torch before 2.6 unpickles anything by default; the repository does not say which version it uses"
     return _loaded(call, Severity.MEDIUM, said)
 
@@ -89,8 +91,10 @@ def _yaml(call: Call, name: str, module: Module) -> Match | Unsure | None:  # no
         return _loaded(call, Severity.HIGH, "the unsafe loader builds any Python object")
     loader = call.argument(1, "Loader")
     if loader is None:
-        return Unsure(call.node, "yaml.load: the loader is not known") if call.open else _loaded(
-            call, Severity.MEDIUM, "without a Loader, PyYAML before 6 builds any Python object"
+        return (
+            Unsure(call.node, "yaml.load: the loader is not known")
+            if call.open
+            else _loaded(call, Severity.MEDIUM, "without a Loader, PyYAML before 6 builds any Python object")
         )
     kinds = {one.removesuffix("()").rpartition(".")[2] for one in loader.names}
     if kinds & set(_SAFE_YAML):
@@ -150,9 +154,12 @@ RULES: Final = (
         reference="https://docs.pytorch.org/docs/stable/hub.html",
         words=("load_state_dict_from_url", "load_url"),
         check=on_calls(
-            _from_url, "torch.hub.load_state_dict_from_url", "torch.utils.model_zoo.load_url",
-            "torchvision.models.utils.load_state_dict_from_url", "torchvision._internally_replaced_utils.load_state_dict_from_url",
-        ),  # fmt: skip
+            _from_url,
+            "torch.hub.load_state_dict_from_url",
+            "torch.utils.model_zoo.load_url",
+            "torchvision.models.utils.load_state_dict_from_url",
+            "torchvision._internally_replaced_utils.load_state_dict_from_url",
+        ),
     ),
     Rule(
         id="unsafe-pickle",
@@ -209,10 +216,9 @@ RULES: Final = (
         threat=LOCAL,
         direction=None,
         stage=Stage.DEPLOYMENT,
-        fix="rebuild the index from its documents, or load only what this system wrote itself and nobody else can write",
+        fix="rebuild the index from its documents, or load only what nobody but this system can write",
         reference="https://cwe.mitre.org/data/definitions/502.html",
         words=("allow_dangerous_deserialization",),
         check=on_calls(_dangerous, "*.load_local", "*.from_disk", "*.load"),
     ),
 )
-

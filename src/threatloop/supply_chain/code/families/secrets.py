@@ -67,7 +67,12 @@ def _known(text: str) -> tuple[str, str]:
         return "", ""
     for kind, form in _FORMS:
         found = form.search(text)
-        if found and _entropy(found[0]) > 3 and not _repeats(found[0]) and not re.search("example|xxxx|your", found[0], re.I):
+        if (
+            found
+            and _entropy(found[0]) > 3
+            and not _repeats(found[0])
+            and not re.search("example|xxxx|your", found[0], re.I)
+        ):
             return kind, found[0]
     return "", ""
 

@@ -13,8 +13,10 @@ from threatloop.supply_chain.code.values import Origin
 from threatloop.supply_chain.result import Severity
 from threatloop.threats.ontology import Stage
 
-_LIMITERS: Final = ("slowapi", "flask_limiter", "fastapi_limiter", "limits", "ratelimit", "django_ratelimit", "aiolimiter",
-                    "fastapi_throttle", "asgi_ratelimit", "pyrate_limiter", "throttled", "starlette_limiter")  # fmt: skip
+_LIMITERS: Final = ("slowapi", "flask_limiter", "fastapi_limiter", "limits", "ratelimit", "django_ratelimit",
+                    "aiolimiter",
+                    "fastapi_throttle", "asgi_ratelimit", "pyrate_limiter", "throttled",
+                    "starlette_limiter")  # fmt: skip
 _LIMIT_WORDS: Final = ("ratelimit", "rate_limit", "limiter", "throttle", "quota", "max_requests", "semaphore")
 _AUTH_WORDS: Final = ("auth", "api_key", "apikey", "login_required", "verify_token", "bearer", "oauth", "jwt",
                       "current_user", "permission", "security(", "require_token", "check_token")  # fmt: skip
@@ -40,7 +42,8 @@ def _guards(function: Function, module: Module) -> tuple[bool, bool]:
 
 
 def _is_application(name: str) -> bool:
-    return name.endswith((".FastAPI", ".APIRouter", ".Flask", ".add_middleware", ".launch", ".before_request", ".Blueprint",
+    return name.endswith((".FastAPI", ".APIRouter", ".Flask", ".add_middleware", ".launch", ".before_request",
+                          ".Blueprint",
                           ".queue", ".bentoml.service", ".Sanic", ".Starlette"))  # fmt: skip
 
 
@@ -62,7 +65,9 @@ def _scores(module: Module) -> Iterator[Match | Unsure]:
 def _unlimited(module: Module) -> Iterator[Match | Unsure]:
     for function in _served(module):
         predicts = any(
-            call.function is function and _predicts(name) for call in module.facts.calls.values() for name in call.callee.names
+            call.function is function and _predicts(name)
+            for call in module.facts.calls.values()
+            for name in call.callee.names
         )
         given = function.returns.origins if function.returns is not None else frozenset()
         predicts = predicts or bool(given & {Origin.PREDICTION, Origin.MODEL_TEXT})

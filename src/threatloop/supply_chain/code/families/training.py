@@ -12,10 +12,12 @@ from threatloop.supply_chain.code.values import OUTSIDE, Origin, Value, union
 from threatloop.supply_chain.result import Severity
 from threatloop.threats.ontology import Stage
 
-_METHODS: Final = Matcher("*.fit", "*.partial_fit", "*.fit_transform", "*.fit_generator", "*.train_on_batch", "*.fit_resample",
+_METHODS: Final = Matcher("*.fit", "*.partial_fit", "*.fit_transform", "*.fit_generator", "*.train_on_batch",
+                          "*.fit_resample",
                           "*.fit_predict", "*.learn_one", "xgboost.train", "lightgbm.train")  # fmt: skip
 _TRAINERS: Final = Matcher("transformers.Trainer", "transformers.Seq2SeqTrainer", "trl.SFTTrainer", "trl.DPOTrainer",
-                           "trl.RewardTrainer", "trl.PPOTrainer", "trl.GRPOTrainer", "sentence_transformers.SentenceTransformerTrainer",
+                           "trl.RewardTrainer", "trl.PPOTrainer", "trl.GRPOTrainer",
+                           "sentence_transformers.SentenceTransformerTrainer",
                            "setfit.Trainer", "setfit.SetFitTrainer")  # fmt: skip
 _DATA: Final = ("train_dataset", "data", "x", "X", "train_data", "training_data", "train_set", "dtrain")
 _TUNING: Final = Matcher("*.fine_tuning.jobs.create", "openai.FineTune.create", "*.fine_tunes.create")
@@ -51,7 +53,7 @@ RULES: Final = (
         threat="unverified-training-data",
         direction=Direction.DATA_TO_MODEL,
         stage=Stage.DATA_PREPARATION,
-        fix="keep submissions apart until they are screened, limit what one source adds, pin a hash of what is downloaded",
+        fix="screen submissions before they are used, limit what one source adds, pin a hash of downloads",
         reference="https://arxiv.org/abs/2302.10149",
         words=("fit", "Trainer", "fine_tun", "train_on_batch", "learn_one", ".train"),
         check=_unverified,

@@ -20,7 +20,9 @@ _MODEL_FILE: Final = re.compile(
 )
 _PLAIN: Final = re.compile(r"(http|ftp)://(?!localhost|127\.|0\.0\.0\.0|\[::1\]|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)"
                            r"[^\s'\"<>]+", re.IGNORECASE)  # fmt: skip
-_FETCHES: Final = re.compile(r"get|urlopen|urlretrieve|download|load_url|load_state_dict_from_url|get_file|retrieve|read_\w+")
+_FETCHES: Final = re.compile(
+    r"get|urlopen|urlretrieve|download|load_url|load_state_dict_from_url|get_file|retrieve|read_\w+"
+)
 _NO_CHECK: Final = ("ssl._create_unverified_context", "ssl.CERT_NONE")
 _SWITCHES: Final = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HF_HUB_DISABLE_SSL_VERIFY", "PYTHONHTTPSVERIFY")
 _OFF: Final = frozenset({"", "0", "1", "true", "True"})
