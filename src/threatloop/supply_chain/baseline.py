@@ -128,7 +128,10 @@ def _entry(row: Any, problems: list[str]) -> Entry | None:
     expires = _date(texts["expires"], line, problems)
     if len(problems) > before:
         return None
-    return Entry(**(texts | {"expires": expires, "state": state, "line": line}))
+    return Entry(
+        texts["fingerprint"], texts["reason"], texts["rule"], texts["where"], texts["subject"], texts["by"], expires,
+        state, texts["justification"], line,
+    )  # fmt: skip
 
 
 def _date(text: str, line: int, problems: list[str]) -> date | None:

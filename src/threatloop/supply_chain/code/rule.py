@@ -74,7 +74,7 @@ class Rule:
         stage: of the lifecycle where it bites.
         fix: what to do, one line.
         reference: where to read on.
-        words: parts of a file's text, without any of which the rule has nothing to look at.
+        glimpse: patterns, all of which are somewhere in the text of a file that the rule has anything to look at.
         check: finds the places.
     """
 
@@ -86,7 +86,7 @@ class Rule:
     stage: Stage
     fix: str
     reference: str
-    words: tuple[str, ...]
+    glimpse: tuple[str, ...]
     check: Check
 
 
@@ -101,16 +101,6 @@ def on_calls(judge: Judge, *names: str) -> Check:
                 yield found
 
     return check
-
-
-def words_of(*names: str) -> tuple[str, ...]:
-    """The last parts of dotted names: a file without any of them has no such call."""
-    return tuple(dict.fromkeys(name.rpartition(".")[2] for name in names))
-
-
-def origin_words(call: Call, kinds: frozenset[str]) -> str:
-    """Where the arguments come from, of these kinds, in words: ``a download and a request``."""
-    return " and ".join(sorted(str(origin) for origin in call.origins & kinds))
 
 
 def shortened(text: str) -> str:

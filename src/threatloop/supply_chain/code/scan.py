@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -91,7 +92,9 @@ class _Pass:
     def result(self, whole: Place) -> Result:
         accepted_by, broken = comments(self.text, BY_ID)
         lines = self.text.split("\n")
-        rules = [rule for rule in RULES if any(word in self.text for word in rule.words)]
+        rules = [rule for rule in RULES if all(re.search(part, self.text) for part in rule.glimpse)]
+        if not rules:
+            return Result(errors=tuple(Failure(self.place(line), why) for line, why in broken), read=(whole,))
         module = Module(read_module(self.tree), self.safe_torch)
         redacted = redactor(module)
         findings: list[Finding] = []

@@ -26,7 +26,7 @@ _PYTHON_2: Final = (
     "invalid decimal literal",
 )
 _PYTHON_2_CODE: Final = re.compile(
-    r"^\s*print\s+[\"'\w]|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|\bur?[\"'][^\"']*[\"']\s*%|<>|^\s*raise\s+\w+\s*,|^\s*exec\s+[\"'\w]|"
+    r"^[ \t]*print[ \t]+[\"'\w]|^[ \t]*except[ \t]+[\w.]+\s*,\s*\w+\s*:|\bur?[\"'][^\"']*[\"']\s*%|<>|^[ \t]*raise[ \t]+\w+\s*,|^[ \t]*exec[ \t]+[\"'\w]|"
     r"\b0[0-7]{3,}\b|\d+L\b",
     re.MULTILINE,
 )

@@ -55,8 +55,9 @@ def _bom(view: View, models: Mapping[str, ModelFacts]) -> Bom:
 
     root = Component(name=_root_name(view), type=ComponentType.APPLICATION, bom_ref="root")
     tool = Component(name="threatloop", version=view.version, type=ComponentType.APPLICATION, bom_ref="threatloop")
-    left_out = [Property(name="threatloop:not-assessed", value=visible(f"{one.place}: {one.reason}"))
-                for one in (*view.result.errors, *view.result.skipped)]  # fmt: skip
+    left_out = [
+        Property(name="threatloop:not-assessed", value=visible(f"{one.place}: {one.reason}")) for one in view.left_out
+    ]
     bom = Bom(
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool]), timestamp=view.started),
         properties=left_out,

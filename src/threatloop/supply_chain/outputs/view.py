@@ -48,9 +48,14 @@ class View:
         return sorted(self.result.accepted, key=lambda one: order(one.finding))
 
     @property
+    def left_out(self) -> list[Failure | Skipped]:
+        """Everything that was not assessed."""
+        return [*self.result.errors, *self.result.skipped]
+
+    @property
     def read(self) -> int:
         """How many files were read to their end and understood."""
-        left = {file_of(one.place) for one in (*self.result.errors, *self.result.skipped)}
+        left = {file_of(one.place) for one in self.left_out}
         return len({file_of(place) for place in self.result.read} - left)
 
 

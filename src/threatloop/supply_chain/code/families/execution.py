@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Final
 
@@ -75,10 +76,14 @@ def _downloaded(module: Module) -> Iterator[Match | Unsure]:
 
 def _whole(call: Call, name: str) -> bool:
     """Of commands, only those in one text: a downloaded path as one of several arguments is no command."""
-    import ast
-
     return name in _CODE or not (call.node.args and isinstance(call.node.args[0], ast.List | ast.Tuple))
 
+
+_LANGUAGE: Final = (
+    r"openai|anthropic|litellm|ollama|langchain|llama|vllm|cohere|replicate|dspy|genai|transformers|completions|decode|"
+    r"generate_content|InferenceClient|messages\.create|responses\.create|invoke_model|converse"
+)
+"""How a file looks that asks a language model."""
 
 RULES: Final = (
     Rule(
@@ -90,7 +95,7 @@ RULES: Final = (
         stage=Stage.INFERENCE,
         fix="let the model choose among fixed actions with checked arguments, bind SQL parameters, sandbox the rest",
         reference="https://arxiv.org/abs/2302.12173",
-        words=("eval", "exec", "subprocess", "system", "popen", "compile", "read_sql", "duckdb", "sqlalchemy"),
+        glimpse=(_LANGUAGE, r"\beval\(|exec|subprocess|os\.|popen|compile|read_sql|duckdb|sqlalchemy"),
         check=_outputs,
     ),
     Rule(
@@ -102,9 +107,9 @@ RULES: Final = (
         stage=Stage.INFERENCE,
         fix="run it in a sandbox without network and secrets, or drop the tool",
         reference="https://arxiv.org/abs/2302.12173",
-        words=("PythonREPL", "PythonAstREPL", "ShellTool", "BashProcess", "PALChain", "PandasQueryEngine",
-               "LLMMathChain",
-               "allow_dangerous_code"),
+        glimpse=(
+            r"Python(Ast)?REPL|ShellTool|BashProcess|PALChain|PandasQueryEngine|LLMMathChain|allow_dangerous_code",
+        ),
         check=_allowed,
     ),
     Rule(
@@ -116,7 +121,10 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="vendor the code, or pin and check its hash before anything of it runs",
         reference="https://cwe.mitre.org/data/definitions/494.html",
-        words=("eval", "exec", "subprocess", "system", "popen", "runpy"),
+        glimpse=(
+            r"urlopen|requests|httpx|download|urlretrieve|aiohttp|get_file",
+            r"\b(eval|exec|compile)\(|subprocess|system|popen|runpy",
+        ),
         check=_downloaded,
     ),
 )  # fmt: skip

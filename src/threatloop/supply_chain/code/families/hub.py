@@ -184,7 +184,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="use an architecture that the library has, or read the code, pin its commit and vendor it",
         reference="https://huggingface.co/docs/transformers/custom_models",
-        words=("trust_remote_code",),
+        glimpse=("trust_remote_code",),
         check=_both,
     ),
     Rule(
@@ -196,7 +196,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="write the full commit: torch.hub.load('owner/name:COMMIT', …)",
         reference="https://docs.pytorch.org/docs/stable/hub.html",
-        words=("hub",),
+        glimpse=(r"\bhub\b", r"\b(load|list|help)\b"),
         check=on_calls(_torch_hub, "torch.hub.load", "torch.hub.list", "torch.hub.help"),
     ),
     Rule(
@@ -208,8 +208,10 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="pass revision= with the full commit hash",
         reference="https://huggingface.co/docs/huggingface_hub/guides/download",
-        words=("from_pretrained", "hf_hub", "snapshot_download", "load_dataset", "load_metric", "pipeline",
-               "SentenceTransformer", "CrossEncoder", "cached_download", "evaluate", "HfFileSystem"),
+        glimpse=(
+            r"from_pretrained|hf_hub_|snapshot_download|load_dataset|load_metric|\bpipeline\(|SentenceTransformer|"
+            r"CrossEncoder|cached_download|evaluate|HfFileSystem",
+        ),
         check=_unpinned,
     ),
 )  # fmt: skip

@@ -140,7 +140,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="pass weights_only=True, or keep weights as safetensors",
         reference="https://docs.pytorch.org/docs/stable/generated/torch.load.html",
-        words=("torch",),
+        glimpse=(r"torch", r"\bload\b"),
         check=on_calls(_torch, "torch.load", "torch.serialization.load"),
     ),
     Rule(
@@ -152,7 +152,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="pass weights_only=True and check_hash=True, or download safetensors of a known hash",
         reference="https://docs.pytorch.org/docs/stable/hub.html",
-        words=("load_state_dict_from_url", "load_url"),
+        glimpse=(r"load_state_dict_from_url|load_url",),
         check=on_calls(
             _from_url,
             "torch.hub.load_state_dict_from_url",
@@ -170,7 +170,10 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="use a format without code (safetensors, ONNX, JSON, skops), or check a known hash before loading",
         reference="https://docs.python.org/3/library/pickle.html",
-        words=("pickle", "dill", "joblib", "shelve", "marshal", "PackageImporter", "read_array"),
+        glimpse=(
+            r"[Pp]ickle|dill|joblib|shelve|marshal|PackageImporter|read_array",
+            r"load|open|decode|read_|Impor",
+        ),
         check=on_calls(_pickle, *_PICKLES),
     ),
     Rule(
@@ -182,7 +185,7 @@ RULES: Final = (
         stage=Stage.DATA_PREPARATION,
         fix="store plain arrays and drop allow_pickle=True",
         reference="https://numpy.org/doc/stable/reference/generated/numpy.load.html",
-        words=("allow_pickle",),
+        glimpse=("allow_pickle",),
         check=on_calls(_numpy, "numpy.load"),
     ),
     Rule(
@@ -194,7 +197,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="use yaml.safe_load, or Loader=yaml.CSafeLoader",
         reference="https://cwe.mitre.org/data/definitions/502.html",
-        words=("yaml",),
+        glimpse=("yaml", "load"),
         check=on_calls(_yaml, "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.unsafe_load_all"),
     ),
     Rule(
@@ -206,7 +209,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="leave safe_mode on, and write custom layers as registered classes",
         reference="https://keras.io/api/models/model_saving_apis/model_saving_and_loading/",
-        words=("safe_mode", "enable_unsafe_deserialization"),
+        glimpse=("safe_mode|enable_unsafe_deserialization",),
         check=on_calls(_keras, *_KERAS),
     ),
     Rule(
@@ -218,7 +221,7 @@ RULES: Final = (
         stage=Stage.DEPLOYMENT,
         fix="rebuild the index from its documents, or load only what nobody but this system can write",
         reference="https://cwe.mitre.org/data/definitions/502.html",
-        words=("allow_dangerous_deserialization",),
+        glimpse=("allow_dangerous_deserialization",),
         check=on_calls(_dangerous, "*.load_local", "*.from_disk", "*.load"),
     ),
 )

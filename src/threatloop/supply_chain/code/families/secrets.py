@@ -106,6 +106,12 @@ def shown(secret: str) -> str:
     return f"{len(secret)} characters, sha256 {hashlib.sha256(secret.encode()).hexdigest()[:12]}"
 
 
+_GLIMPSE: Final = (
+    r"hf_|api_org_|sk-|AKIA|ASIA|gh[pousr]_|github_pat_|AIza|xox|glpat-|r8_|pypi-|gsk_|wandb_v1_|PRIVATE KEY|"
+    r"(?i:key|token|secret|passw\w{0,12})[\"']?\]?\s*[=:(,]\s*[\"'][A-Za-z0-9+/=_.-]{20,200}[\"']"
+)
+"""How a file looks that may hold a secret."""
+
 RULES: Final = (
     Rule(
         id="leaked-secret",
@@ -116,7 +122,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="revoke it, take it from the environment or a secret store, and remove it from the history",
         reference="https://cwe.mitre.org/data/definitions/798.html",
-        words=("",),
+        glimpse=(_GLIMPSE,),
         check=_secrets,
     ),
 )

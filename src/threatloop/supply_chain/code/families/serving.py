@@ -94,8 +94,11 @@ def _named(function: Function) -> str:
     return f"{function.name} ({function.handler})"
 
 
-_SERVERS: Final = ("fastapi", "flask", "gradio", "bentoml", "Triton", "BaseHandler", "LitAPI", "starlette", "sanic",
-                   "litestar", "bottle", "tornado", "quart", "app.", "router.", "api.")  # fmt: skip
+_SERVERS: Final = (
+    r"fastapi|flask|gradio|bentoml|Triton|BaseHandler|LitAPI|starlette|sanic|litestar|bottle|tornado|quart|"
+    r"@\w+\.(get|post)\("
+)
+"""How a file looks that serves something."""
 
 RULES: Final = (
     Rule(
@@ -107,7 +110,7 @@ RULES: Final = (
         stage=Stage.INFERENCE,
         fix="return the label, or rounded scores of the top classes, behind a rate limit per caller",
         reference="https://arxiv.org/abs/1609.02943",
-        words=_SERVERS,
+        glimpse=(_SERVERS, r"softmax|proba|sigmoid|expit|decision_function|logits|pipeline"),
         check=_scores,
     ),
     Rule(
@@ -119,7 +122,7 @@ RULES: Final = (
         stage=Stage.INFERENCE,
         fix="limit requests per caller, and log who asks how much; a gateway may do so, then accept this with its name",
         reference="https://arxiv.org/abs/1609.02943",
-        words=_SERVERS,
+        glimpse=(_SERVERS, r"predict|generate|create|invoke|complet|softmax|pipeline|\.(run|chat|query)\("),
         check=_unlimited,
     ),
 )

@@ -55,7 +55,10 @@ RULES: Final = (
         stage=Stage.DATA_PREPARATION,
         fix="screen submissions before they are used, limit what one source adds, pin a hash of downloads",
         reference="https://arxiv.org/abs/2302.10149",
-        words=("fit", "Trainer", "fine_tun", "train_on_batch", "learn_one", ".train"),
+        glimpse=(
+            r"\bfit|Trainer|fine_tun|train_on_batch|learn_one|\.train\(",
+            r"http|request|[Uu]pload|download|feedback|submi|scrape|crawl|streamlit|retriev|similarity|thumbs|conversations_log",
+        ),
         check=_unverified,
     ),
 )

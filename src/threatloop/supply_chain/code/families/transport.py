@@ -82,7 +82,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="leave verification on; give a private authority's certificate with verify='ca.pem'",
         reference="https://cwe.mitre.org/data/definitions/295.html",
-        words=("verify", "ssl", "CA_BUNDLE"),
+        glimpse=(r"\bverify|ssl|CA_BUNDLE|PYTHONHTTPSVERIFY",),
         check=_unverified,
     ),
     Rule(
@@ -94,7 +94,7 @@ RULES: Final = (
         stage=Stage.SYSTEM_DEVELOPMENT,
         fix="use https, and compare the file with a known hash",
         reference="https://cwe.mitre.org/data/definitions/319.html",
-        words=("http://", "ftp://"),
+        glimpse=(r"(?i)(http|ftp)://",),
         check=_plain,
     ),
 )
