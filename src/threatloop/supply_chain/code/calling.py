@@ -93,8 +93,8 @@ def _origins(call: Call, returns: dict[str, Origins]) -> Origins:
             found = (found or NOWHERE) | effect.gives | (kept if effect.keeps else NOWHERE)
             if Origin.MODEL_TEXT in effect.gives and kept & OUTSIDE:
                 found |= {Origin.UNTRUSTED_PROMPT}
-        elif name in returns:
-            found = (found or NOWHERE) | returns[name] | kept
+        elif (own := name.replace("()", "")) in returns:
+            found = (found or NOWHERE) | returns[own] | kept
     if found is not None:
         return found
     return kept | _collected(call)

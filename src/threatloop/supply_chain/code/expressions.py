@@ -109,7 +109,7 @@ class Expressions:
         found = self.state.variables.get(node.id)
         if found is not None:
             return found
-        return named(f"builtins.{node.id}") if node.id in _BUILTINS else UNKNOWN
+        return named(f"builtins.{node.id}" if node.id in _BUILTINS else f"?.{node.id}")
 
     def _attribute(self, node: ast.Attribute) -> Value:
         base = self.value(node.value)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
+from threatloop.supply_chain.code import knowledge
 from threatloop.supply_chain.code.expressions import Expressions
 from threatloop.supply_chain.code.facts import Facts, Function
 from threatloop.supply_chain.code.handlers import parameter_origins, registered, served_by
 from threatloop.supply_chain.code.state import State
-from threatloop.supply_chain.code.values import UNKNOWN, Origins, Value, few, named
+from threatloop.supply_chain.code.values import NOWHERE, UNKNOWN, Origins, Value, few, named
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEEPEST_LOOP: Final = 3
@@ -42,7 +44,7 @@ class _Reader(Expressions):
         self.registered = registered(tree)
         self.scope: tuple[str, ...] = ()
         self.bases: frozenset[str] = frozenset()
-        self.waiting: list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, Function]] = []
+        self.waiting: list[Callable[[], None]] = []
         self.loops = 0
 
     def read(self) -> Facts:
@@ -162,7 +164,9 @@ class _Reader(Expressions):
         self.facts.imports.add(module.partition(".")[0] if not node.level else module)
         for alias in node.names:
             joint = "" if module.endswith(".") else "."
-            self.state.variables[alias.asname or alias.name] = named(f"{module}{joint}{alias.name}")
+            name = f"{module}{joint}{alias.name}"
+            held = knowledge.ATTRIBUTES.get(name, NOWHERE)
+            self.state.variables[alias.asname or alias.name] = Value(names=frozenset({name}), origins=held)
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         qualified = ".".join((*self.scope, node.name))
@@ -172,7 +176,7 @@ class _Reader(Expressions):
         function = Function(qualified, node, served, decorators, tuple(self.value(d) for d in given), None, self.bases)
         self.facts.functions.append(function)
         self.state.variables[node.name] = named(f"local.{qualified}")
-        self.waiting.append((node, function))
+        self.waiting.append(partial(self._body, node, function))
 
     def _class(self, node: ast.ClassDef) -> None:
         bases = [self.value(base) for base in node.bases]
@@ -185,20 +189,36 @@ class _Reader(Expressions):
         # An unpickler that says which classes it takes is none of the unsafe ones.
         strict = any(isinstance(part, _FUNCTIONS) and part.name == "find_class" for part in node.body)
         names = frozenset({own}) if strict else few(frozenset({own}) | inherited)
-        outer = self.state, self.scope, self.bases, self.waiting
-        self.state = State(dict(self.state.variables), {}, dict(self.state.places))
-        self.scope, self.bases, self.waiting = (*self.scope, node.name), inherited | {own}, []
-        self.run(_without_docstring(node.body))
-        self.state.variables = dict(outer[0].variables) | {node.name: Value(names=names)}
-        self._run_waiting()
-        self.state, self.scope, self.bases, self.waiting = outer
         self.state.variables[node.name] = Value(names=names)
+        self._class_body(node, names)
+
+    def _class_body(self, node: ast.ClassDef, names: frozenset[str]) -> None:
+        """The body now, its methods with those of the code around it: they may use what is defined further down."""
+        outer, waiting = self.state, self.waiting
+        place = (*self.scope, node.name), names
+        around, (self.scope, self.bases) = (self.scope, self.bases), place
+        self.state, self.waiting = State(dict(outer.variables), {}, dict(outer.places)), []
+        self.run(_without_docstring(node.body))
+        fields, methods = self.state.fields, self.waiting
+        self.state, self.waiting = outer, waiting
+        self.scope, self.bases = around
+        self.waiting.append(partial(self._methods, methods, fields, *place))
+
+    def _methods(
+        self, methods: list[Callable[[], None]], fields: dict[str, Value], scope: tuple[str, ...], names: frozenset[str]
+    ) -> None:
+        outer = self.state, self.scope, self.bases
+        self.state = State(dict(self.state.variables), fields, dict(self.state.places))
+        self.scope, self.bases = scope, names
+        for method in sorted(methods, key=_not_init):
+            method()
+        self.state, self.scope, self.bases = outer
 
     def _run_waiting(self) -> None:
-        """Read the bodies of what was defined here; a class's ``__init__`` first, since it sets the fields."""
+        """Read the bodies of what was defined here, and of what they define."""
         waiting, self.waiting = self.waiting, []
-        for node, function in sorted(waiting, key=lambda pair: pair[0].name != "__init__"):
-            self._body(node, function)
+        for body in waiting:
+            body()
 
     def _body(self, node: ast.FunctionDef | ast.AsyncFunctionDef, function: Function) -> None:
         outer = self.state, self.scope, self.function, self.waiting, self.loops
@@ -209,10 +229,18 @@ class _Reader(Expressions):
         for one in (*every, arguments.vararg, arguments.kwarg):
             if one is not None:
                 annotation = self.value(one.annotation) if one.annotation is not None else UNKNOWN
-                self.state.variables[one.arg] = Value(origins=parameter_origins(function, one, annotation))
+                origins = parameter_origins(function, one, annotation)
+                own = self.bases if one.arg in {"self", "cls"} else frozenset()
+                self.state.variables[one.arg] = Value(names=own, origins=origins)
         self.run(_without_docstring(node.body))
         self._run_waiting()
         self.state, self.scope, self.function, self.waiting, self.loops = outer
+
+
+def _not_init(method: Callable[[], None]) -> bool:
+    """Of a method's body: ``__init__`` comes first, since it sets the fields."""
+    node = method.args[0] if isinstance(method, partial) and method.args else None
+    return getattr(node, "name", "") != "__init__"
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

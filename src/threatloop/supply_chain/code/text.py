@@ -26,7 +26,7 @@ _PYTHON_2: Final = (
     "invalid decimal literal",
 )
 _PYTHON_2_CODE: Final = re.compile(
-    r"^[ \t]*print[ \t]+[\"'\w]|^[ \t]*except[ \t]+[\w.]+\s*,\s*\w+\s*:|\bur?[\"'][^\"']*[\"']\s*%|<>|^[ \t]*raise[ \t]+\w+\s*,|^[ \t]*exec[ \t]+[\"'\w]|"
+    r"^[ \t]*(print[ \t]+[\"'\w]|except[ \t]+[\w.]+[ \t]*,[ \t]*\w+[ \t]*:|raise[ \t]+\w+[ \t]*,|exec[ \t]+[\"'\w])|<>|"
     r"\b0[0-7]{3,}\b|\d+L\b",
     re.MULTILINE,
 )
@@ -78,9 +78,10 @@ def decoded(raw: bytes) -> str:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         text = raw.decode(encoding)
     except (SyntaxError, LookupError) as error:
-        raise NotLookedAt(f"encoding: {str(error)[:80]}") from None
+        why = "not UTF-8, and no other encoding is declared" if "missing" in str(error) else str(error)[:80]
+        raise NotLookedAt(why) from None
     except UnicodeDecodeError as error:
-        raise NotLookedAt(f"no {error.encoding} text (byte {error.start}), and no other encoding is declared") from None
+        raise NotLookedAt(f"not {error.encoding.upper()}, and no other encoding is declared") from None
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -56,7 +56,7 @@ RULES: Final = (
         fix="screen submissions before they are used, limit what one source adds, pin a hash of downloads",
         reference="https://arxiv.org/abs/2302.10149",
         glimpse=(
-            r"\bfit|Trainer|fine_tun|train_on_batch|learn_one|\.train\(",
+            r"fit|Trainer|fine_tun|train_on_batch|learn_one|\.train\(",
             r"http|request|[Uu]pload|download|feedback|submi|scrape|crawl|streamlit|retriev|similarity|thumbs|conversations_log",
         ),
         check=_unverified,

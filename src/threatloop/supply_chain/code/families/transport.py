@@ -23,6 +23,7 @@ _PLAIN: Final = re.compile(r"(http|ftp)://(?!localhost|127\.|0\.0\.0\.0|\[::1\]|
 _FETCHES: Final = re.compile(
     r"get|urlopen|urlretrieve|download|load_url|load_state_dict_from_url|get_file|retrieve|read_\w+"
 )
+_VERBS: Final = frozenset({"get", "post", "put", "head", "request", "stream", "download"})
 _NO_CHECK: Final = ("ssl._create_unverified_context", "ssl.CERT_NONE")
 _SWITCHES: Final = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HF_HUB_DISABLE_SSL_VERIFY", "PYTHONHTTPSVERIFY")
 _OFF: Final = frozenset({"", "0", "1", "true", "True"})
@@ -52,8 +53,9 @@ def _unverified(module: Module) -> Iterator[Match | Unsure]:
 
 
 def _is_web(names: frozenset[str]) -> bool:
-    known = ("requests.", "httpx.", "aiohttp.", "?.", "boto3.", "gdown.", "urllib3.", "elasticsearch.", "curl_cffi.")
-    return any(name.startswith(known) for name in names)
+    """Whether a call speaks to a server: by its library, or, of an unknown object, by a verb of HTTP."""
+    known = ("requests.", "httpx.", "aiohttp.", "boto3.", "gdown.", "urllib3.", "elasticsearch.", "curl_cffi.")
+    return any(name.startswith(known) or (name.startswith("?.") and name[2:] in _VERBS) for name in names)
 
 
 def _plain(module: Module) -> Iterator[Match | Unsure]:
