@@ -44,4 +44,4 @@ def _seen(value: Any) -> Any:
     """Characters that are not seen, spelled out; what Jinja has escaped already stays."""
     from markupsafe import Markup
 
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else visible(str(value))
