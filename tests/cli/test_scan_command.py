@@ -47,7 +47,6 @@ def test_a_scan_prints_and_succeeds_without_a_limit(
 )  # fmt: skip
 @here
 def test_the_exit_status(
-    repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: list[str],

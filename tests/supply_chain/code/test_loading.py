@@ -149,3 +149,11 @@ def test_what_is_decided_elsewhere_is_said_to_be(code: str) -> None:
     assert result.findings == ()
     assert len(result.skipped) == 1
     assert result.skipped[0].place.line == 3
+
+
+def test_keywords_bound_in_one_branch_stay_with_their_function() -> None:
+    head = "import torch\nfrom functools import partial\nfrom safetensors.torch import load_file\n"
+    safe = head + "read = load_file\nif old:\n    read = partial(torch.load, weights_only=True)\nread('m')"
+    assert scan(safe).findings == ()
+    either = head + "read = torch.load\nif new:\n    read = partial(torch.load, weights_only=True)\nread('m')"
+    assert [one.rule for one in scan(either).findings] == ["torch-load"]
