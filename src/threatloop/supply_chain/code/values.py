@@ -69,9 +69,16 @@ class Value:
             origins=self.origins | other.origins,
             constants=known if known is None or len(known) <= MOST else None,
             prefix=self.prefix if self.prefix == other.prefix else "",
-            items=self.items if self.items == other.items else (),
+            items=self._items_or(other),
             place=self.place if self.place == other.place else "",
         )
+
+    def _items_or(self, other: Value) -> tuple[tuple[str, Value], ...]:
+        """Keywords bound to one of two different functions stay with it; of two dictionaries nothing is sure."""
+        if self.items == other.items:
+            return self.items
+        differ = bool(self.names and other.names) and not self.names & other.names
+        return (self.items or other.items) if differ and not (self.items and other.items) else ()
 
     def tainted(self, origins: Origins) -> Value:
         """The same value, also coming from there."""
