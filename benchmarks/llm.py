@@ -2,7 +2,7 @@
 
     python benchmarks/llm.py audit|canaries|membership [--base smollm2] [--device auto] [--store DIR] [--out DIR]
     python benchmarks/llm.py last-layer [--queries 1024] [--backend inline]
-    python benchmarks/llm.py gcg [--questions 1-10]
+    python benchmarks/llm.py gcg [--questions 1-10] [--steps 250]
     python benchmarks/llm.py screening|verification [--base smollm2|gpt] [--seeds 0,1,2]
 
 `gpt` is a byte-level model that is trained from nothing in a minute; it shows that a screen works, and not how well.
@@ -57,6 +57,7 @@ class Setup:
     out: Path
     queries: int
     questions: range
+    steps: int
 
     def target(self, data: Any, **more: Any) -> dict[str, Any]:
         """A target of this base."""
@@ -77,10 +78,11 @@ def measured(spec: dict[str, Any], setup: Setup, out: Path) -> list[Measurement]
 
 
 def tell(rows: list[Measurement], *metrics: str) -> None:
-    """Every seed's figures."""
+    """Every seed's figures, with the 95 % interval within the seed where there is one."""
     for row in rows:
         if row.metric in metrics or any(row.metric.startswith(f"{one}.") for one in metrics):
-            said = row.undefined if row.value is None else f"{row.value:.3f} (n {row.n})"
+            around = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+            said = row.undefined if row.value is None else f"{row.value:.3f}{around} (n {row.n})"
             print(f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said}")
 
 
@@ -126,10 +128,10 @@ def canaries(setup: Setup) -> None:
 
 
 def membership(setup: Setup) -> None:
-    """Documents seen twice."""
+    """Documents of some 128 tokens, seen twice."""
     spec = {
         "seeds": 1,
-        "targets": {"text": setup.target({"text": "stdlib", "length": 256, "limit": 400})},
+        "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
             **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},
@@ -160,7 +162,7 @@ def gcg(setup: Setup) -> None:
         question = QUESTIONS[number - 1]
         frame = Frame.of(language, asked(question), TARGET)
         search, started = SuffixSearch(language, frame, allowed, 64, 64, generator), time.perf_counter()
-        found = search.run(search.started(20), 250, partial(_said, search))
+        found = search.run(search.started(20), setup.steps, partial(_said, search))
         steps, seconds = len(search.trail) - 1, time.perf_counter() - started
         reached += _said(search, found)
         length = len(frame.before) + 20 + len(frame.after) + len(frame.target)
@@ -191,6 +193,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
     parser.add_argument("--queries", type=int, default=1024, help="of last-layer; up to a rotation takes 202000")
     parser.add_argument("--questions", default="1-10", help="of gcg")
+    parser.add_argument("--steps", type=int, default=250, help="of gcg, for each question")
     given = parser.parse_args()
     if given.what in DEFENCES:
         DEFENCES[given.what](given.base, given.device, [int(seed) for seed in given.seeds.split(",")])
@@ -198,9 +201,8 @@ def main() -> None:
     place = given.out or Path(tempfile.mkdtemp())
     first, last = (int(end) for end in given.questions.split("-"))
     store = given.store or str(place / "store")
-    setup = Setup(
-        given.base, given.device, given.backend, store, place / given.what, given.queries, range(first, last + 1)
-    )
+    asked, out = range(first, last + 1), place / given.what
+    setup = Setup(given.base, given.device, given.backend, store, out, given.queries, asked, given.steps)
     COMMANDS[given.what](setup)
 
 

@@ -160,6 +160,7 @@ def verified(base: str, device: str, seed: int) -> dict[str, tuple[bool, float, 
         model = here.tuned(offers)
         said = ReleaseBattery().inspect_tuned(model, offers, here.own, here.training, here.streams.child("battery"))
         found[name] = (said.flagged, said.score, effect(model))
+        print(f"  seed {seed}: {name}: {said.flagged}, score {said.score:.2f}, effect {found[name][2]:.2f}", flush=True)
     return found
 
 

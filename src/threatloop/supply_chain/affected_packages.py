@@ -53,6 +53,7 @@ class Package:
             if advisory.withdrawn is None
         ]
         self._hits: dict[str, tuple[Hit, ...]] = {}
+        self._upgrades: dict[str, str | None] = {}
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -65,8 +66,8 @@ class Package:
         return self._hits[version]
 
     def clean(self, version: str) -> bool:
-        """Whether no advisory affects a version, and each could be evaluated."""
-        return not self.hits(version)
+        """Whether no advisory is known to affect a version; what is not decided does not count."""
+        return not any(hit.verdict.affected for hit in self.hits(version))
 
     @cached_property
     def versions(self) -> tuple[str, ...]:
@@ -84,14 +85,19 @@ class Package:
 
     def upgrade(self, version: str) -> str | None:
         """The lowest known version above this one without any advisory; a pre-release only where this one is one."""
+        if version not in self._upgrades:
+            self._upgrades[version] = self._upgrade(version)
+        return self._upgrades[version]
+
+    def _upgrade(self, version: str) -> str | None:
         try:
             here = parsed(self.ecosystem, version)
         except UnknownVersion:
             return None
+        early = isinstance(here, Version) and here.is_prerelease
         for other in self.versions:
             place = parsed(self.ecosystem, other)
-            early = isinstance(place, Version) and place.is_prerelease and not here.is_prerelease
-            if place > here and not early and self.clean(other):
+            if place > here and self.clean(other) and (early or not _is_early(place)):
                 return other
         return None
 
@@ -100,6 +106,10 @@ class Package:
         named = [one.version for one in specifier if not one.version.endswith(".*")]
         known = [*self.versions, *(version for version in named if version not in self.versions)]
         return [version for version in known if specifier.contains(version, prereleases=True)]
+
+
+def _is_early(place: Any) -> bool:
+    return isinstance(place, Version) and place.is_prerelease
 
 
 class Packages:

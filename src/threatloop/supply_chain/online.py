@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from packaging.version import Version
 
 from threatloop.supply_chain.dependencies.model import Dependency, Reading
 from threatloop.supply_chain.matching import RULE, THREAT, main_id
@@ -30,24 +33,36 @@ def match_online(dependencies: Iterable[Dependency], service: str = "osv", timeo
     Args:
         dependencies: others than those of PyPI with an exact version are skipped with a reason.
         service: one of SERVICES.
-        timeout_s: for all of it, seconds.
+        timeout_s: for each call of pip-audit, seconds; one call for every version that a package has.
     """
     reading = Reading()
     asked: dict[tuple[str, str], list[Dependency]] = {}
     for one in dict.fromkeys(dependencies):
         if one.ecosystem == "PyPI" and one.version and is_pep440(one.version):
-            asked.setdefault((one.key[1], one.version), []).append(one)
+            asked.setdefault((one.key[1], str(Version(one.version))), []).append(one)
         else:
             reading.skip(
                 one.place.path, one.place.line, f"{one.shown}: online only exact versions of PyPI are compared"
             )
-    if asked:
-        answer = _asked(sorted(asked), service, timeout_s)
+    for pins in _rounds(asked):
+        answer = _asked(pins, service, timeout_s)
         if isinstance(answer, str):
-            reading.skip(_PLACE.path, None, f"{len(asked)} packages were not compared online: {answer}")
+            reading.skip(_PLACE.path, None, f"{len(pins)} packages were not compared online: {answer}")
         else:
-            _take(answer, asked, reading)
+            _take(answer, {pin: asked[pin] for pin in pins}, reading)
     return reading.result()
+
+
+def _rounds(pins: Iterable[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Pins such that none has a package twice, which pip-audit refuses."""
+    found: list[list[tuple[str, str]]] = []
+    seen: Counter[str] = Counter()
+    for name, version in sorted(pins):
+        if seen[name] == len(found):
+            found.append([])
+        found[seen[name]].append((name, version))
+        seen[name] += 1
+    return found
 
 
 def _command() -> list[str] | None:
@@ -94,13 +109,13 @@ def _asked(pins: Sequence[tuple[str, str]], service: str, timeout_s: float) -> l
 
 def _take(answer: list[Any], asked: dict[tuple[str, str], list[Dependency]], reading: Reading) -> None:
     waiting = dict(asked)
-    for row in answer:
-        key = (str(row.get("name")), str(row.get("version"))) if isinstance(row, dict) else ("", "")
-        found = waiting.pop(key, None)
+    rows = [row for row in answer if isinstance(row, dict)]
+    for row in rows:
+        found = waiting.pop((str(row.get("name")), str(row.get("version"))), None)
         if found is None or not isinstance(row.get("vulns"), list):
             continue
         reading.findings += (_finding(one, vuln) for one in found for vuln in row["vulns"] if isinstance(vuln, dict))
-    reasons = {str(row.get("name")): str(row["skip_reason"]) for row in answer if "skip_reason" in row}
+    reasons = {str(row.get("name")): str(row["skip_reason"]) for row in rows if "skip_reason" in row}
     for (name, _), found in waiting.items():
         for one in found:
             reason = reasons.get(name, "pip-audit did not mention it")

@@ -28,20 +28,17 @@ def possible(one: Dependency, package: Package, reading: Reading) -> None:
         admitted = package.admitted(SpecifierSet(one.specifier))
     except InvalidSpecifier:
         return reading.error(one.place.path, one.place.line, f"{one.shown}: no version specifier")
-    affected, clean, undecided = [], [], None
-    for version in admitted:
-        hits = package.hits(version)
-        if not hits:
-            clean.append(version)
-        elif any(hit.verdict.affected for hit in hits):
-            affected.append(version)
-        else:
-            undecided = hits[0]
+    affected = [version for version in admitted if not package.clean(version)]
     if affected:
+        clean = [version for version in admitted if package.clean(version)]
         reading.findings.append(_finding(one, package, affected, clean))
-    elif undecided is not None:
-        reason = f"{undecided.advisory.id} is not decided: {'; '.join(undecided.verdict.unknown)}"
-        reading.skip(one.place.path, one.place.line, f"{one.shown}: {reason}")
+    undecided = {
+        hit.advisory.id: hit for version in admitted for hit in package.hits(version) if not hit.verdict.affected
+    }
+    for id_, hit in undecided.items():
+        reading.skip(
+            one.place.path, one.place.line, f"{one.shown}: {id_} is not decided: {'; '.join(hit.verdict.unknown)}"
+        )
     return None
 
 

@@ -7,7 +7,7 @@ schema says (https://ossf.github.io/osv-schema/#evaluation). Order and equality 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -101,11 +101,13 @@ def _by_univers(name: str, version: str) -> Any:
         from univers import versions
     except ImportError:
         raise UnknownVersion("this ecosystem needs univers: pip install 'threatloop[scan]'") from None
-    kind: Callable[[str], Any] = getattr(versions, name)
     try:
-        return kind(version)
-    except (versions.InvalidVersion, ValueError, TypeError, AttributeError, IndexError):
-        raise UnknownVersion(f"{version[:60]!r} is no {name.removesuffix('Version')} version") from None
+        found = getattr(versions, name)(version)
+        if found.value is not None and not found < found:  # Some take anything, and fail when they compare.
+            return found
+    except Exception:  # Its classes are ports from many languages, each with errors of its own.
+        pass
+    raise UnknownVersion(f"{version[:60]!r} is no {name.removesuffix('Version')} version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class AffectedVersions:
                 continue
             try:
                 self._ranges.append(_steps(affected.ecosystem, one))
-            except UnknownVersion as error:
+            except (UnknownVersion, TypeError) as error:
                 self.unknown.append(f"a range is not evaluated: {error}")
         if not affected.versions and all(one.type == "GIT" for one in affected.ranges):
             what = "commits only" if affected.ranges else "neither versions nor ranges"
@@ -189,6 +191,8 @@ class AffectedVersions:
                     return True
             except UnknownVersion as error:
                 problem = error
+            except TypeError:  # Of univers, where two versions have nothing in common that could be compared.
+                problem = UnknownVersion(f"{version[:60]!r} cannot be compared with the versions of the range")
         if problem is not None:
             raise problem
         return False

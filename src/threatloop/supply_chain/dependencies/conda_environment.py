@@ -17,9 +17,12 @@ from threatloop.supply_chain.result import Place
 
 _MATCH: Final = re.compile(
     r"""(?:(?P<channel>[^\s:]+)::)?  (?P<name>[A-Za-z0-9_][\w.-]*?)
-        (?: \s* \[ (?P<keys>[^\]]*) \] | \s* (?P<version>[=<>!~*\d\s] .*) )? \s*""",
+        (?: \s* \[ (?P<keys>[^\]]*) \] | \s* (?P<version>[=<>!~] .* | (?<=\s) [*\d] .*) )? \s*""",
     re.VERBOSE,
 )
+
+
+_NUMBERS: Final = re.compile(r"[\d.*]+")
 
 
 def read_conda_environment(source: Source) -> None:
@@ -99,5 +102,5 @@ def _part(part: str) -> str:
     version, _, build = part.removeprefix("=").partition("=")
     if not version or version == "*":
         return ""
-    whole = build or not part.startswith("=") or version.count(".") >= 2
+    whole = build or not part.startswith("=") or version.count(".") >= 2 or not _NUMBERS.fullmatch(version)
     return f"=={version}" if whole else f"=={version.removesuffix('.*').removesuffix('*')}.*"

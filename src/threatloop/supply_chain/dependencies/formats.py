@@ -85,7 +85,10 @@ def read_manifest(session: Session, path: Path, *, asked: bool = False) -> None:
         source = Source(session, path, read_text(path))
     except Unreadable as error:
         return session.reading.error(session.shown(path), None, str(error))
-    return reader(source)
+    try:
+        return reader(source)
+    except Exception as error:  # One file of many must not end the scan, whatever is in it.
+        return source.error(None, f"its reader failed, please report it: {type(error).__name__}: {str(error)[:120]}")
 
 
 def _by_suffix(suffix: str) -> Reader | None:

@@ -105,7 +105,7 @@ def exact(specifier: str) -> tuple[str, str]:
 
 def _is_place(text: str) -> bool:
     """Whether pip would take it for an address or a path."""
-    first = text.split(";")[0].split()[0] if text.split() else ""
+    first = next(iter(text.split(";")[0].split()), "")
     path = first.startswith((".", "/", "~")) or "/" in first or "\\" in first
     return bool(_ADDRESS.match(first)) or path or first.lower().endswith(_ARCHIVES)
 

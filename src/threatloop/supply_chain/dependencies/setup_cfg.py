@@ -23,11 +23,10 @@ def read_setup_cfg(source: Source) -> None:
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(source.text)
-    except configparser.ParsingError as error:
-        line = error.errors[0][0] if error.errors else None
-        return source.error(line, "no configuration file in the sense of setuptools")
     except configparser.MissingSectionHeaderError as error:
         return source.error(error.lineno, "a line before the first section")
+    except configparser.ParsingError as error:
+        return source.error(error.errors[0][0], "no configuration file in the sense of setuptools")
     except configparser.Error as error:
         return source.error(None, f"no configuration file ({' '.join(str(error).split())[:120]})")
     lines = Lines(source.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from bisect import bisect_right
 from pathlib import Path
@@ -71,7 +72,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._starts = [0, *(place + 1 for place, char in enumerate(text) if char == "\n")]
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
         self._next: dict[str, int] = {}
 
     def at(self, offset: int) -> int:
