@@ -1,4 +1,4 @@
-"""Model files: pickles, safetensors, GGUF, Keras, HDF5, TensorFlow, ONNX, NumPy and archives of them; read, never loaded."""
+"""Model files: pickles, safetensors, GGUF, Keras, TensorFlow, ONNX, NumPy and archives; read, never loaded."""
 
 from threatloop.supply_chain.model_files.kinds import SUFFIXES
 from threatloop.supply_chain.model_files.limits import Limits

@@ -8,7 +8,11 @@ import zlib
 from collections.abc import Mapping
 from enum import StrEnum
 
-from threatloop.supply_chain.model_files.formats.protobuf import looks_like_graph, looks_like_onnx, looks_like_saved_model
+from threatloop.supply_chain.model_files.formats.protobuf import (
+    looks_like_graph,
+    looks_like_onnx,
+    looks_like_saved_model,
+)
 from threatloop.supply_chain.model_files.limits import Limits
 from threatloop.supply_chain.model_files.pickles.follow import follow
 from threatloop.supply_chain.model_files.source import Source
@@ -56,7 +60,12 @@ _EXPECTED: Mapping[str, tuple[Kind, ...]] = {
     **dict.fromkeys((".txt", ".md", ".yaml", ".yml", ".csv", ".toml", ".cfg", ".ini"), (Kind.TEXT, Kind.JSON)),
 }
 SUFFIXES = frozenset(_EXPECTED) - {".txt", ".md", ".yaml", ".yml", ".csv", ".toml", ".cfg", ".ini", ".py"} | {
-    ".bin", ".pb", ".model", ".weights", ".tflite", ".7z"
+    ".bin",
+    ".pb",
+    ".model",
+    ".weights",
+    ".tflite",
+    ".7z",
 }
 """Extensions of what may be a model file."""
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
@@ -64,7 +73,6 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"PK\x05\x06", Kind.ZIP),
     (0, b"\x1f\x8b", Kind.COMPRESSED),
     (0, b"\xfd7zXZ\x00", Kind.COMPRESSED),
-    (0, b"]\x00\x00", Kind.COMPRESSED),
     (0, b"\x93NUMPY", Kind.NUMPY),
     (0, b"GGUF", Kind.GGUF),
     (0, b"\x89HDF\r\n\x1a\n", Kind.HDF5),
@@ -78,8 +86,12 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"MZ", Kind.FOREIGN),
 )
 _FOREIGN_NAMES = {
-    b"7z": "7z archive", b"Ra": "RAR archive", b"\x28\xb5": "Zstandard stream", b"\x04\x22": "LZ4 stream",
-    b"\x7fE": "native library or program (ELF)", b"MZ": "native library or program (PE)",
+    b"7z": "7z archive",
+    b"Ra": "RAR archive",
+    b"\x28\xb5": "Zstandard stream",
+    b"\x04\x22": "LZ4 stream",
+    b"\x7fE": "native library or program (ELF)",
+    b"MZ": "native library or program (PE)",
 }
 
 
@@ -101,7 +113,7 @@ def kind_of(source: Source, limits: Limits) -> Kind:
     for at, magic, kind in _MAGIC:
         if head[at : at + len(magic)] == magic:
             return kind
-    if _is_bzip2(head) or _is_zlib(head):
+    if _is_bzip2(head) or _is_zlib(head) or _is_lzma(head):
         return Kind.COMPRESSED
     if _is_safetensors(head, source.size):
         return Kind.SAFETENSORS
@@ -153,6 +165,13 @@ def _is_zlib(head: bytes) -> bool:
         return False
 
 
+def _is_lzma(head: bytes) -> bool:
+    """LZMA without a container has no magic: its usual properties, a dictionary size and a size that can be."""
+    size = int.from_bytes(head[5:13], "little")
+    dictionary = int.from_bytes(head[1:5], "little")
+    return len(head) > 13 and head[0] == 0x5D and dictionary >= 4096 and (size == (1 << 64) - 1 or size < 1 << 40)
+
+
 def _is_safetensors(head: bytes, size: int) -> bool:
     length = int.from_bytes(head[:8], "little")
     return len(head) > 9 and 2 <= length <= size - 8 and head[8:9] == b"{" and head[9:10] in b'"} \t\r\n'
@@ -168,13 +187,17 @@ def _is_old_tar(source: Source, head: bytes) -> bool:
     return True
 
 
-_OLD_START = re.compile(rb"[\(\]\)\}lditcISVNFKJMLGUTXB\x8c\x8a\x88\x89\x80\x95]")
+_OLD_START = re.compile(rb"[()\]}lditcISVNFKJMLGUTXBP\x8c\x8a\x88\x89\x80\x95]")
 
 
 def _is_pickle(source: Source, head: bytes, limits: Limits) -> bool:
-    """By following it: to its STOP, or to a call of a global; what merely begins like one is none."""
-    if head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5 and source.suffix in _EXPECTED | {".bin": ()}:
-        return _PICKLED == _EXPECTED.get(source.suffix, _PICKLED) or _followed(source, limits)
+    """By following it: to its STOP, or to a call of a global; what merely begins like one is none.
+
+    Where the extension says so, the sign of a protocol is enough, so that a broken pickle is known as one.
+    """
+    begins = head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5
+    if begins and Kind.PICKLE in _EXPECTED.get(source.suffix, ()):
+        return True
     return bool(_OLD_START.match(head)) and _followed(source, limits)
 
 

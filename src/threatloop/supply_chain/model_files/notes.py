@@ -67,7 +67,7 @@ class Notes:
 
     def settle(self, place: str) -> None:
         """A place was gone through: it counts as read unless something there was broken or not understood."""
-        closed = {entry.place.path for entry in (*self.errors, *self.skipped)}
+        closed = {entry.place.path for entry in self.errors} | {entry.place.path for entry in self.skipped}
         if place not in closed and Place(place) not in self.read:
             self.read.append(Place(place))
 

@@ -37,7 +37,7 @@ RULES: Mapping[str, Rule] = {
     "pickle-extension": Rule(Severity.HIGH, _DO_NOT_LOAD),
     "odd-pickle": Rule(Severity.MEDIUM, _REVIEW),
     "second-opinion": Rule(Severity.LOW, _REVIEW),
-    "renamed-extension": Rule(Severity.MEDIUM, "Load it as what it is, or not at all; loaders may trust the extension."),
+    "renamed-extension": Rule(Severity.MEDIUM, "Load it as what it is; loaders may trust the extension."),
     "hidden-content": Rule(Severity.MEDIUM, _REBUILD),
     "archive-traversal": Rule(Severity.HIGH, _REBUILD),
     "archive-link": Rule(Severity.HIGH, _REBUILD),
@@ -47,18 +47,20 @@ RULES: Mapping[str, Rule] = {
     "encrypted-member": Rule(Severity.MEDIUM, "Unpack it with its password and scan what it holds."),
     "malformed-header": Rule(Severity.HIGH, _REBUILD),
     "keras-lambda": Rule(Severity.CRITICAL, "Do not load it; rebuild the model from code and load its weights alone."),
-    "keras-code": Rule(Severity.HIGH, "Load only with safe_mode on and a Keras release that enforces it; review the names."),
+    "keras-code": Rule(Severity.HIGH, "Load only with safe_mode, in a Keras release that enforces it."),
     "dangerous-operation": Rule(Severity.HIGH, "Run it in a sandbox without files and network, or not at all."),
     "custom-operation": Rule(Severity.MEDIUM, "Find the library that registers this operation and review it."),
     "external-data": Rule(Severity.HIGH, "Do not load it; the file reads from outside its own folder."),
     "template-escape": Rule(
-        Severity.CRITICAL, "Replace the template; render only in a sandboxed environment.", TEMPLATE, stage=Stage.INFERENCE
+        Severity.CRITICAL, "Replace the template; render only in a sandbox.", TEMPLATE, stage=Stage.INFERENCE
     ),
     "template-unknown": Rule(
         Severity.MEDIUM, "Review the template by hand before use.", TEMPLATE, stage=Stage.INFERENCE
     ),
     "template-instructions": Rule(
-        Severity.HIGH, "Compare it with the publisher's template; remove what speaks to the model.", TEMPLATE,
+        Severity.HIGH,
+        "Compare it with the publisher's template; remove what speaks to the model.",
+        TEMPLATE,
         stage=Stage.INFERENCE,
     ),
     "remote-code": Rule(Severity.HIGH, _CODE, REMOTE_CODE),

@@ -105,6 +105,8 @@ def _scan(source: Source, job: Job) -> None:
 
 def _dispatch(source: Source, job: Job) -> None:
     kind, allowed = kind_of(source, job.limits), expected(source)
+    if _is_storage(source) and kind not in (Kind.PICKLE, Kind.ZIP):
+        return
     if kind is Kind.EMPTY:
         if allowed and Kind.TEXT not in allowed:
             raise Unreadable("an empty file")
@@ -114,13 +116,14 @@ def _dispatch(source: Source, job: Job) -> None:
     if kind in _SCANNERS:
         _SCANNERS[kind](source, job)
     if not allowed or kind in allowed:
-        if kind is Kind.UNKNOWN and not _is_storage(source):
+        if kind is Kind.UNKNOWN:
             raise NotUnderstood("no format that is known here")
         return
     claimed = allowed[0]
     if kind is Kind.UNKNOWN:
+        job.notes.failed(source.place, f"its extension says {claimed}, its bytes are nothing that is known here")
         _SCANNERS[claimed](source, job)
-        raise Unreadable(f"its extension says {claimed}, its bytes are nothing that is known here")
+        return
     title = f"its extension says {claimed}, its bytes are {kind}"
     job.notes.found("renamed-extension", source.place, title, subject=source.suffix)
     if claimed is not Kind.TEXT:
@@ -128,7 +131,7 @@ def _dispatch(source: Source, job: Job) -> None:
 
 
 def _is_storage(source: Source) -> bool:
-    """Raw tensors of a torch archive, which nothing unpickles: ``NAME/data/NUMBER``."""
+    """Raw tensors of a torch archive, which may look like anything and which nothing parses: ``NAME/data/NUMBER``."""
     parts = source.place.rsplit("!/", 1)[-1].split("/")
     return source.depth > 0 and len(parts) >= 3 and parts[-2] == "data" and parts[-1].isdigit()
 
@@ -140,7 +143,7 @@ def scan_model_folder(path: Path | str, limits: Limits = Limits()) -> Result:  #
     """
     notes = Notes()
     found = list(_walk(path, limits, notes))
-    result = scan_model_files([name for name in found], limits)
+    result = scan_model_files(found, limits)
     return notes.result() + result
 
 

@@ -6,26 +6,36 @@ import stat
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 from threatloop.supply_chain.model_files.archives.names import escapes
 from threatloop.supply_chain.model_files.archives.unpack import bunzip2, inflate, stored, zip_lzma
-from threatloop.supply_chain.model_files.archives.zip_layout import Directory, Entry, directory, local
+from threatloop.supply_chain.model_files.archives.zip_layout import Directory, Entry, directory, local, salvaged
 from threatloop.supply_chain.model_files.job import Job, TooMuch
 from threatloop.supply_chain.model_files.source import Source, Unreadable
 
 _METHODS: Mapping[int, Callable[[Source], Iterator[bytes]]] = {0: stored, 8: inflate, 12: bunzip2, 14: zip_lzma}
 _DESCRIPTOR = 8
+_WRONG = "its checksum or its size is not what the directory says"
 
 
 def scan_zip(source: Source, job: Job) -> None:
     """Check the records of an archive and scan its members, those too that are written in a broken way.
 
     Raises:
-        Unreadable: there is no directory, so that no member can be found.
+        Unreadable: there is no directory; the members that were found without it have been scanned.
     """
-    index = directory(source, job.limits)
+    try:
+        index = directory(source, job.limits)
+    except Unreadable:
+        _scan_members(source, salvaged(source, job.limits), job)
+        raise
     _judge_edges(source, index, job)
     _judge_names(source, index, job)
+    _scan_members(source, index, job)
+
+
+def _scan_members(source: Source, index: Directory, job: Job) -> None:
     spans: list[tuple[int, int, str]] = []
     for entry in index.entries:
         job.count_member(source.place)
@@ -50,7 +60,8 @@ def _judge_edges(source: Source, index: Directory, job: Job) -> None:
     if index.end < source.size:
         title = f"{source.size - index.end} bytes follow the archive"
         job.notes.found("hidden-content", source.place, title, subject="tail")
-        job.descend(source.inside("bytes behind the archive", source.file, source.start + index.end, source.size - index.end))
+        rest = source.part(index.end, source.size)
+        job.descend(source.inside("bytes behind the archive", rest.file, rest.start, rest.size))
 
 
 def _judge_names(source: Source, index: Directory, job: Job) -> None:
@@ -89,6 +100,8 @@ def _unpack(source: Source, entry: Entry, packed: Source, method: int, job: Job)
     if method == 0:
         member = source.inside(entry.name, packed.file, packed.start, packed.size)
         job.descend(member)
+        if not entry.encrypted and _checksum(packed) != entry.crc:
+            job.notes.failed(place, _WRONG)
         return
     unpack = _METHODS.get(method)
     if unpack is None:
@@ -100,7 +113,14 @@ def _unpack(source: Source, entry: Entry, packed: Source, method: int, job: Job)
     if checked.broken and not entry.encrypted:
         job.notes.failed(place, checked.broken)
     elif (checked.crc, size) != (entry.crc, entry.size) and not entry.encrypted:
-        job.notes.failed(place, "its checksum or its size is not what the directory says")
+        job.notes.failed(place, _WRONG)
+
+
+def _checksum(data: Source) -> int:
+    crc = 0
+    for block in stored(data):
+        crc = zlib.crc32(block, crc)
+    return crc
 
 
 class _Checked:
@@ -142,7 +162,7 @@ def _judge_header(source: Source, entry: Entry, header: Entry, job: Job) -> None
 
 def _judge_overlap(source: Source, spans: list[tuple[int, int, str]], job: Job) -> None:
     ordered = sorted(spans)
-    for (_, end, name), (start, _, following) in zip(ordered, ordered[1:], strict=False):
+    for (_, end, name), (start, _, following) in pairwise(ordered):
         if start < end:
             title = f"members {name} and {following} share bytes of the archive, as bombs do"
             job.notes.found("archive-bomb", source.place, title, subject=following)

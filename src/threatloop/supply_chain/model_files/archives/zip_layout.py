@@ -15,7 +15,7 @@ _END, _END64, _LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _CENTRAL, _LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 _TAIL = (1 << 16) + 22
 _MOST32, _MOST16 = 0xFFFFFFFF, 0xFFFF
-_UTF8 = 0x800
+_UTF8, _LATE = 0x800, 8
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,22 @@ def local(source: Source, at: int) -> tuple[Entry, int]:
     name = _decode(source.exactly(at + 30, names), flags)
     packed, full, _ = _wide(source.exactly(at + 30 + names, extras), full, packed, 0)
     return Entry(name, flags, method, crc, packed, full, at), at + 30 + names + extras
+
+
+def salvaged(source: Source, limits: Limits) -> Directory:
+    """What the local headers alone tell of an archive whose directory is lost, until one of them cannot be read."""
+    found: list[Entry] = []
+    at = 0
+    while len(found) < limits.members:
+        try:
+            entry, start = local(source, at)
+        except Unreadable:
+            break
+        found.append(entry)
+        at = start + entry.packed
+        if entry.flags & _LATE and not entry.packed:
+            break
+    return Directory(tuple(found), 0, at, at)
 
 
 def _decode(name: bytes, flags: int) -> str:

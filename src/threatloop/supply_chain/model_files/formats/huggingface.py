@@ -21,15 +21,15 @@ def judge_config(value: object, source: Source, job: Job) -> None:
         return
     if not isinstance(value, dict):
         return
-    for path, hook, told in _hooks(value):
-        _judge_hook(path, hook, told, source, job)
+    for path, told in _hooks(value):
+        _judge_hook(path, told, source, job)
     _judge_templates(value, source, job)
     _judge_index(value, source, job)
     if source.name == "model_index.json":
         _judge_pipeline(value, source, job)
 
 
-def _hooks(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str, object]]:
+def _hooks(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
     """Every hook of a configuration, those of nested ones too, with the path to it."""
     if depth > 32:
         return
@@ -37,7 +37,7 @@ def _hooks(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
         for name, inner in value.items():
             here = f"{path}.{name}" if path else str(name)
             if name in _HOOKS and inner:
-                yield here, name, inner
+                yield here, inner
             else:
                 yield from _hooks(inner, here, depth + 1)
     elif isinstance(value, list):
@@ -45,12 +45,12 @@ def _hooks(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str,
             yield from _hooks(inner, f"{path}[{number}]", depth + 1)
 
 
-def _judge_hook(path: str, hook: str, told: object, source: Source, job: Job) -> None:
+def _judge_hook(path: str, told: object, source: Source, job: Job) -> None:
     targets = ", ".join(str(target) for target in _leaves(told))
     foreign = "--" in targets
-    title = f"{path} has {hook.split('_')[0]} code run when the model is loaded: {targets}"
+    title = f"{path}: code of the repository runs when the model is loaded: {targets}"
     if foreign:
-        title = f"{path} runs code from another repository: {targets}"
+        title = f"{path}: code of another repository runs when the model is loaded: {targets}"
     job.notes.found("remote-code", source.place, title, subject=path, severity=Severity.CRITICAL if foreign else None)
 
 

@@ -14,8 +14,10 @@ from threatloop.supply_chain.model_files.job import Job
 from threatloop.supply_chain.model_files.source import Source
 from threatloop.supply_chain.result import Severity
 
-_KNOWN = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft",
-          "com.microsoft.nchwc", "ai.onnx.preview", "pkg.onnxscript.torch_lib", "pkg.onnxscript.torch_lib.common")  # fmt: skip
+_KNOWN = (
+    "", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training", "com.microsoft",
+    "com.microsoft.nchwc", "pkg.onnxscript.torch_lib", "pkg.onnxscript.torch_lib.common",
+)  # fmt: skip
 _PYTHON = ("ai.onnx.contrib", "com.microsoft.extensions")
 _GRAPH, _IMPORTS, _FUNCTIONS, _TRAINING = 7, 8, 25, 20
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
@@ -39,7 +41,7 @@ def scan_onnx(source: Source, job: Job) -> None:
             graphs.append(field.body)
         elif field.number == _FUNCTIONS:
             own.add("".join(text(domain) for domain in inside(field.body, 10)))
-            _judge_nodes([node for node in inside(field.body, _FUNCTION_NODE)], own, source, job)
+            _judge_nodes(list(inside(field.body, _FUNCTION_NODE)), own, source, job)
         elif field.number == _TRAINING:
             graphs += [*inside(field.body, 1), *inside(field.body, 2)]
     for graph in graphs:

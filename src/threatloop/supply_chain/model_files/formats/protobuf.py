@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from threatloop.supply_chain.model_files.source import Source, Unreadable
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_ONNX = {1: False, 5: False, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), True)}
+"""Whether the fields of a ModelProto have a body."""
 _SCALARS = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -92,12 +94,11 @@ def looks_like_onnx(source: Source) -> bool:
     if source.read(0, 1) != b"\x08":
         return False
     found = _numbers(source)
-    known = {1: False, 2: True, 3: True, 4: True, 5: False, 6: True, 7: True, 8: True, 14: True, 20: True, 25: True, 26: True}
     return bool(
         found
         and 0 < found[0][2] < 100
         and any(number in (7, 8) for number, *_ in found)
-        and all(known.get(number) is has_body for number, has_body, _ in found)
+        and all(_ONNX.get(number) is has_body for number, has_body, _ in found)
     )
 
 

@@ -41,7 +41,7 @@ def scan_template(source: Source, job: Job) -> None:
 
 
 def scan_code(source: Source, job: Job) -> None:
-    """Python beside or inside a model: named, since loading the model may run it. Judging it is the code scan's part."""
+    """Python beside or inside a model: named, since loading the model may run it; judging it is another scan."""
     _decoded(source)
     if _TORCHSCRIPT in source.place:
         raise NotUnderstood("TorchScript code: what it does is not analysed here")

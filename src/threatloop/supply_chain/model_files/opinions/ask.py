@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from threatloop.supply_chain.model_files.limits import Limits
 
 PICKLE_SCANNERS = ("fickling", "modelaudit-picklescan")
+_ALONE = ("fickling", "modelaudit_picklescan", "typing_extensions")
 _WORKER = Path(__file__).with_name("worker.py")
 _RESTARTS = 8
 _START = 60.0
@@ -50,6 +55,12 @@ def ask(files: Sequence[str], scanners: Sequence[str], limits: Limits) -> Answer
 
     A file on which the process dies is answered as failed, and the others are asked again without it.
     """
+    with tempfile.TemporaryDirectory(prefix="threatloop-scanners-") as folder:
+        path = scanners_alone(folder) if set(scanners) <= set(PICKLE_SCANNERS) else [sysconfig.get_path("platlib")]
+        return _ask(files, scanners, limits, path)
+
+
+def _ask(files: Sequence[str], scanners: Sequence[str], limits: Limits, path: list[str]) -> Answers:
     answers, why = Answers({}, {}), ""
     for _ in range(_RESTARTS):
         pending = [
@@ -62,7 +73,7 @@ def ask(files: Sequence[str], scanners: Sequence[str], limits: Limits) -> Answer
         if not pending:
             break
         before = len(answers.given) + len(answers.missing)
-        why = _run(files, scanners, answers, limits, len(pending))
+        why = _run(files, scanners, answers, limits, path, len(pending))
         if len(answers.given) + len(answers.missing) == before:
             break
         left = next((pair for pair in pending if (pair[1], pair[0]) not in answers.given), None)
@@ -75,34 +86,58 @@ def ask(files: Sequence[str], scanners: Sequence[str], limits: Limits) -> Answer
     return answers
 
 
-def _run(files: Sequence[str], scanners: Sequence[str], answers: Answers, limits: Limits, pending: int) -> str:
+def _run(
+    files: Sequence[str], scanners: Sequence[str], answers: Answers, limits: Limits, path: list[str], pending: int
+) -> str:
     """One process; what it said is added. Returns why it ended, should something be left."""
     done = [{scanner: (scanner, file) in answers.given for scanner in scanners} for file in files]
     order = {
+        "path": path,
         "memory": limits.opinion_memory,
         "seconds": limits.opinion_seconds,
         "scanners": [scanner for scanner in scanners if scanner not in answers.missing],
         "tasks": [{"id": file, "path": file, "done": over} for file, over in zip(files, done, strict=True)],
     }
     with tempfile.TemporaryFile() as out:
-        try:
-            finished = subprocess.run(
-                [sys.executable, "-I", str(_WORKER)],
-                input=json.dumps(order).encode(),
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-                env={"PATH": "/usr/bin:/bin", "NO_ANALYTICS": "1", "PROMPTFOO_DISABLE_TELEMETRY": "1"},
-                cwd=tempfile.gettempdir(),
-                timeout=_START + 2 * limits.opinion_seconds + 0.5 * pending,
-                check=False,
-            )
-            why = f"its process ended with status {finished.returncode}"
-        except subprocess.TimeoutExpired:
-            why = "its process took too long"
+        why = _process(json.dumps(order).encode(), out, _START + 2 * limits.opinion_seconds + 0.5 * pending)
         out.seek(0)
         for line in _lines(out.read().decode("utf-8", "replace")):
             _take(line, answers)
     return why
+
+
+def _process(order: bytes, out: IO[bytes], seconds: float) -> str:
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-I", "-S", str(_WORKER)],
+            input=order,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            cwd=tempfile.gettempdir(),
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "its process took too long"
+    return f"its process ended with status {finished.returncode}"
+
+
+def scanners_alone(folder: str) -> list[str]:
+    """A folder that holds the pickle scanners and nothing else of what is installed."""
+    for name in _ALONE:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        source = Path(spec.origin)
+        if source.name == "__init__.py":
+            source = source.parent
+        target = Path(folder, source.name)
+        try:
+            target.symlink_to(source, target_is_directory=source.is_dir())
+        except OSError:
+            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    return [folder]
 
 
 def _lines(text: str) -> Iterator[dict[str, Any]]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from threatloop.supply_chain.model_files.job import Job, Stream
 from threatloop.supply_chain.model_files.notes import Notes, shown
 from threatloop.supply_chain.model_files.opinions.ask import PICKLE_SCANNERS, Answer, Answers, ask
-from threatloop.supply_chain.model_files.pickles.known import Grade, grade
+from threatloop.supply_chain.model_files.pickles.known import Grade
+from threatloop.supply_chain.model_files.pickles.levels import levels
 from threatloop.supply_chain.model_files.pickles.values import Name
 from threatloop.supply_chain.result import Finding, Severity
 
 _RULES = ("unsafe-pickle", "unknown-global", "computed-global", "pickle-extension", "odd-pickle")
+_SHOWN = 3
 _INSTALL = "pip install 'threatloop[scan]'"
 
 
@@ -43,7 +45,8 @@ def _remarks(stream: Stream, file: str, answers: Answers, notes: Notes) -> tuple
     remarks, asked = [], []
     for scanner in PICKLE_SCANNERS:
         if scanner in answers.missing:
-            notes.skip(stream.place, f"second opinion of {scanner} not available, because it is not installed: {_INSTALL}")
+            reason = f"second opinion of {scanner} not available, because it is not installed: {_INSTALL}"
+            notes.skip(stream.place, reason)
             continue
         answer = answers.given.get((scanner, file), Answer(failed="it did not answer"))
         if answer.failed:
@@ -58,13 +61,15 @@ def _remarks(stream: Stream, file: str, answers: Answers, notes: Notes) -> tuple
 
 def _place(stream: Stream, remarks: list[_Remark], asked: list[str], notes: Notes) -> None:
     """Put each remark beside the finding it is about; what is left becomes a finding of its own."""
-    own = [key for key, found in notes.findings.items() if found.place.path == stream.place and found.rule in _RULES]
+    around = [key for key, found in notes.findings.items() if _lies_in(found, stream) and found.rule in _RULES]
+    own = [key for key in around if notes.findings[key].place.path == stream.place]
     left = list(remarks)
-    for key in own:
+    for key in around:
         found = notes.findings[key]
         about = [remark for remark in remarks if _mentions(remark.text, found.subject)]
         left = [remark for remark in left if remark not in about]
-        notes.findings[key] = _told(found, about, asked)
+        if key in own or about:
+            notes.findings[key] = _told(found, about, asked if key in own else [])
     if not left:
         return
     judged = [replace(remark, severity=_weight(remark, stream, bool(own))) for remark in left]
@@ -75,6 +80,11 @@ def _place(stream: Stream, remarks: list[_Remark], asked: list[str], notes: Note
         notes.findings[beside] = _with(notes.findings[beside], lines, {remark.scanner for remark in judged})
         return
     _alone(stream, judged, worst.severity, lines, notes)
+
+
+def _lies_in(found: Finding, stream: Stream) -> bool:
+    """Whether a finding is of the pickle or of what it carries inside."""
+    return found.place.path == stream.place or found.place.path.startswith(f"{stream.place}!/")
 
 
 def _alone(stream: Stream, judged: list[_Remark], severity: Severity, lines: list[str], notes: Notes) -> None:
@@ -95,12 +105,23 @@ def _mentions(text: str, subject: str) -> bool:
 
 def _told(found: Finding, about: list[_Remark], asked: list[str]) -> Finding:
     """The finding with who agrees and who does not."""
-    lines = [f"{remark.scanner}: {remark.text}" for remark in about]
+    lines = _lines(about)
     silent = [scanner for scanner in asked if scanner not in {remark.scanner for remark in about}]
     lines += [f"{scanner}: says nothing of this" for scanner in silent]
     worst = min((remark.severity for remark in about), key=lambda severity: severity.rank, default=found.severity)
     severity = worst if worst.rank < found.severity.rank else found.severity
     return replace(_with(found, lines, {remark.scanner for remark in about}), severity=severity)
+
+
+def _lines(remarks: list[_Remark]) -> list[str]:
+    """The worst remarks of each scanner, and how many more there are."""
+    lines = []
+    for scanner in dict.fromkeys(remark.scanner for remark in remarks):
+        said = sorted((remark for remark in remarks if remark.scanner == scanner), key=lambda r: r.severity.rank)
+        lines += [f"{scanner}: {remark.text}" for remark in said[:_SHOWN]]
+        if len(said) > _SHOWN:
+            lines.append(f"{scanner}: {len(said) - _SHOWN} more remarks")
+    return lines
 
 
 def _with(found: Finding, lines: list[str], scanners: set[str]) -> Finding:
@@ -111,11 +132,11 @@ def _with(found: Finding, lines: list[str], scanners: set[str]) -> Finding:
 
 def _weight(remark: _Remark, stream: Stream, own: bool) -> Severity:
     """How bad a remark is that no finding of ours is about."""
-    names = {name for walk in stream.walks for name in walk.names}
-    known = [name for name in names if _named(remark.text, name)]
-    if known and all(grade(name) is Grade.KNOWN for name in known):
+    grades = levels(stream.walks)
+    known = [name for name in grades if _named(remark.text, name)]
+    if known and all(grades[name] is Grade.KNOWN for name in known):
         return Severity.LOW
-    clean = not own and all(grade(name) is Grade.KNOWN for name in names) and not any(w.broken for w in stream.walks)
+    clean = not own and set(grades.values()) <= {Grade.KNOWN} and not any(walk.broken for walk in stream.walks)
     if clean and remark.severity is not Severity.HIGH:
         return Severity.LOW
     return remark.severity

@@ -1,19 +1,24 @@
 """Run as a program of its own: asks fickling and modelaudit-picklescan about pickles, or h5py about an HDF5 file.
 
-It imports nothing of threatloop, is started with ``python -I`` and an empty environment, bounds its own memory and
-time, and never loads a pickle: both scanners are static. Tasks come as one JSON document on standard input; each
-answer is one line of JSON on standard output, written as soon as it is known.
+It imports nothing of threatloop, is started with ``python -I -S`` and an empty environment, bounds its own memory and
+time, and never loads a pickle: both scanners are static. Of what is installed it sees the scanners alone, so that
+their answers do not depend on the rest: modelaudit-picklescan would read the sources of every module that a pickle
+names, which takes half a minute for one estimator; without sources it goes by its lists of names. Tasks come as one
+JSON document on standard input; each answer is one line of JSON on standard output, written as soon as it is known.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
+_PARTIAL = ("incomplete", "exceeded", "truncated", "timeout", "budget")
+"""How codes of modelaudit-picklescan's notices end where it did not see everything."""
 _FICKLING = ("", "low", "low", "medium", "high", "high")
 """Of fickling's levels, from likely safe to overtly malicious."""
 
@@ -21,18 +26,20 @@ _FICKLING = ("", "low", "low", "medium", "high", "high")
 def main() -> None:
     """Answer every task, each scanner in turn."""
     order = json.load(sys.stdin)
+    out = _own_output()
     _bound(order["memory"])
+    sys.path[:0] = order["path"]
     signal.signal(signal.SIGALRM, _late)
     for scanner in order["scanners"]:
         try:
             judge = _SCANNERS[scanner](order)
         except Exception as error:  # not installed, or not able to start here
-            _say(scanner=scanner, missing=f"{type(error).__name__}: {error}"[:300])
+            _say(out, scanner=scanner, missing=f"{type(error).__name__}: {error}"[:300])
             continue
         for task in order["tasks"]:
             if task.get("done", {}).get(scanner):
                 continue
-            _say(scanner=scanner, task=task["id"], **_answer(judge, task["path"], order["seconds"]))
+            _say(out, scanner=scanner, task=task["id"], **_answer(judge, task["path"], order["seconds"]))
 
 
 def _answer(judge: Callable[[str], dict[str, Any]], path: str, seconds: float) -> dict[str, Any]:
@@ -68,24 +75,32 @@ def _picklescan(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     from modelaudit_picklescan import PickleScanner, ScanOptions, ScanStatus
 
     scanner = PickleScanner(options=ScanOptions(timeout_s=order["seconds"]))
+    scanner.scan_bytes(b"N.")
+    sys.path.clear()
 
     def judge(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             report = scanner.scan_bytes(file.read(), source="pickle")
         remarks = [
             {
-                "severity": "high" if found.severity.value == "critical" else "medium",
+                "severity": _graded(found.severity.value, found.rule_code or ""),
                 "text": f"{found.rule_code}: {found.message}"[:400],
             }
             for found in report.findings[:200]
         ]
         answer: dict[str, Any] = {"remarks": remarks}
-        if report.status is not ScanStatus.COMPLETE:
-            notes = [error.message for error in report.errors] + [note.message for note in report.notices]
-            answer["incomplete"] = "; ".join(notes)[:300] or report.status.value
+        told = [note for note in report.notices if (note.code or "").endswith(_PARTIAL)]
+        if report.status is not ScanStatus.COMPLETE and (told or report.errors):
+            messages = [error.message for error in report.errors] + [note.message for note in told]
+            answer["incomplete"] = "; ".join(dict.fromkeys(messages))[:300]
         return answer
 
     return judge
+
+
+def _graded(severity: str, rule: str) -> str:
+    """An object that the loader must supply, and what is only odd, is not what runs code."""
+    return "high" if severity == "critical" and rule.startswith(("DANGEROUS", "MALFORMED", "EXTENSION")) else "medium"
 
 
 def _h5py(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:  # noqa: ARG001
@@ -106,7 +121,8 @@ def _h5py(order: dict[str, Any]) -> Callable[[str], dict[str, Any]]:  # noqa: AR
 
 def _links(h5py: Any, file: Any) -> Iterator[str]:
     """Names that lead to another file: external links and external raw data."""
-    seen, pending = set(), [("", file)]
+    seen: set[int] = set()
+    pending = [("", file)]
     while pending:
         path, group = pending.pop()
         if group.id.__hash__() in seen or len(seen) > 100_000:
@@ -133,9 +149,16 @@ _SCANNERS: dict[str, Callable[[dict[str, Any]], Callable[[str], dict[str, Any]]]
 }
 
 
-def _say(**answer: Any) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+def _own_output() -> TextIO:
+    """Standard output for the answers alone: what a scanner prints of a file must not pass as one."""
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return own
+
+
+def _say(out: TextIO, **answer: Any) -> None:
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
 
 
 def _late(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

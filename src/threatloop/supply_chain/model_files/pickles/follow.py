@@ -25,7 +25,7 @@ def follow(source: Source, at: int, limits: Limits, depth: int = 0) -> Walk:
     machine = Machine(walk)
     stream = source.stream(at)
     try:
-        for count, op in enumerate(opcodes(stream, source.size, limits.argument)):  # type: ignore[arg-type]
+        for count, op in enumerate(opcodes(stream, source.size, limits.argument)):
             if count >= limits.opcodes:
                 raise Broken(f"followed for {limits.opcodes} opcodes only")
             machine.step(op)
@@ -85,15 +85,11 @@ def _nested(
     if depth >= limits.depth:
         raise Broken(f"byte {start}: object arrays nested more than {limits.depth} deep")
     inner = follow(source, start, limits, depth + 1)
-    walk = machine.walk
-    for mine, theirs in (
-        (walk.uses, inner.uses), (walk.computed, inner.computed), (walk.odd, inner.odd),
-        (walk.blobs, inner.blobs), (walk.raw, inner.raw), (walk.extensions, inner.extensions),
-    ):
-        mine.extend(theirs)  # type: ignore[arg-type]
+    machine.walk.inner.append(inner)
+    machine.walk.raw.append((start, inner.end))
     if inner.broken:
         raise Broken(inner.broken)
-    walk.end = inner.end
+    machine.walk.end = inner.end
     stream.seek(inner.end)
 
 

@@ -104,7 +104,7 @@ _PATTERNS = tuple(
     for modules, names in (
         (r"numpy\.(_core|core)\.(multiarray|numeric|_multiarray_umath)", r"_reconstruct|scalar|_frombuffer"),
         (r"torch\.nn\.modules\.\w+|torch\.nn\.(quantized|qat|intrinsic)(\.\w+)*", _CLASS),
-        (r"torch\.nn\.functional", r"relu|gelu|silu|elu|selu|leaky_relu|tanh|sigmoid|softmax|log_softmax|mish|hardswish"),
+        (r"torch\.nn\.functional", r"relu|gelu|silu|elu|selu|leaky_relu|tanh|sigmoid|softmax|log_softmax|mish"),
         (r"torch\.optim(\.\w+)?", _CLASS),
         (r"torchvision\.models\.\w+", _CLASS),
         (
@@ -122,27 +122,30 @@ _PATTERNS = tuple(
 )
 """Classes of libraries whose constructors only store: a class is named in capitals there, and a function is not."""
 _MODULES = _words(
-    "os posix nt ntpath posixpath subprocess sys shutil socket ssl pty commands popen2 importlib imp _imp runpy code "
-    "codeop pip pip._internal ensurepip venv site sitecustomize builtins __builtin__ __builtins__ marshal pickle _pickle "
-    "cPickle dill cloudpickle joblib shelve dbm ctypes _ctypes cffi multiprocessing _posixsubprocess asyncio threading "
-    "_thread concurrent signal webbrowser antigravity http urllib urllib2 urllib3 httplib requests aiohttp httpx ftplib "
-    "smtplib poplib imaplib telnetlib nntplib xmlrpc socketserver paramiko fabric bdb pdb cProfile profile pstats trace "
-    "timeit doctest unittest test idlelib pydoc lib2to3 turtledemo tkinter inspect gc types operator _operator functools "
-    "_functools io _io tempfile fileinput glob pathlib zipimport pkgutil compileall py_compile distutils setuptools "
-    "ast dis symtable linecache platform getpass atexit _frozen_importlib _frozen_importlib_external logging warnings "
-    "weakref itertools contextlib readline rlcompleter cgi cgitb wsgiref sqlite3 mmap fcntl resource pwd grp spwd "
-    "crypt nturl2path uu tarfile zipfile gzip bz2 lzma configparser netrc optparse getopt cmd shlex string"
+    "os posix nt ntpath posixpath subprocess sys shutil socket ssl pty commands popen2 importlib imp _imp "
+    "runpy code codeop pip pip._internal ensurepip venv site sitecustomize builtins __builtin__ __builtins__ "
+    "marshal pickle _pickle cPickle dill cloudpickle joblib shelve dbm ctypes _ctypes cffi multiprocessing "
+    "_posixsubprocess asyncio threading _thread concurrent signal webbrowser antigravity http urllib urllib2 "
+    "urllib3 httplib requests aiohttp httpx ftplib smtplib poplib imaplib telnetlib nntplib xmlrpc "
+    "socketserver paramiko fabric bdb pdb cProfile profile pstats trace timeit doctest unittest test idlelib "
+    "pydoc lib2to3 turtledemo tkinter inspect gc types operator _operator functools _functools io _io "
+    "tempfile fileinput glob pathlib zipimport pkgutil compileall py_compile distutils setuptools ast dis "
+    "symtable linecache platform getpass atexit _frozen_importlib _frozen_importlib_external logging warnings "
+    "weakref itertools contextlib readline rlcompleter cgi cgitb wsgiref sqlite3 mmap fcntl resource pwd grp "
+    "spwd crypt nturl2path uu tarfile zipfile gzip bz2 lzma configparser netrc optparse getopt cmd shlex "
+    "string"
 )
 _HARMLESS_ROOTS = _words("string weakref itertools logging warnings contextlib functools _functools operator _operator")
-_INNER = (
-    "numpy.testing numpy.f2py numpy.distutils numpy.load numpy.fromfile numpy.memmap numpy.lib.npyio numpy.ctypeslib "
-    "torch.load torch.hub torch.jit torch._dynamo torch._inductor torch.compile torch.package torch.distributed "
-    "torch.multiprocessing torch.utils torch.serialization.load torch.ops torch.classes "
-    "torch.fx torch.testing torch.onnx torch.export torch.from_file torch.UntypedStorage.from_file "
-    "pandas.read_pickle pandas.io pandas.eval pandas.core.computation sklearn.utils._testing joblib.load "
-    "keras.utils keras.src.utils tensorflow.io tensorflow.keras.utils sympy numexpr nltk.data.load "
-    "transformers.utils transformers.dynamic_module_utils transformers.pipelines huggingface_hub"
-).split()
+_INNER = _words(
+    "numpy.testing numpy.f2py numpy.distutils numpy.load numpy.fromfile numpy.memmap numpy.lib.npyio "
+    "numpy.ctypeslib torch.storage._load_from_bytes torch.load torch.hub torch.jit torch._dynamo "
+    "torch._inductor torch.compile torch.package torch.distributed torch.multiprocessing torch.utils "
+    "torch.serialization.load torch.ops torch.classes torch.fx torch.testing torch.onnx torch.export "
+    "torch.from_file torch.UntypedStorage.from_file pandas.read_pickle pandas.io pandas.eval "
+    "pandas.core.computation sklearn.utils._testing joblib.load keras.utils keras.src.utils tensorflow.io "
+    "tensorflow.keras.utils sympy numexpr nltk.data.load transformers.utils transformers.dynamic_module_utils "
+    "transformers.pipelines huggingface_hub"
+)
 _TOOLS = _words("getattr setattr eval exec compile open __import__ globals locals vars breakpoint input system popen")
 
 

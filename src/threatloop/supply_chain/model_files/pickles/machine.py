@@ -75,8 +75,7 @@ class Machine:
     def _call(self, function: Value, arguments: Value, op: Op) -> None:
         name = called(function)
         if name is not None:
-            text = render(arguments)
-            self._use(name, op, f"{op.name} {render(function)}{text if text.startswith('(') else f'({text})'}", arguments)
+            self._use(name, op, f"{op.name} {render(Made(function, arguments))}", arguments)
         else:
             self.walk.odd.append((op.at, f"{op.name} calls {render(function)}, which is no global"))
         self._push(Made(function, arguments))
@@ -98,22 +97,23 @@ class Machine:
 
     def get(self, op: Op) -> None:
         if not isinstance(op.argument, int) or op.argument not in self.memo:
-            raise Broken(f"{op.name} at byte {op.at}: nothing under {op.argument} in the memo")
+            raise Broken(f"{op.name} at byte {op.at}: nothing under {op.argument!r} in the memo")
         self._push(self.memo[op.argument])
 
     def drop(self, op: Op) -> None:
-        if self.stack:
-            gone = self.stack.pop()
-            if isinstance(gone, Made):
-                self.walk.odd.append((op.at, f"the result of {render(gone.function)} is thrown away"))
-        else:
-            self._marked(op)
+        self._thrown([self.stack.pop()] if self.stack else self._marked(op), op)
+
+    def _thrown(self, gone: list[Value], op: Op) -> None:
+        """A call whose result nobody takes is made for what it does."""
+        for value in gone:
+            if isinstance(value, Made):
+                self.walk.odd.append((op.at, f"the result of {render(value.function)} is thrown away"))
 
     def dup(self, op: Op) -> None:
         self._push(self._top(op))
 
     def drop_marked(self, op: Op) -> None:
-        self._marked(op)
+        self._thrown(self._marked(op), op)
 
     def named(self, op: Op) -> None:
         if isinstance(op.argument, tuple):
@@ -159,13 +159,16 @@ class Machine:
 
     def extension(self, op: Op) -> None:
         self.walk.extensions.append(op.argument if isinstance(op.argument, int) else -1)
-        self._push(Other(f"extension {op.argument}"))
+        self._push(Other(f"extension {op.argument!r}"))
 
     def persistent(self, op: Op) -> None:
         identity = op.argument if op.name == "PERSID" else self.pop(op)
         self.walk.persistent += 1
         if isinstance(identity, Box):
             self.walk.storages.append(identity)
+            if len(identity.items) > 1 and identity.items[0] == "module":
+                self._push(identity.items[1])
+                return
         self._push(Other("a persistent object"))
 
     def empty(self, op: Op) -> None:

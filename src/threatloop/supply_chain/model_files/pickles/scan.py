@@ -7,18 +7,21 @@ from collections.abc import Iterator
 
 from threatloop.supply_chain.model_files.job import Job, Stream
 from threatloop.supply_chain.model_files.pickles.follow import follow, follow_all
-from threatloop.supply_chain.model_files.pickles.known import Grade, grade
-from threatloop.supply_chain.model_files.pickles.machine import HEADS
+from threatloop.supply_chain.model_files.pickles.known import Grade
+from threatloop.supply_chain.model_files.pickles.levels import level
 from threatloop.supply_chain.model_files.pickles.opcodes import Blob
 from threatloop.supply_chain.model_files.pickles.torch_legacy import is_legacy, tail_size
-from threatloop.supply_chain.model_files.pickles.values import Box, Name, Value, called, render
+from threatloop.supply_chain.model_files.pickles.values import Box, Name
 from threatloop.supply_chain.model_files.pickles.walk import Use, Walk
 from threatloop.supply_chain.model_files.source import CHUNK, Source, of_bytes
 from threatloop.supply_chain.result import Severity
 
-_START = re.compile(rb"\x80[\x02-\x05][\x95\x8c\x8a\x28\x5d\x7d\x63\x58\x4b\x4e\x29\x42\x43\x55\x71]|c[A-Za-z_][\w.]{0,99}\n[A-Za-z_]\w{0,99}\n")
+_START = re.compile(
+    rb"\x80[\x02-\x05][\x95\x8c\x8a\x28\x5d\x7d\x63\x58\x4b\x4e\x29\x42\x43\x55\x71]"
+    rb"|c[A-Za-z_][\w.]{0,99}\n[A-Za-z_]\w{0,99}\n"
+)
+"""How a pickle may begin: its protocol and a usual first opcode, or a global in the text form."""
 _SEARCHED = 64 << 20
-_NESTED = Name("torch.storage", "_load_from_bytes")
 
 
 def scan_pickle(source: Source, job: Job) -> None:
@@ -51,39 +54,29 @@ def judge(walk: Walk, source: Source, job: Job) -> None:
              subject="persistent ids", severity=Severity.LOW)  # fmt: skip
     for at, blob in walk.blobs:
         _look_inside(at, blob, source, job)
+    for inner in walk.inner:
+        judge(inner, source, job)
 
 
 def _is_storage(item: Box) -> bool:
-    return item.kind == "tuple" and len(item.items) >= 4 and item.items[0] == "storage"
+    """Whether torch writes such an identity: of a storage, or of the class of a module with its source."""
+    return item.kind == "tuple" and len(item.items) >= 4 and item.items[0] in ("storage", "module")
 
 
 def _judge_name(name: Name, uses: list[Use], source: Source, job: Job) -> None:
-    level = grade(name)
-    if name == _NESTED and all(_is_scanned(use.given) for use in uses if use.call):
-        level = Grade.KNOWN
-    if level is Grade.KNOWN:
+    grade = level(name, uses)
+    if grade is Grade.KNOWN:
         return
     calls = [use for use in uses if use.call]
     deed = "calls" if calls else "refers to"
     detail = "\n".join(f"byte {use.at}: {use.call or f'fetches {use.name}'}" for use in (calls or uses)[:4])
-    if level is Grade.UNKNOWN:
+    if grade is Grade.UNKNOWN:
         title = f"{deed} {name}, which is not on the allowlist and not understood"
         job.notes.found("unknown-global", source.place, title, subject=str(name), detail=detail)
         return
-    severity = Severity.CRITICAL if level is Grade.DANGEROUS else Severity.HIGH
+    severity = Severity.CRITICAL if grade is Grade.DANGEROUS else Severity.HIGH
     title = f"loading it {deed} {name}"
     job.notes.found("unsafe-pickle", source.place, title, subject=str(name), detail=detail, severity=severity)
-
-
-def _is_scanned(given: Value) -> bool:
-    """Whether the arguments of a nested load are bytes that `_look_inside` takes up."""
-    first = given.items[0] if isinstance(given, Box) and len(given.items) == 1 else None
-    if isinstance(first, Blob):
-        return True
-    if isinstance(first, bytes):
-        return first.startswith(HEADS)
-    encoder = called(first)
-    return encoder == Name("_codecs", "encode") and render(first).startswith(("_codecs.encode('\\x80", "_codecs.encode('PK"))
 
 
 def _look_inside(at: int, blob: bytes | Blob, source: Source, job: Job) -> None:
@@ -102,23 +95,25 @@ def _look_inside(at: int, blob: bytes | Blob, source: Source, job: Job) -> None:
 def ask_others(walks: list[Walk], source: Source, job: Job) -> None:
     """Copy the opcodes, without the arrays between them, for the other scanners."""
     end = walks[-1].end if not walks[-1].broken else source.size
-    if end - walks[0].start > job.limits.opinion_bytes:
-        holes = sum(stop - start for walk in walks for start, stop in walk.raw)
-        if end - walks[0].start - holes > job.limits.opinion_bytes:
-            job.streams.append(Stream(source.place, tuple(walks), None))
-            return
-    path = f"{job.scratch}/{len(job.streams)}.pickle"
+    pieces, at = [], walks[0].start
+    for start, stop in [*(gap for walk in walks for gap in walk.raw), (end, end)]:
+        pieces.append((at, start))
+        at = stop
+    path: str | None = None
+    if sum(stop - start for start, stop in pieces) <= job.limits.opinion_bytes:
+        path = f"{job.scratch}/{len(job.streams)}.pickle"
+        _copy(source, pieces, path)
+    job.streams.append(Stream(source.place, tuple(walks), path))
+    for inner in (inner for walk in walks for inner in walk.inner):
+        ask_others([inner], source, job)
+
+
+def _copy(source: Source, pieces: list[tuple[int, int]], path: str) -> None:
     with open(path, "wb") as copy:
-        at = walks[0].start
-        for start, stop in [*(gap for walk in walks for gap in walk.raw), (end, end)]:
-            while at < start:
-                piece = source.read(at, min(CHUNK, start - at))
-                if not piece:
-                    break
+        for at, stop in pieces:
+            while at < stop and (piece := source.read(at, min(CHUNK, stop - at))):
                 copy.write(piece)
                 at += len(piece)
-            at = stop
-    job.streams.append(Stream(source.place, tuple(walks), path))
 
 
 def _judge_tail(walks: list[Walk], source: Source, job: Job) -> None:

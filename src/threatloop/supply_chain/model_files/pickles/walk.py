@@ -30,7 +30,8 @@ class Walk:
         persistent: how many objects the loader must supply.
         odd: what no ordinary writer produces, with the offset.
         blobs: byte strings that may hold a file of their own, with the offset of their opcode.
-        raw: ranges of array data between the opcodes, as joblib writes them.
+        raw: ranges between the opcodes that are not this pickle's: array data, as joblib writes them.
+        inner: the pickles of object arrays that lie in such ranges.
         storages: the descriptions of those objects, where they are tuples, as torch writes them.
         top: what lay on top of the stack at the end.
         broken: where and why the unpickler would fail; empty where STOP was reached.
@@ -45,9 +46,15 @@ class Walk:
     odd: list[tuple[int, str]] = field(default_factory=list)
     blobs: list[tuple[int, bytes | Blob]] = field(default_factory=list)
     raw: list[tuple[int, int]] = field(default_factory=list)
+    inner: list[Walk] = field(default_factory=list)
     top: Value = None
     storages: list[Box] = field(default_factory=list)
     broken: str = ""
+
+    @property
+    def everything(self) -> list[Use]:
+        """The uses, and those of the pickles inside."""
+        return [*self.uses, *(use for walk in self.inner for use in walk.everything)]
 
     @property
     def names(self) -> tuple[Name, ...]:

@@ -16,10 +16,10 @@ _ORDERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, what in (
         (r"\b(ignore|disregard|forget|override)\b.{0,40}\b(previous|prior|above|earlier|all|system|safety)\b.{0,30}"
          r"\b(instruction|prompt|rule|guideline|message)", "tells the model to ignore its instructions"),
-        (r"\b(do not|don't|never)\b.{0,20}\b(tell|mention|reveal|inform|disclose|warn)\b.{0,40}\b(user|this|instruction)",
-         "tells the model to keep something from the user"),
-        (r"\b(always|whenever|when(ever)? (the )?user|if (the )?user)\b.{0,120}\b(include|insert|recommend|add|append|link|load"
-         r"|respond with|reply with|use)\b.{0,80}(https?:|<script|www\.|\bcdn\b|\.js\b|\.com\b)",
+        (r"\b(do not|don't|never)\b.{0,20}\b(tell|mention|reveal|inform|disclose|warn)\b.{0,40}"
+         r"\b(user|this|instruction)", "tells the model to keep something from the user"),
+        (r"\b(always|whenever|when(ever)? (the )?user|if (the )?user)\b.{0,120}\b(include|insert|recommend|add|append"
+         r"|link|load|respond with|reply with|use)\b.{0,80}(https?:|<script|www\.|\bcdn\b|\.js\b|\.com\b)",
          "tells the model what to slip into its answers"),
         (r"<script\b|javascript:|<img\b|<iframe\b", "holds active HTML"),
         (r"\b(curl|wget|powershell|bash -c|sh -c|rm -rf|pip install|eval\(|exec\(|base64 -d)", "holds a shell command"),

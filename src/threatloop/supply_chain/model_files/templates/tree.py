@@ -14,8 +14,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 _GADGETS = _words(
-    "mro func_globals func_code gi_frame gi_code cr_frame cr_code ag_frame f_globals f_builtins f_locals f_back tb_frame "
-    "co_consts format_map"
+    "mro func_globals func_code gi_frame gi_code cr_frame cr_code ag_frame f_globals f_builtins f_locals "
+    "f_back tb_frame co_consts format_map"
 )
 _FUNCTIONS = _words(
     "raise_exception strftime_now range dict namespace zip enumerate caller render_content tojson len min max"
@@ -30,6 +30,7 @@ _FILTERS = _words(
     "length list lower map max min reject rejectattr replace reverse round safe select selectattr slice sort string "
     "striptags sum title tojson trim truncate unique upper wordcount groupby from_json"
 )
+_OBJECTS = _words("lipsum cycler joiner self config request")
 _LOOP = 1_000_000
 
 
@@ -44,7 +45,7 @@ class _Generation(Extension):
         return nodes.Scope(body, lineno=line)
 
 
-_ENVIRONMENT = Environment(extensions=[loopcontrols, _Generation], trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+_ENVIRONMENT = Environment(extensions=[loopcontrols, _Generation], trim_blocks=True, lstrip_blocks=True)
 
 
 def parse(text: str) -> nodes.Template:
@@ -91,9 +92,10 @@ def _by_key(key: nodes.Expr) -> Iterator[str]:
 def _by_filter(node: nodes.Filter | nodes.Test) -> Iterator[str]:
     if node.name == "attr":
         yield "reaches for an attribute through the filter attr"
-    for value in (*(node.args or ()), *(pair.value for pair in node.kwargs or ())):
-        if isinstance(value, nodes.Const) and isinstance(value.value, str) and any(map(_private, value.value.split("."))):
-            yield f"reaches for {value.value!r} through {node.name}"
+    for given in (*(node.args or ()), *(pair.value for pair in node.kwargs or ())):
+        path = given.value if isinstance(given, nodes.Const) else None
+        if isinstance(path, str) and any(_private(part) for part in path.split(".")):
+            yield f"reaches for {path!r} through {node.name}"
 
 
 def _by_call(node: nodes.Call) -> Iterator[str]:
@@ -116,15 +118,12 @@ def _large(value: nodes.Expr) -> bool:
 
 def unknown(tree: nodes.Template) -> Iterator[str]:
     """Functions, methods and filters that chat templates do not use."""
-    own = {macro.name for macro in tree.find_all(nodes.Macro)} | {
-        target.name for node in tree.find_all(nodes.Assign) for target in node.find_all(nodes.Name) if target.ctx == "store"
-    }
-    for node in tree.find_all((nodes.Call, nodes.Filter)):
-        if isinstance(node, nodes.Filter):
-            if node.name not in _FILTERS and node.name != "attr":
-                yield f"the filter {node.name}"
-            continue
-        target = node.node  # type: ignore[attr-defined]
+    own = {macro.name for macro in tree.find_all(nodes.Macro)} | set(_assigned(tree))
+    for node in tree.find_all(nodes.Filter):
+        if node.name not in _FILTERS and node.name != "attr":
+            yield f"the filter {node.name}"
+    for call in tree.find_all(nodes.Call):
+        target = call.node
         if isinstance(target, nodes.Name):
             if target.name not in _FUNCTIONS | own:
                 yield f"{target.name}()"
@@ -133,6 +132,11 @@ def unknown(tree: nodes.Template) -> Iterator[str]:
                 yield f".{target.attr}()"
         else:
             yield "a call of something computed"
-    for node in tree.find_all(nodes.Name):
-        if node.name in ("lipsum", "cycler", "joiner", "self", "config", "request"):
-            yield f"the object {node.name}"
+    for name in tree.find_all(nodes.Name):
+        if name.name in _OBJECTS:
+            yield f"the object {name.name}"
+
+
+def _assigned(tree: nodes.Template) -> Iterator[str]:
+    for node in tree.find_all(nodes.Assign):
+        yield from (name.name for name in [node.target, *node.find_all(nodes.Name)] if isinstance(name, nodes.Name))
