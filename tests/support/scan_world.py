@@ -19,7 +19,7 @@ from transformers import AutoModel
 
 AutoModel.from_pretrained("org/net")
 torch.load("net.pt", weights_only=False)
-pickle.load(open("a.pkl", "rb"))  # threatloop: accept unsafe-pickle because we wrote it ourselves
+pickle.load(open("a.pkl", "rb"))  # threatloop: accept pickle-load because we wrote it ourselves
 """
 TODAY = date(2026, 6, 1)
 NASTY = "<script>alert(1)</script> [bold]x[/bold] \u202e\x1b[31m"
@@ -62,7 +62,7 @@ def seen(found: Scan, entries: tuple[Entry, ...] = ()) -> View:
 
 
 def finding(
-    rule: str = "unsafe-pickle", severity: Severity = Severity.HIGH, path: str = "a.py", subject: str = "x"
+    rule: str = "pickle-load", severity: Severity = Severity.HIGH, path: str = "a.py", subject: str = "x"
 ) -> Finding:
     return Finding(
         rule, severity, f"title of {rule}", Place(path, 3, 5), "threat:malicious-model-file", Direction.DATA_TO_MODEL,
@@ -74,7 +74,7 @@ def nasty_view() -> View:
     """A scan whose every text is hostile."""
     place = Place(f"a/{NASTY}.py", 1)
     bad = Finding(
-        "unsafe-pickle", Severity.CRITICAL, NASTY, place, "threat:malicious-model-file", None, Stage.DEPLOYMENT, NASTY,
+        "pickle-load", Severity.CRITICAL, NASTY, place, "threat:malicious-model-file", None, Stage.DEPLOYMENT, NASTY,
         NASTY, NASTY, (NASTY,),
     )  # fmt: skip
     result = Result((bad,), (Failure(place, NASTY),), (Skipped(Place("b\udcff.py"), NASTY),))

@@ -7,22 +7,22 @@ import pytest
 from code_scans import scan
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-HEAD = "from transformers import AutoModel, pipeline\n"
+TOP = "from transformers import AutoModel, pipeline\n"
 
 
 @pytest.mark.parametrize(
     ("code", "rules"),
     [
-        (HEAD + "AutoModel.from_pretrained('a/b')", ["unpinned-artefact"]),
-        (HEAD + "AutoModel.from_pretrained('a/b', revision='main')", ["unpinned-artefact"]),
-        (HEAD + "AutoModel.from_pretrained('a/b', trust_remote_code=True)", ["remote-code", "unpinned-artefact"]),
-        (HEAD + f"AutoModel.from_pretrained('a/b', trust_remote_code=True, revision='{COMMIT}')", ["remote-code"]),
-        (HEAD + "pipeline('text-classification', model='a/b')", ["unpinned-artefact"]),
+        (TOP + "AutoModel.from_pretrained('a/b')", ["unpinned-artefact"]),
+        (TOP + "AutoModel.from_pretrained('a/b', revision='main')", ["unpinned-artefact"]),
+        (TOP + "AutoModel.from_pretrained('a/b', trust_remote_code=True)", ["trust-remote-code", "unpinned-artefact"]),
+        (TOP + f"AutoModel.from_pretrained('a/b', trust_remote_code=True, revision='{COMMIT}')", ["trust-remote-code"]),
+        (TOP + "pipeline('text-classification', model='a/b')", ["unpinned-artefact"]),
         ("from datasets import load_dataset\nload_dataset('a/b')", ["unpinned-artefact"]),
         ("from huggingface_hub import snapshot_download\nsnapshot_download(repo_id='a/b')", ["unpinned-artefact"]),
         ("import torch\ntorch.hub.load('a/b', 'net')", ["remote-code-torch-hub"]),
         ("import torch\ntorch.hub.load('a/b:main', 'net')", ["remote-code-torch-hub"]),
-        ("options = {'trust_remote_code': True}", ["remote-code"]),
+        ("options = {'trust_remote_code': True}", ["trust-remote-code"]),
         ("import transformers\nclass Mine(transformers.PreTrainedModel):\n    pass\n"
          "Mine.from_pretrained('a/b')", ["unpinned-artefact"]),
         ("import requests\nrequests.get('https://a.org/m.bin', verify=False)", ["unverified-tls"]),
@@ -40,12 +40,12 @@ def test_loose_fetches_are_found(code: str, rules: list[str]) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        HEAD + f"AutoModel.from_pretrained('a/b', revision='{COMMIT}')",
-        HEAD + "AutoModel.from_pretrained('./model')",
-        HEAD + "import os\nAutoModel.from_pretrained(os.path.join(root, 'model'))",
-        HEAD + "from pathlib import Path\nAutoModel.from_pretrained(Path('runs') / 'last')",
-        HEAD + "AutoModel.from_pretrained('a/b', local_files_only=True)",
-        HEAD + "pipeline('text-classification')(x)",
+        TOP + f"AutoModel.from_pretrained('a/b', revision='{COMMIT}')",
+        TOP + "AutoModel.from_pretrained('./model')",
+        TOP + "import os\nAutoModel.from_pretrained(os.path.join(root, 'model'))",
+        TOP + "from pathlib import Path\nAutoModel.from_pretrained(Path('runs') / 'last')",
+        TOP + "AutoModel.from_pretrained('a/b', local_files_only=True)",
+        TOP + "pipeline('text-classification')(x)",
         f"from huggingface_hub import snapshot_download\nfrom transformers import AutoModel\n"
         f"AutoModel.from_pretrained(snapshot_download('a/b', revision='{COMMIT}'))",
         "from datasets import load_dataset\nload_dataset('csv', data_files='a.csv')",
@@ -57,7 +57,7 @@ def test_loose_fetches_are_found(code: str, rules: list[str]) -> None:
         "parser.verify(strict=False)\nsignature.check(verify=False)",
         "XMLNS = 'http://www.w3.org/2000/svg'",
         "HOME = 'http://localhost:8000/model.bin'",
-        HEAD + "AutoModel.from_pretrained('a/b', trust_remote_code=False, revision=REVISION)",
+        TOP + "AutoModel.from_pretrained('a/b', trust_remote_code=False, revision=REVISION)",
     ],
 )  # fmt: skip
 def test_tight_fetches_are_left_alone(code: str) -> None:
@@ -67,7 +67,7 @@ def test_tight_fetches_are_left_alone(code: str) -> None:
 
 
 def test_a_source_known_only_at_run_time_is_low() -> None:
-    result = scan(HEAD + "def f(name):\n    return AutoModel.from_pretrained(name)")
+    result = scan(TOP + "def f(name):\n    return AutoModel.from_pretrained(name)")
     assert [(one.severity, one.rule) for one in result.findings] == [("low", "unpinned-artefact")]
 
 
@@ -77,5 +77,5 @@ def test_data_sets_are_a_threat_to_training() -> None:
 
 
 def test_pins_decided_elsewhere_are_said_to_be() -> None:
-    result = scan(HEAD + "def f(**more):\n    return AutoModel.from_pretrained('a/b', **more)")
+    result = scan(TOP + "def f(**more):\n    return AutoModel.from_pretrained('a/b', **more)")
     assert (result.findings, len(result.skipped)) == ((), 1)

@@ -60,7 +60,7 @@ def test_what_is_downloaded_is_critical(source: str) -> None:
         "import io, pickle, requests, urllib.request\nfrom pathlib import Path\n"
         "from huggingface_hub import hf_hub_download\n"
     )
-    found = [finding for finding in scan(head + source).findings if finding.rule == "unsafe-pickle"]
+    found = [finding for finding in scan(head + source).findings if finding.rule == "pickle-load"]
     assert [(one.severity, one.threat) for one in found] == [(CRITICAL, FETCHED)]
 
 
@@ -75,18 +75,18 @@ def test_what_a_request_brings_is_critical() -> None:
             return str(pickle.loads(request.data))
         """
     )
-    (found,) = [one for one in result.findings if one.rule == "unsafe-pickle"]
+    (found,) = [one for one in result.findings if one.rule == "pickle-load"]
     assert (found.severity, "a request" in found.detail) == (CRITICAL, True)
 
 
 @pytest.mark.parametrize(
     ("code", "rule", "severity"),
     [
-        ("import joblib\njoblib.load('m.joblib')", "unsafe-pickle", MEDIUM),
-        ("import dill\ndill.load(open('m', 'rb'))", "unsafe-pickle", MEDIUM),
-        ("import pandas as pd\npd.read_pickle('m.pkl')", "unsafe-pickle", MEDIUM),
+        ("import joblib\njoblib.load('m.joblib')", "pickle-load", MEDIUM),
+        ("import dill\ndill.load(open('m', 'rb'))", "pickle-load", MEDIUM),
+        ("import pandas as pd\npd.read_pickle('m.pkl')", "pickle-load", MEDIUM),
         ("try:\n    import cPickle as pickle\nexcept ImportError:\n    import pickle\n"
-         "pickle.load(f)", "unsafe-pickle", MEDIUM),
+         "pickle.load(f)", "pickle-load", MEDIUM),
         ("import numpy as np\nnp.load('a.npy', allow_pickle=True)", "numpy-pickle", MEDIUM),
         ("import yaml\nyaml.load(open('a'), Loader=yaml.Loader)", "unsafe-yaml", HIGH),
         ("import yaml\nyaml.unsafe_load(open('a'))", "unsafe-yaml", HIGH),

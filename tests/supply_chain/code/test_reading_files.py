@@ -92,22 +92,22 @@ def test_a_notebook_in_another_language_is_left_out() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import pickle\npickle.load(f)  # threatloop: accept unsafe-pickle because only we write it",
-        "import pickle\n# threatloop: accept unsafe-pickle because only we write it\npickle.load(f)",
-        "import pickle\nx = pickle.load(\n    f,  # threatloop: accept unsafe-pickle because only we write it\n)",
+        "import pickle\npickle.load(f)  # threatloop: accept pickle-load because only we write it",
+        "import pickle\n# threatloop: accept pickle-load because only we write it\npickle.load(f)",
+        "import pickle\nx = pickle.load(\n    f,  # threatloop: accept pickle-load because only we write it\n)",
     ],
 )
 def test_a_comment_with_a_reason_accepts(code: str) -> None:
     result = scan(code)
     assert result.findings == ()
     (accepted,) = result.accepted
-    assert (accepted.reason, accepted.finding.rule) == ("only we write it", "unsafe-pickle")
+    assert (accepted.reason, accepted.finding.rule) == ("only we write it", "pickle-load")
 
 
 @pytest.mark.parametrize(
     "comment",
     [
-        "accept unsafe-pickle",
+        "accept pickle-load",
         "accept no-such-rule because x",
         "ignore all",
         "accept torch-load because of another rule",
@@ -115,12 +115,12 @@ def test_a_comment_with_a_reason_accepts(code: str) -> None:
 )
 def test_other_comments_accept_nothing(comment: str) -> None:
     result = scan(f"import pickle\npickle.load(f)  # threatloop: {comment}")
-    assert [one.rule for one in result.findings] == ["unsafe-pickle"]
+    assert [one.rule for one in result.findings] == ["pickle-load"]
     assert len(result.errors) == (0 if "torch-load" in comment else 1)
 
 
 def test_a_comment_speaks_only_of_its_own_line() -> None:
-    result = scan("import pickle\npickle.load(f)  # threatloop: accept unsafe-pickle because ours\npickle.load(g)")
+    result = scan("import pickle\npickle.load(f)  # threatloop: accept pickle-load because ours\npickle.load(g)")
     assert [one.place.line for one in result.findings] == [3]
 
 

@@ -169,7 +169,7 @@ def test_the_bill_of_materials_has_models_packages_and_states(view: View) -> Non
         "justification": "protected_at_perimeter",
         "detail": "behind a mirror; by ann",
     }
-    assert (states["unsafe-pickle"]["state"], states["unsafe-pickle"]["response"]) == ("exploitable", ["will_not_fix"])
+    assert (states["pickle-load"]["state"], states["pickle-load"]["response"]) == ("exploitable", ["will_not_fix"])
     assert any(one["name"] == "threatloop:not-assessed" for one in content["properties"])
 
 

@@ -176,7 +176,7 @@ def _both(module: Module) -> Iterator[Match | Unsure]:
 
 RULES: Final = (
     Rule(
-        id="remote-code",
+        id="trust-remote-code",
         title="Python from a model repository is run",
         severity=Severity.HIGH,
         threat="remote-code-in-model-repository",

@@ -162,7 +162,7 @@ RULES: Final = (
         ),
     ),
     Rule(
-        id="unsafe-pickle",
+        id="pickle-load",
         title="Unpickling runs code from the file",
         severity=Severity.MEDIUM,
         threat=LOCAL,
