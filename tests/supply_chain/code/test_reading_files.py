@@ -55,6 +55,17 @@ def test_deep_nesting_is_an_error_and_long_sums_are_not() -> None:
     assert len(scan_bytes(long.encode(), "m.py").findings) == 1
 
 
+def test_no_file_makes_a_scan_endless() -> None:
+    many = "import pickle\n" + "pickle.load(f)\n" * 2_500
+    result = scan_bytes(many.encode(), "m.py")
+    assert len(result.findings) == 2_000
+    assert "more than 2,000 places" in result.skipped[0].reason
+    branches = "".join(f"if a:\n  b{i} = 1\nelse:\n  c{i} = 2\n" for i in range(4_000))
+    result = scan_bytes(f"import pickle\n{branches}pickle.load(f)".encode(), "m.py")
+    assert [one.reason for one in result.errors] == ["too many branches and variables to be followed"]
+    assert result.read == ()
+
+
 def notebook(*cells: str | list[str], language: str = "python") -> bytes:
     rows = [{"cell_type": "code", "source": cell} for cell in cells]
     content = {"cells": rows, "metadata": {"language_info": {"name": language}}, "nbformat": 4}

@@ -6,6 +6,7 @@ import ast
 from typing import Final
 
 from threatloop.supply_chain.code.facts import Function
+from threatloop.supply_chain.code.imports import roots
 from threatloop.supply_chain.code.values import NOWHERE, Origin, Origins, Value
 
 _VERBS: Final = frozenset({"get", "post", "put", "patch", "delete", "api_route", "route", "websocket", "options"})
@@ -34,21 +35,21 @@ _OWN: Final = frozenset({"self", "cls", "db", "session", "background_tasks", "se
 
 def registered(tree: ast.Module) -> dict[str, str]:
     """Names of functions that are handed to a server, with the server: ``gr.Interface(fn=predict)``."""
-    found: dict[str, str] = {}
-    imports = {
-        alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-    } | {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imports: set[str] = set()
+    handed: list[tuple[str, ast.Call]] = []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        server = "Gradio" if name in _GRADIO and "gradio" in imports else "a router" if name in _ROUTERS else ""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports |= roots(node)
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in _GRADIO or name in _ROUTERS:
+                handed.append((name, node))
+    found: dict[str, str] = {}
+    for name, node in handed:
+        server = "a router" if name in _ROUTERS else "Gradio" if "gradio" in imports else ""
         if server:
-            values = [
-                *node.args,
-                *(keyword.value for keyword in node.keywords if keyword.arg not in {"inputs", "outputs"}),
-            ]
-            found |= {value.id: server for value in values if isinstance(value, ast.Name)}
+            given = [one.value for one in node.keywords if one.arg not in {"inputs", "outputs"}]
+            found |= {value.id: server for value in (*node.args, *given) if isinstance(value, ast.Name)}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from threatloop.supply_chain.code.values import NOWHERE, Origin, Origins
@@ -118,6 +119,7 @@ DOWNLOAD_WORDS: Final = ("download", "fetch_url")
 CHECKING_WORDS: Final = ("validate", "sanitis", "sanitiz", "verify", "moderate", "quarantine", "approve", "screen_")
 
 
+@lru_cache(maxsize=8192)
 def effect_of(name: str) -> Effect | None:
     """What is known of calling this name."""
     found = CALLS.get(name)

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from threatloop.supply_chain.code import knowledge
 from threatloop.supply_chain.code.expressions import Expressions
 from threatloop.supply_chain.code.facts import Facts, Function
 from threatloop.supply_chain.code.handlers import parameter_origins, registered, served_by
+from threatloop.supply_chain.code.imports import bound, roots
 from threatloop.supply_chain.code.state import State
-from threatloop.supply_chain.code.values import NOWHERE, UNKNOWN, Origins, Value, few, named
+from threatloop.supply_chain.code.text import Unreadable
+from threatloop.supply_chain.code.values import UNKNOWN, Origins, Value, few, named
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+MOST_COPIED: Final = 5_000_000
+"""Variables copied at branches, of one reading."""
 _DEEPEST_LOOP: Final = 3
 """Loops within loops are read twice, so that what a round leaves reaches the next; from here on once."""
 
@@ -24,6 +27,7 @@ def read_module(tree: ast.Module) -> Facts:
 
     Raises:
         RecursionError: it is nested too deeply.
+        Unreadable: it has too many branches and variables.
     """
     reader = _Reader(tree, {})
     facts = reader.read()
@@ -46,6 +50,7 @@ class _Reader(Expressions):
         self.bases: frozenset[str] = frozenset()
         self.waiting: list[Callable[[], None]] = []
         self.loops = 0
+        self.copied = 0
 
     def read(self) -> Facts:
         self.function = Function("", self.tree)
@@ -65,7 +70,8 @@ class _Reader(Expressions):
             case ast.ClassDef():
                 self._class(node)
             case ast.Import() | ast.ImportFrom():
-                self._import(node)
+                self.facts.imports |= roots(node)
+                self.state.variables.update(bound(node))
             case ast.Assign():
                 self._assign_all(node)
             case ast.AnnAssign():
@@ -112,6 +118,7 @@ class _Reader(Expressions):
         """Each may run, or none."""
         start = self.state
         ends = []
+        self._spend(len(bodies))
         for body in bodies:
             self.state = start.copy()
             self.run(body)
@@ -120,9 +127,16 @@ class _Reader(Expressions):
         for end in ends[1:]:
             self.state.join(end)
 
+    def _spend(self, copies: int) -> None:
+        """Count what is copied of the state, so that no file can make a scan endless."""
+        self.copied += copies * len(self.state.variables)
+        if self.copied > MOST_COPIED:
+            raise Unreadable("too many branches and variables to be followed")
+
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
         self.loops += 1
         for _ in range(2 if self.loops < _DEEPEST_LOOP else 1):
+            self._spend(1)
             before = self.state.copy()
             if isinstance(node, ast.While):
                 self.value(node.test)
@@ -141,6 +155,7 @@ class _Reader(Expressions):
         self.run(node.body)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
+        self._spend(1 + len(node.handlers))
         before = self.state.copy()
         self.run(node.body)
         self.run(node.orelse)
@@ -151,22 +166,6 @@ class _Reader(Expressions):
             after.join(self.state)
         self.state = after
         self.run(node.finalbody)
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                root = alias.name.partition(".")[0]
-                self.facts.imports.add(root)
-                name, target = (alias.asname, alias.name) if alias.asname else (root, root)
-                self.state.variables[name] = named(target)
-            return
-        module = "." * node.level + (node.module or "")
-        self.facts.imports.add(module.partition(".")[0] if not node.level else module)
-        for alias in node.names:
-            joint = "" if module.endswith(".") else "."
-            name = f"{module}{joint}{alias.name}"
-            held = knowledge.ATTRIBUTES.get(name, NOWHERE)
-            self.state.variables[alias.asname or alias.name] = Value(names=frozenset({name}), origins=held)
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         qualified = ".".join((*self.scope, node.name))
@@ -222,6 +221,7 @@ class _Reader(Expressions):
 
     def _body(self, node: ast.FunctionDef | ast.AsyncFunctionDef, function: Function) -> None:
         outer = self.state, self.scope, self.function, self.waiting, self.loops
+        self._spend(1)
         self.state, self.function, self.waiting, self.loops = self.state.copy(), function, [], 0
         self.scope = (*self.scope, node.name)
         arguments = node.args

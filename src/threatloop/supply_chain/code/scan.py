@@ -21,6 +21,8 @@ from threatloop.supply_chain.result import COMMENT, Accepted, Failure, Finding, 
 
 SUFFIXES: Final = (".py", ".pyw", ".ipynb")
 SCANNER: Final = "code"
+MOST: Final = 2_000
+"""Places of one rule that are listed of one file."""
 _LARGEST: Final = 64 << 20
 
 
@@ -102,7 +104,10 @@ class _Pass:
         skipped: list[Skipped] = []
         seen: Counter[tuple[str, str, str]] = Counter()
         for rule in rules:
-            for found in sorted(rule.check(module), key=_position):
+            for number, found in enumerate(sorted(rule.check(module), key=_position)):
+                if number == MOST:
+                    skipped.append(Skipped(whole, f"more than {MOST:,} places for {rule.id}: the rest is not listed"))
+                    break
                 first, last = _position(found)[0], getattr(found.node, "end_lineno", None) or _position(found)[0]
                 place = replace(self.place(first), column=getattr(found.node, "col_offset", 0) + 1)
                 if isinstance(found, Unsure):
