@@ -55,12 +55,14 @@ def test_deep_nesting_is_an_error_and_long_sums_are_not() -> None:
     assert len(scan_bytes(long.encode(), "m.py").findings) == 1
 
 
-def test_no_file_makes_a_scan_endless() -> None:
-    many = "import pickle\n" + "pickle.load(f)\n" * 2_500
+def test_no_file_makes_a_scan_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threatloop.supply_chain.code.scan.MOST", 20)
+    monkeypatch.setattr("threatloop.supply_chain.code.reading.MOST_COPIED", 5_000)
+    many = "import pickle\n" + "pickle.load(f)\n" * 25
     result = scan_bytes(many.encode(), "m.py")
-    assert len(result.findings) == 2_000
-    assert "more than 2,000 places" in result.skipped[0].reason
-    branches = "".join(f"if a:\n  b{i} = 1\nelse:\n  c{i} = 2\n" for i in range(4_000))
+    assert len(result.findings) == 20
+    assert "more than 20 places" in result.skipped[0].reason
+    branches = "".join(f"if a:\n  b{i} = 1\nelse:\n  c{i} = 2\n" for i in range(200))
     result = scan_bytes(f"import pickle\n{branches}pickle.load(f)".encode(), "m.py")
     assert [one.reason for one in result.errors] == ["too many branches and variables to be followed"]
     assert result.read == ()

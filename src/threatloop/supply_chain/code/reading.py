@@ -106,8 +106,8 @@ class _Reader(Expressions):
                 self.value(part)
 
     def _assign_all(self, node: ast.Assign) -> None:
-        pairs = [(target, node.value) for target in node.targets]
-        for target, source in pairs:
+        source = node.value
+        for target in node.targets:
             if isinstance(target, ast.Tuple) and isinstance(source, ast.Tuple) and len(target.elts) == len(source.elts):
                 for one, value in zip(target.elts, [self.value(part) for part in source.elts], strict=True):
                     self.assign(one, value)
