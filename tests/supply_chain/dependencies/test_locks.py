@@ -76,7 +76,10 @@ dev = [{{ name = "pytest" }}]
 name = "torch"
 version = "2.0.0"
 source = {{ registry = "https://pypi.org/simple" }}
-dependencies = [{{ name = "jinja2", marker = "python_version > '3'" }}]
+dependencies = [
+  {{ name = "jinja2", marker = "python_version > '3'" }},
+  {{ name = "old", marker = "python_version < '3'" }},
+]
 sdist = {{ url = "https://x/t.tar.gz", hash = "{HASH}", upload-time = "2023-03-02T00:00:00Z" }}
 wheels = [{{ url = "https://x/t.whl", hash = "{HASH}", upload-time = 2023-03-01T00:00:00Z }}]
 
@@ -89,6 +92,11 @@ source = {{ git = "https://u:p@example.org/jinja2" }}
 name = "pytest"
 version = "8.0.0"
 source = {{ registry = "https://pypi.org/simple" }}
+
+[[package]]
+name = "old"
+version = "1"
+source = {{ registry = "https://pypi.org/simple" }}
 """
 
 
@@ -96,11 +104,12 @@ def test_uv_lock(tmp_path: Path) -> None:
     found = read(tmp_path, {"uv.lock": UV})
     assert [(one.shown, one.place.line, one.path, one.direct) for one in found.dependencies] == [
         ("torch==2.0.0", 10, ("torch",), True),
-        ("jinja2==3.1.0", 18, ("torch", "jinja2"), False),
-        ("pytest==8.0.0", 23, ("pytest",), True),
+        ("jinja2==3.1.0", 21, ("torch", "jinja2"), False),
+        ("pytest==8.0.0", 26, ("pytest",), True),
     ]
     assert found.dependencies[0].released == datetime(2023, 3, 1, tzinfo=UTC)
-    assert "comes from https://example.org/jinja2" in reasons(found)[0] or "comes from git" in reasons(found)[0]
+    assert "comes from https://example.org/jinja2" in reasons(found)[0]
+    assert reasons(found)[1].startswith("31: old: not for Python 3.11 on linux")
 
 
 def test_pdm_lock(tmp_path: Path) -> None:
@@ -266,3 +275,9 @@ def test_a_circle_in_a_lock_ends(tmp_path: Path) -> None:
         f'[[package]]\nname = "{one}"\nversion = "1"\n[package.dependencies]\n{other} = "*"\n' for one, other in rows
     )
     assert shown(read(tmp_path, {"poetry.lock": text})) == ["a==1", "b==1", "c==1"]
+
+
+def test_a_lock_without_a_graph_tells_no_ways(tmp_path: Path) -> None:
+    text = '[[packages]]\nname = "a"\nversion = "1"\n[[packages]]\nname = "b"\nversion = "1"\n'
+    found = read(tmp_path, {"pylock.toml": 'lock-version = "1.0"\n' + text})
+    assert [(one.path, one.direct) for one in found.dependencies] == [((), None), ((), None)]

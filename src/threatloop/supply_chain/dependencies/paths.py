@@ -32,10 +32,15 @@ def tops(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def with_ways(reading: Reading, roots: Iterable[str] | None) -> None:
-    """Give each dependency of a lock its way, from these roots, or from what nothing else in the lock needs."""
+    """Give each dependency of a lock its way, from these roots, or from what nothing else in the lock needs.
+
+    A lock without a graph tells nothing of ways, unless roots are known: then these alone have one.
+    """
     names = list(dict.fromkeys(dependency.key[1] for dependency in reading.dependencies))
     known = set(names)
-    starts = [root for root in (roots or ()) if root in known] or tops(names, reading.edges)
+    starts = [root for root in (roots or ()) if root in known]
+    if not starts and reading.edges:
+        starts = tops(names, reading.edges)
     found = ways(reading.edges, starts)
     reading.dependencies = [_with(dependency, found) for dependency in reading.dependencies]
 

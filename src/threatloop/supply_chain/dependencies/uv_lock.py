@@ -5,6 +5,7 @@ Format: https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile (versio
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from threatloop.supply_chain.dependencies.documents import rows, table, text, toml
@@ -20,10 +21,15 @@ def read_uv_lock(source: Source) -> None:
         return
     if document.get("version") != 1:
         source.skip(1, f"uv.lock of version {str(document.get('version'))[:20]}; read as version 1")
-    add_rows(source, [_row(source, place, row) for place, row in rows(source, document, "package")], "[[package]]")
+    found = list(rows(source, document, "package"))
+    markers: dict[str, list[str]] = {}
+    for _, row in found:
+        for name, marker in _needs(source, row):
+            markers.setdefault(name, []).append(marker)
+    add_rows(source, [_row(source, place, row, markers) for place, row in found], "[[package]]")
 
 
-def _row(source: Source, place: int, row: dict[str, Any]) -> Row:
+def _row(source: Source, place: int, row: dict[str, Any], markers: dict[str, list[str]]) -> Row:
     origin = table(source, row, "source")
     files = _list(row.get("wheels"))
     if isinstance(row.get("sdist"), dict):
@@ -33,7 +39,8 @@ def _row(source: Source, place: int, row: dict[str, Any]) -> Row:
         place,
         text(row, "name"),
         text(row, "version"),
-        needs=list(_needs(source, row)),
+        needs=list(dict.fromkeys(name for name, _ in _needs(source, row))),
+        marker=_any(markers.get(normal(text(row, "name")), [])),
         hashes=file_hashes(files, "hash"),
         url=elsewhere,
         released=uploaded(files),
@@ -41,12 +48,20 @@ def _row(source: Source, place: int, row: dict[str, Any]) -> Row:
     )
 
 
-def _needs(source: Source, row: dict[str, Any]) -> dict[str, None]:
-    found = _list(row.get("dependencies"))
+def _any(markers: list[str]) -> str:
+    """What holds where a package is needed by anything; empty where something needs it everywhere."""
+    return " or ".join(f"({one})" for one in dict.fromkeys(markers)) if all(markers) else ""
+
+
+def _needs(source: Source, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Normal name and marker of everything that a package depends on."""
+    found = list(_list(row.get("dependencies")))
     for key in ("optional-dependencies", "dev-dependencies"):
         for more in table(source, row, key).values():
-            found = [*found, *_list(more)]
-    return dict.fromkeys(normal(text(one, "name")) for one in found if isinstance(one, dict) and text(one, "name"))
+            found += _list(more)
+    for one in found:
+        if isinstance(one, dict) and text(one, "name"):
+            yield normal(text(one, "name")), text(one, "marker")
 
 
 def _list(value: Any) -> list[Any]:
