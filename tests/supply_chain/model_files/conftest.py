@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,14 @@ class Scanned:
 
 def _scanned(cases: list[Case], folder: Path) -> Scanned:
     paths = {case.name: case.write(folder) for case in cases}
-    return Scanned(cases, paths, scan_model_files(list(paths.values())))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load", "loads", "Unpickler"):
+            patch.setattr(pickle, name, _refuse)
+        return Scanned(cases, paths, scan_model_files(list(paths.values())))
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a pickle was loaded")
 
 
 @pytest.fixture(scope="session")

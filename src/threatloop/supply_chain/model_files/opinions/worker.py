@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def _answer(judge: Callable[[str], dict[str, Any]], path: str, seconds: float) -> dict[str, Any]:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         return judge(path)
     except TimeoutError:
         return {"failed": f"it took more than {seconds:g} seconds"}

@@ -60,7 +60,8 @@ _ALLOWED: Mapping[str, frozenset[str]] = {
     "array": _words("array _array_reconstructor"),
     "numpy": _words(
         "dtype ndarray float16 float32 float64 longdouble int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ bool "
-        "complex64 complex128 str_ bytes_ void object_ datetime64 timedelta64 matrix"
+        "complex64 complex128 str_ bytes_ void object_ datetime64 timedelta64 matrix "
+        "mean median sum std log log1p log2 log10 exp expm1 sqrt square sin cos tanh clip abs nan inf"
     ),
     "numpy.random._pickle": _words("__randomstate_ctor __generator_ctor __bit_generator_ctor"),
     "numpy.random._mt19937": _words("MT19937"),
@@ -75,16 +76,23 @@ _ALLOWED: Mapping[str, frozenset[str]] = {
     "torch._tensor": _words("_rebuild_from_type_v2"),
     "torch.storage": _words("UntypedStorage TypedStorage _LegacyStorage"),
     "torch.serialization": _words("_get_layout"),
-    "torch.nn.parameter": _words("Parameter Buffer UninitializedParameter"),
+    "torch.nn.parameter": _words("Parameter Buffer UninitializedParameter UninitializedBuffer"),
     "torch.jit._pickle": _words(
         "build_intlist build_tensorlist build_doublelist build_boollist build_tensor_from_id restore_type_tag"
     ),
+    "torch.utils.hooks": _words("RemovableHandle"),
+    "torch.nn.parallel.data_parallel": _words("DataParallel"),
+    "torch.nn.parallel.distributed": _words("DistributedDataParallel"),
     "torch._C._nn": _words("gelu"),
     "joblib.numpy_pickle": _words("NumpyArrayWrapper NDArrayWrapper ZNDArrayWrapper"),
     "sklearn.utils._bunch": _words("Bunch"),
     "sklearn.tree._tree": _words("Tree"),
     "sklearn.neighbors._kd_tree": _words("newObj KDTree KDTree64 KDTree32"),
     "sklearn.neighbors._ball_tree": _words("newObj BallTree BallTree64 BallTree32"),
+    "sklearn.feature_selection._univariate_selection": _words("f_classif f_regression f_oneway chi2 r_regression"),
+    "sklearn.feature_selection._mutual_info": _words("mutual_info_classif mutual_info_regression"),
+    "sklearn.cluster._kmeans": _words("_kmeans_single_lloyd _kmeans_single_elkan"),
+    "scipy.interpolate._bsplines": _words("BSpline"),
     "pandas._libs.internals": _words("_unpickle_block BlockPlacement"),
     "pandas._libs.arrays": _words("__pyx_unpickle_NDArrayBacked"),
     "pandas.core.indexes.base": _words("_new_Index Index"),

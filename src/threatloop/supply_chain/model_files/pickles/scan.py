@@ -22,6 +22,7 @@ _START = re.compile(
 )
 """How a pickle may begin: its protocol and a usual first opcode, or a global in the text form."""
 _SEARCHED = 64 << 20
+_PADDING = 4096
 
 
 def scan_pickle(source: Source, job: Job) -> None:
@@ -121,16 +122,13 @@ def _judge_tail(walks: list[Walk], source: Source, job: Job) -> None:
     rest = source.size - at
     if rest <= 0:
         return
-    if is_legacy(walks):
-        expected = tail_size(walks)
-        if expected == rest:
-            return
-        if expected > rest:
-            job.notes.failed(source.place, f"truncated: its tensors need {expected} bytes, {rest} are left")
-    elif not walks[-1].broken and not any(source.read(at, 4096)) and rest <= 4096:
+    expected = tail_size(walks) if is_legacy(walks) else 0
+    if expected == rest or (not expected and rest <= _PADDING and not any(source.read(at, rest))):
         return
+    if expected > rest:
+        job.notes.failed(source.place, f"truncated: its tensors need {expected} bytes, {rest} are left")
     elif not walks[-1].broken:
-        title = f"{rest} bytes follow the last pickle"
+        title = f"{rest - expected} bytes follow what belongs to the pickles"
         job.notes.found("hidden-content", source.place, title, subject="tail")
     for start in _starts(source, at, job):
         walk = follow(source, start, job.limits)
