@@ -83,19 +83,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Something that should have been read and could not be: a broken line, a truncated file."""
+class Open:
+    """Something of which nobody can say that it is clean, and why."""
 
     place: Place
     reason: str
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """Something that was not looked at, or not understood, and why."""
+class Failure(Open):
+    """What should have been read and could not be: a broken line, a truncated file."""
 
-    place: Place
-    reason: str
+
+class Skipped(Open):
+    """What was not looked at, or not understood."""
 
 
 COMMENT = "comment in the code"

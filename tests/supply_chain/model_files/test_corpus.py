@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from scanned_models import Scanned
 from scanner_verdicts import verdicts
 from threatloop.supply_chain.result import Severity
-
-if TYPE_CHECKING:
-    from conftest import Scanned
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
