@@ -84,6 +84,12 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
         ("bom.json", '{"bomFormat": "CycloneDX", "components": [3]}', "a component is no object"),
         ("bom.json", '{"bomFormat": "CycloneDX", "dependencies": 3}', "dependencies is no list"),
         ("bom.xml", "<bom/>", "no CycloneDX bill"),
+        (
+            "bom.xml",
+            f"<bom xmlns='http://cyclonedx.org/schema/bom/1.5'>{'<components><component>' * 90}"
+            f"{'</component></components>' * 90}</bom>",
+            "nested deeper than",
+        ),
         ("bom.xml", "<bom", "not XML"),
         ("bom.xml", '<!DOCTYPE b [<!ENTITY a "b">]><b>&a;</b>', "document type or entities"),
     ],

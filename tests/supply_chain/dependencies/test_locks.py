@@ -281,3 +281,12 @@ def test_a_lock_without_a_graph_tells_no_ways(tmp_path: Path) -> None:
     text = '[[packages]]\nname = "a"\nversion = "1"\n[[packages]]\nname = "b"\nversion = "1"\n'
     found = read(tmp_path, {"pylock.toml": 'lock-version = "1.0"\n' + text})
     assert [(one.path, one.direct) for one in found.dependencies] == [((), None), ((), None)]
+
+
+def test_a_very_long_way_is_shortened(tmp_path: Path) -> None:
+    rows = [f'[[package]]\nname = "p{n}"\nversion = "1"\n[package.dependencies]\np{n + 1} = "*"\n' for n in range(500)]
+    ways = {one.name: one.path for one in read(tmp_path, {"poetry.lock": "".join(rows)}).dependencies}
+    assert ways["p2"] == ("p0", "p1", "p2")
+    assert ways["p499"][:2] == ("p0", "…")
+    assert ways["p499"][-2:] == ("p498", "p499")
+    assert len(ways["p499"]) == 40

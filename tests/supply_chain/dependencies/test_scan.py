@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,29 @@ def test_no_text_ends_the_scan_or_is_passed_over_in_silence(tmp_path: Path, name
     read_manifest(Session(tmp_path, LINUX, found), path)
     assert found.read or found.errors or found.skipped
     assert not any("its reader failed" in one.reason for one in found.errors)
+
+
+_WIDE = " " * 200_000
+_ESCAPED = "".join(f'"\\u0061{n}", ' for n in range(20_000))
+_CHAIN = (f'[[package]]\nname = "p{n}"\nversion = "1"\n[package.dependencies]\np{n + 1} = "*"\n' for n in range(10_000))
+_SLOW = {
+    "white space before a comment": ("requirements.txt", f"a{_WIDE}b\n{_WIDE}x{_WIDE}#\n"),
+    "nested marker": ("requirements.txt", f"a; {'(' * 900}python_version > '3'{')' * 900}\n"),
+    "many constraints": ("requirements.txt", "-c requirements.txt\n" * 3_000),
+    "dotted key": ("uv.lock", f"{'a.' * 100_000}b = 1\n"),
+    "wide constraint": ("pyproject.toml", f'[tool.poetry.dependencies]\na = "1{_WIDE}x"\n'),
+    "names that are not found": ("pyproject.toml", f"[project]\ndependencies = [{_ESCAPED}]\n"),
+    "wide line": ("setup.cfg", f"[options]\na{_WIDE}b\n"),
+    "wide package": ("environment.yml", f'dependencies:\n- "a{_WIDE}=1"\n'),
+    "long chain": ("poetry.lock", "".join(_CHAIN)),
+}
+
+
+@pytest.mark.parametrize("name", _SLOW)
+def test_no_text_takes_long(tmp_path: Path, name: str) -> None:
+    file, content = _SLOW[name]
+    session = Session(tree(tmp_path, {file: content}), LINUX, Reading())
+    begun = time.process_time()
+    read_manifest(session, tmp_path / file)
+    assert time.process_time() - begun < 10
+    assert session.reading.errors or session.reading.dependencies

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from threatloop.supply_chain.dependencies.documents import yaml_mapping
 from threatloop.supply_chain.dependencies.model import Dependency
-from threatloop.supply_chain.dependencies.requirement import exact
+from threatloop.supply_chain.dependencies.requirement import MAX_SPECIFIER, exact
 from threatloop.supply_chain.dependencies.requirements import logical_lines, read_requirement_lines
 from threatloop.supply_chain.dependencies.session import Source
 from threatloop.supply_chain.result import Place
@@ -63,6 +63,8 @@ def _pip(source: Source, part: dict[str, Any]) -> None:
 
 
 def _match(source: Source, text: str, line: int | None) -> None:
+    if len(text) > MAX_SPECIFIER:
+        return source.error(line, f"a package of {len(text):,} characters")
     parts = _MATCH.fullmatch(text.split("#")[0].strip())
     if parts is None:
         return source.error(line, f"no conda package: {text[:80]!r}")

@@ -5,6 +5,7 @@ Format: https://cyclonedx.org/specification/overview/
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -60,10 +61,10 @@ def _read(source: Source, document: dict[str, Any]) -> None:
 
 def _components(source: Source, value: Any) -> Iterator[dict[str, Any]]:
     """Every component, those within others too."""
-    waiting = [value]
+    waiting = deque([value])
     count = 0
     while waiting:
-        found = waiting.pop(0)
+        found = waiting.popleft()
         if found is None:
             continue
         if not isinstance(found, list):
@@ -85,7 +86,7 @@ def _component(
     source: Source, component: dict[str, Any], lines: Lines, reading: Reading, names: dict[str, str]
 ) -> None:
     name, version, purl = (_text(component, key) for key in ("name", "version", "purl"))
-    line = lines.next(purl) if purl else lines.next(name) if name else None
+    line = lines.find(purl) if purl else lines.find(name) if name else None
     if not purl:
         if component.get("type") in _SOFTWARE:
             shown = f"{name[:60]} {version[:40]}".strip() or "a component without a name"

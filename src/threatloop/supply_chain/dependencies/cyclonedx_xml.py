@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 from threatloop.supply_chain.dependencies.session import Source
 
 _SPACE: Final = "http://cyclonedx.org/schema/bom/"
-_MAX_DEPTH: Final = 60
+MAX_DEPTH: Final = 60
 
 
 def as_json(source: Source) -> dict[str, Any] | None:
@@ -29,13 +29,18 @@ def as_json(source: Source) -> dict[str, Any] | None:
         source.error(None, f"not XML that can be read: {str(error)[:120]}")
     else:
         if root.tag.startswith(f"{{{_SPACE}") and root.tag.endswith("}bom"):
-            return _bill(root)
+            found = _bill(root)
+            if found is None:
+                source.error(None, f"components nested deeper than {MAX_DEPTH} levels; the bill was not read")
+            return found
         source.error(1, "no CycloneDX bill of materials: the root element is another one")
     return None
 
 
-def _bill(root: Element) -> dict[str, Any]:
+def _bill(root: Element) -> dict[str, Any] | None:
     space = root.tag.removesuffix("bom")
+    if root.find("/".join([f"{space}components/{space}component"] * (MAX_DEPTH + 1))) is not None:
+        return None
     metadata = root.find(f"{space}metadata/{space}component")
     return {
         "metadata": {"component": _component(metadata, space)} if metadata is not None else {},
@@ -47,13 +52,11 @@ def _bill(root: Element) -> dict[str, Any]:
     }
 
 
-def _components(parent: Element, space: str, depth: int = 0) -> list[dict[str, Any]]:
-    if depth > _MAX_DEPTH:
-        return []
-    return [_component(one, space, depth) for one in parent.iterfind(f"{space}components/{space}component")]
+def _components(parent: Element, space: str) -> list[dict[str, Any]]:
+    return [_component(one, space) for one in parent.iterfind(f"{space}components/{space}component")]
 
 
-def _component(one: Element, space: str, depth: int = 0) -> dict[str, Any]:
+def _component(one: Element, space: str) -> dict[str, Any]:
     found: dict[str, Any] = {"type": one.get("type"), "bom-ref": one.get("bom-ref")}
     for key in ("name", "version", "purl"):
         found[key] = (one.findtext(f"{space}{key}") or "").strip()
@@ -61,5 +64,5 @@ def _component(one: Element, space: str, depth: int = 0) -> dict[str, Any]:
         {"alg": digest.get("alg"), "content": (digest.text or "").strip()}
         for digest in one.iterfind(f"{space}hashes/{space}hash")
     ]
-    found["components"] = _components(one, space, depth + 1)
+    found["components"] = _components(one, space)
     return found

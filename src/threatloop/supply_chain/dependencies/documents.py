@@ -11,11 +11,17 @@ from typing import Any, Final
 from threatloop.supply_chain.dependencies.session import Source
 from threatloop.threats.plain_yaml import PlainYamlError, load_with_lines
 
+MAX_SQUARED_DOTS: Final = 30_000_000
+"""Over the lines of a TOML file; a lock of 10 MiB has some 5 million."""
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 
 
 def toml(source: Source) -> dict[str, Any] | None:
     """The table of a TOML file; nothing, and an error, where it is none."""
+    # tomllib takes memory by the square of the parts of a dotted key, which stands on one line.
+    if sum(line.count(".") ** 2 for line in source.text.split("\n")) > MAX_SQUARED_DOTS:
+        source.error(None, "too many dots on a line to be read as TOML")
+        return None
     try:
         return tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:

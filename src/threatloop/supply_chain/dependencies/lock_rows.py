@@ -62,7 +62,10 @@ def add_rows(source: Source, found: Iterable[Row], header: str, roots: Iterable[
         header: the line that starts each row in the file, for line numbers; empty where there is none.
         roots: names that the project itself asks for, where they are known.
     """
+    found = list(found)
     numbers = Lines(source.text).every(header) if header else []
+    if len(numbers) != max((row.number + 1 for row in found), default=0):
+        numbers = []  # Written in another way; no line is better than a wrong one.
     taken = _Taken(roots=[normal(root) for root in roots])
     for row in found:
         line = row.line or (numbers[row.number] if row.number < len(numbers) else None)

@@ -23,7 +23,7 @@ class Dependency:
         marker: PEP 508's, empty where there is none; it holds for the target environment, or cannot be decided.
         group: of what the dependency is a part, such as ``dev`` or an extra's name; empty for the main part.
         hashes: ``sha256:…`` of its files.
-        path: names from a direct dependency to this package, both included; empty where the manifest has no graph.
+        path: names from a direct dependency to this package, both included, see `paths`; empty where there is no graph.
         url: where it is taken from if not from an index; without user names and passwords.
         released: when the version in use was published, where the lock says so; aware, UTC.
     """

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from threatloop.supply_chain.dependencies.model import Dependency, Reading
+
+MAX_SHOWN: Final = 40
+"""Names of one way; of a longer one those in the middle are left out."""
 
 
 def ways(edges: Iterable[tuple[str, str]], roots: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -20,7 +24,8 @@ def ways(edges: Iterable[tuple[str, str]], roots: Iterable[str]) -> Mapping[str,
         name = waiting.popleft()
         for other in below[name]:
             if other not in found:
-                found[other] = (*found[name], other)
+                way = (*found[name], other)
+                found[other] = way if len(way) <= MAX_SHOWN else (way[0], "…", *way[3:])
                 waiting.append(other)
     return found
 

@@ -38,8 +38,8 @@ def _categories(source: Source, document: dict[str, Any], others: frozenset[str]
         group = "" if category in _MAIN else {"dev-packages": "dev", "develop": "dev"}.get(category, category)
         for name, entry in table(source, document, category).items():
             quoted = form.format(name)
-            line = lines.find(f"\n{quoted} =") or lines.find(f"\n{quoted}=")
-            _read(source, name, entry, group, line + 1 if line else lines.next(quoted))
+            line = lines.find(f"\n{quoted} =", f"\n{quoted}=", quoted)
+            _read(source, name, entry, group, line)
     source.reading.read.append(Place(source.shown))
 
 

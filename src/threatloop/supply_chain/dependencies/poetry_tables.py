@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from threatloop.supply_chain.dependencies.documents import table, text
 from threatloop.supply_chain.dependencies.model import Dependency
-from threatloop.supply_chain.dependencies.requirement import exact, wanted, without_secrets
+from threatloop.supply_chain.dependencies.requirement import MAX_SPECIFIER, exact, wanted, without_secrets
 from threatloop.supply_chain.dependencies.session import Source
 from threatloop.supply_chain.dependencies.text import Lines
 
@@ -31,8 +31,7 @@ def read_poetry_tables(source: Source, document: dict[str, Any], lines: Lines) -
 
 
 def _read(source: Source, name: str, wish: Any, group: str, lines: Lines) -> None:
-    line = lines.find(f"\n{name} =") or lines.find(f"\n{name}=") or lines.find(f".{name}]") or lines.find(name)
-    line = line + 1 if line and lines.find(f"\n{name}") == line else line
+    line = lines.find(f"\n{name} =", f"\n{name}=", f".{name}]", name)
     for one in wish if isinstance(wish, list) else [wish]:
         entry = {"version": one} if isinstance(one, str) else one
         if not isinstance(entry, dict):
@@ -69,6 +68,8 @@ def pep440(constraint: str) -> list[tuple[str, str]]:
     Raises:
         ValueError: it is none.
     """
+    if len(constraint) > MAX_SPECIFIER:
+        raise ValueError(f"a version constraint of {len(constraint):,} characters")
     return [_one(choice.strip()) for choice in re.split(r"\|\|?", constraint)]
 
 

@@ -24,7 +24,7 @@ def read_pyproject(source: Source) -> None:
         return
     lines = Lines(source.text)
     for group, requirement, extra in _listed(source, document):
-        line = lines.next(f'"{requirement}"') or lines.next(f"'{requirement}'") or lines.find(requirement[:30])
+        line = lines.find(f'"{requirement}"', f"'{requirement}'", requirement[:30])
         place = source.place(line)
         read_requirement(source.reading, requirement, place, source.target, group=group, extra=extra)
     read_poetry_tables(source, document, lines)

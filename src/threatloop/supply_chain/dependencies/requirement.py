@@ -21,8 +21,10 @@ from threatloop.supply_chain.dependencies.model import Dependency, Reading
 from threatloop.supply_chain.dependencies.target import Target
 from threatloop.supply_chain.result import Place
 
-MAX_LENGTH: Final = 20_000
-"""Characters of one requirement; hashes are no part of it."""
+MAX_LENGTH: Final = 4_000
+"""Characters of one requirement, without its hashes: parsers take quadratic time in white space."""
+MAX_SPECIFIER: Final = 1_000
+"""Characters of a version specifier that stands alone."""
 _VARIABLE: Final = re.compile(r"\$\{[A-Z0-9_]+\}")
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -57,6 +59,8 @@ def read_requirement(
         return reading.skip(place.path, place.line, reason)
     try:
         asked = Requirement(text)
+    except RecursionError:
+        return reading.error(place.path, place.line, f"no requirement: {_short(text)} (nested too deeply)")
     except InvalidRequirement as error:
         if _is_place(text):
             return _read_address(reading, text, place, group, hashes)
@@ -93,6 +97,8 @@ def exact(specifier: str) -> tuple[str, str]:
     Raises:
         ValueError: it is none in the sense of PEP 440.
     """
+    if len(specifier) > MAX_SPECIFIER:
+        raise ValueError(f"a version specifier of {len(specifier):,} characters")
     try:
         parts = SpecifierSet(specifier)
     except InvalidSpecifier:

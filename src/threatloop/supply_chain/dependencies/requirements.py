@@ -27,7 +27,6 @@ MAX_DEPTH: Final = 20
 CONSTRAINT: Final = "constraint"
 """The group of what a constraints file names: versions it would have if something asked for it."""
 
-_COMMENT: Final = re.compile(r"(^|\s+)#.*$")
 _INCLUDE: Final = re.compile(r"(-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<file>.+)")
 _EDITABLE: Final = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s+)(?P<what>.+)")
 _HASH: Final = re.compile(r"\s--hash(?:=|\s+)(?P<hash>[a-z0-9]+:[0-9a-fA-F]+)")
@@ -43,6 +42,7 @@ _IGNORED: Final = frozenset(
 def read_requirements(session: Session, path: Path) -> None:
     """Add everything that a file and the files it includes ask for; constraints narrow what is asked for."""
     before = len(session.reading.dependencies)
+    session.applied.clear()
     _File(session, path).read()
     found = session.reading.dependencies
     found[before:] = _narrowed(found[before:])
@@ -51,6 +51,7 @@ def read_requirements(session: Session, path: Path) -> None:
 def read_requirement_lines(session: Session, path: Path, lines: Iterable[tuple[int, str]], group: str = "") -> None:
     """As `read_requirements`, of (number, line) in a file of another format, such as an environment's ``pip`` part."""
     before = len(session.reading.dependencies)
+    session.applied.clear()
     file = _File(session, path, group=group)
     for number, line in lines:
         file.line(number, line)
@@ -68,11 +69,19 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
             parts.append(line[:-1])
             continue
         whole = "".join([*parts, "" if comment and parts else line])
-        if stripped := _COMMENT.sub("", whole).strip():
+        if stripped := _without_comment(whole):
             yield start, stripped
         start, parts = 0, []
-    if stripped := _COMMENT.sub("", "".join(parts)).strip():
+    if stripped := _without_comment("".join(parts)):
         yield start, stripped
+
+
+def _without_comment(line: str) -> str:
+    """The line up to a ``#`` at its start or behind white space; a regular expression would take quadratic time."""
+    place = line.find("#")
+    while place > 0 and not line[place - 1].isspace():
+        place = line.find("#", place + 1)
+    return (line if place < 0 else line[:place]).strip()
 
 
 class _File:
@@ -143,8 +152,11 @@ class _File:
         return _File(session, path, self._chain, self._group).read()
 
     def _constrain(self, path: Path, real: str) -> None:
+        if real in self._session.applied:
+            return
+        self._session.applied.add(real)
         if real not in self._session.limits:
-            inner = replace(self._session, reading=Reading())
+            inner = replace(self._session, reading=Reading(), applied=set())
             _File(inner, path, self._chain, CONSTRAINT).read()
             self._session.limits[real] = inner.reading.dependencies
             inner.reading.dependencies = []

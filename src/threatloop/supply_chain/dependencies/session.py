@@ -22,6 +22,7 @@ class Session:
         given: the root as the user gave it, for what is shown.
         done: real paths of the requirements files that were read.
         limits: what constraints files say, by real path.
+        applied: those that count for the file that is being read, and what it includes.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class Session:
     given: str = ""
     done: set[str] = field(default_factory=set)
     limits: dict[str, list[Dependency]] = field(default_factory=dict)
+    applied: set[str] = field(default_factory=set)
 
     def shown(self, path: Path) -> str:
         """A path below the root as the user would write it."""

@@ -9,7 +9,7 @@ import configparser
 from collections.abc import Iterator
 from typing import Final
 
-from threatloop.supply_chain.dependencies.requirement import read_requirement
+from threatloop.supply_chain.dependencies.requirement import MAX_LENGTH, read_requirement
 from threatloop.supply_chain.dependencies.requirements import logical_lines, read_requirements
 from threatloop.supply_chain.dependencies.session import Source
 from threatloop.supply_chain.dependencies.text import Lines
@@ -20,6 +20,10 @@ _GROUPS: Final = {"install_requires": "", "setup_requires": "build-system", "tes
 
 def read_setup_cfg(source: Source) -> None:
     """Add what the sections ``options`` and ``options.extras_require`` ask for."""
+    if (
+        line := next((n for n, one in enumerate(source.text.split("\n"), 1) if len(one) > MAX_LENGTH), None)
+    ) is not None:
+        return source.error(line, f"a line of more than {MAX_LENGTH:,} characters; the file was not read")
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(source.text)
@@ -35,7 +39,7 @@ def read_setup_cfg(source: Source) -> None:
             _files(source, value.strip().removeprefix("file:"))
             continue
         for _, one in logical_lines(value.replace(";\n", "\n")):
-            line = lines.next(one)
+            line = lines.find(one)
             read_requirement(source.reading, one, source.place(line), source.target, group=group, extra=group)
     source.reading.read.append(Place(source.shown))
     return None

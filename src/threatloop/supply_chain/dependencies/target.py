@@ -16,6 +16,8 @@ PLATFORMS: Final[Mapping[str, Mapping[str, str]]] = {
     "macos": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
     "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
 }
+MAX_MARKER: Final = 20_000
+"""Characters of one marker."""
 _PYTHON: Final = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
 
 
@@ -36,8 +38,12 @@ class Target:
         Raises:
             ValueError: it is no marker, or compares what cannot be compared.
         """
+        if len(marker) > MAX_MARKER:
+            raise ValueError(f"a marker of {len(marker):,} characters")
         try:
             return Marker(marker).evaluate({**self.values, "extra": extra})
+        except RecursionError:
+            raise ValueError("a marker that is nested too deeply") from None
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
             raise ValueError(f"not a marker that can be evaluated: {' '.join(str(error).split())[:120]}") from None
 

@@ -12,6 +12,8 @@ from typing import Final
 
 MAX_BYTES: Final = 32 << 20
 """Of one manifest; the largest lock files in use are of some 5 MiB."""
+MAX_SEARCHED: Final = 300_000_000
+"""Characters that may be searched for the lines of one manifest, a matter of a second."""
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -68,29 +70,28 @@ def decoded(data: bytes) -> str:
 
 
 class Lines:
-    """Finds lines of parts of a text whose parser does not tell them."""
+    """Finds the lines of parts of a text whose parser does not tell them; best asked in the order of the text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
-        self._next: dict[str, int] = {}
+        self._here = 0
+        self._left = MAX_SEARCHED
 
-    def at(self, offset: int) -> int:
-        """The line, from 1, of a character."""
-        return bisect_right(self._starts, offset)
+    def find(self, *needles: str) -> int | None:
+        """The line of the first of these texts that stands behind the last one that was found, else anywhere.
 
-    def find(self, needle: str, start: int = 0) -> int | None:
-        """The line where a text stands first, from a character on; nothing where it stands nowhere."""
-        offset = self._text.find(needle, start)
-        return None if offset < 0 else self.at(offset)
-
-    def next(self, needle: str) -> int | None:
-        """As `find`, but each call goes on behind the place of the last one with the same text."""
-        offset = self._text.find(needle, self._next.get(needle, 0))
-        if offset < 0:
-            return self.find(needle)
-        self._next[needle] = offset + len(needle)
-        return self.at(offset)
+        Nothing where none stands anywhere, or once MAX_SEARCHED characters were searched. A needle that starts with a
+        line end stands on the line behind it.
+        """
+        for start in dict.fromkeys((self._here, 0)):
+            for needle in needles:
+                offset = self._text.find(needle, start) if self._left > 0 else -1
+                self._left -= (offset if offset >= 0 else len(self._text)) - start
+                if offset >= 0:
+                    self._here = offset + len(needle)
+                    return bisect_right(self._starts, offset + needle.startswith("\n"))
+        return None
 
     def every(self, line: str) -> list[int]:
         """The numbers of all lines that are this text, white space at the ends aside."""
