@@ -21,10 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import corpus_wide
-from model_corpus import Case, benign, malicious
+from model_corpus import Case, Scanned, benign, malicious
 from scanner_verdicts import intervals, modelaudit, verdicts
 from threatloop.supply_chain.model_files import scan_model_file, scan_model_files
-from threatloop.supply_chain.result import Result, Severity
 
 OURS = "threatloop"
 Hits = dict[str, dict[str, bool]]
@@ -32,16 +31,11 @@ Hits = dict[str, dict[str, bool]]
 
 def ours(cases: list[Case], paths: dict[str, Path]) -> dict[str, bool]:
     """By path, whether our scan objects."""
-    result = scan_model_files(list(paths.values()))
-    return {str(paths[case.name]): _objects(result, str(paths[case.name]), case.broken) for case in cases}
-
-
-def _objects(result: Result, path: str, broken: bool) -> bool:
-    def inside(place: str) -> bool:
-        return place == path or place.startswith(f"{path}!/")
-
-    found = any(inside(f.place.path) and f.severity.reaches(Severity.MEDIUM) for f in result.findings)
-    return found or (broken and any(inside(entry.place.path) for entry in (*result.errors, *result.skipped)))
+    scanned = Scanned(cases, paths, scan_model_files(list(paths.values())))
+    return {
+        str(paths[case.name]): bool(scanned.findings(case) or (case.broken and scanned.open_points(case)))
+        for case in cases
+    }
 
 
 def judged(cases: list[Case], folder: Path, executable: Path | None) -> tuple[dict[str, Path], Hits]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from threatloop.supply_chain.result import Failure, Finding, Result, Severity, Skipped
+
 
 @dataclass(frozen=True)
 class Case:
@@ -33,6 +35,28 @@ class Case:
         for name, data in self.files.items():
             (home / name).write_bytes(data)
         return home / next(iter(self.files))
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A corpus on disk and what the scan of all of it found."""
+
+    cases: list[Case]
+    paths: dict[str, Path]
+    result: Result
+
+    def findings(self, case: Case, at_least: Severity = Severity.MEDIUM) -> list[Finding]:
+        """Those at the case's file or inside it."""
+        return [f for f in self.result.findings if self._of(case, f.place.path) and f.severity.reaches(at_least)]
+
+    def open_points(self, case: Case) -> list[Failure | Skipped]:
+        """What was broken, or not looked at or not understood."""
+        entries: list[Failure | Skipped] = [*self.result.errors, *self.result.skipped]
+        return [entry for entry in entries if self._of(case, entry.place.path)]
+
+    def _of(self, case: Case, place: str) -> bool:
+        path = str(self.paths[case.name])
+        return place == path or place.startswith(f"{path}!/")
 
 
 def malicious() -> list[Case]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_corpus import Case, benign, malicious
-from scanned_models import Scanned
+from model_corpus import Case, Scanned, benign, malicious
 from threatloop.supply_chain.model_files import scan_model_files
 
 

@@ -108,7 +108,8 @@ def test_a_folder_with_a_loop_a_pipe_and_a_second_name(tmp_path: Path) -> None:
     (tmp_path / "gone.pt").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe.pkl")
     result = scan_model_folder(tmp_path, QUICK)
-    told = {Path(entry.place.path).name: entry.reason for entry in (*result.skipped, *result.errors)}
+    told = {Path(entry.place.path).name: entry.reason for entry in result.skipped}
+    told |= {Path(entry.place.path).name: entry.reason for entry in result.errors}
     assert told["loop"] == "a link to a folder, not followed"
     assert told["b.pkl"].startswith("the same file as")
     assert told["pipe.pkl"] == "no regular file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanned_models import Scanned
+from model_corpus import Scanned
 from scanner_verdicts import verdicts
 from threatloop.supply_chain.result import Severity
 
@@ -48,7 +48,8 @@ def test_no_unreadable_file_is_reported_as_read(hostile: Scanned) -> None:
 def test_every_file_is_in_a_list(hostile: Scanned, harmless: Scanned) -> None:
     for scanned in (hostile, harmless):
         result = scanned.result
-        named = {entry.place.path for entry in (*result.errors, *result.skipped)} | {p.path for p in result.read}
+        named = {entry.place.path for entry in result.errors} | {entry.place.path for entry in result.skipped}
+        named |= {place.path for place in result.read}
         assert {str(path) for path in scanned.paths.values()} <= named
 
 

@@ -40,6 +40,9 @@ class Job:
     Attributes:
         descend: scans what was found inside.
         scratch: a folder for copies, removed at the end of the scan.
+        streams: the pickles that the other scanners are asked about at the end.
+        containers: the HDF5 files that are read at the end, with where they lie on disk.
+        members, expanded: files and bytes unpacked so far, of the path that is scanned.
     """
 
     limits: Limits
@@ -47,7 +50,7 @@ class Job:
     descend: Callable[[Source], None]
     scratch: str
     streams: list[Stream] = field(default_factory=list)
-    containers: list[tuple[str, str]] = field(default_factory=list)
+    containers: list[tuple[Source, str]] = field(default_factory=list)
     members: int = 0
     expanded: int = 0
 

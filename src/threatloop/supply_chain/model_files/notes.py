@@ -21,9 +21,10 @@ class Notes:
     """Filled while files are scanned; a place in no list would read as clean, so `settle` closes each."""
 
     findings: dict[str, Finding] = field(default_factory=dict)
-    errors: list[Failure] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    read: list[Place] = field(default_factory=list)
+    errors: dict[Failure, None] = field(default_factory=dict)
+    skipped: dict[Skipped, None] = field(default_factory=dict)
+    read: dict[Place, None] = field(default_factory=dict)
+    _open: set[str] = field(default_factory=set)
 
     def found(
         self,
@@ -44,7 +45,7 @@ class Notes:
             shown(title),
             Place(place),
             row.threat,
-            row.direction,
+            None,
             row.stage,
             detail="\n".join(shown(line, 400) for line in detail.splitlines()[:12]),
             fix=row.fix,
@@ -56,20 +57,23 @@ class Notes:
             self.findings[finding.fingerprint] = finding
 
     def failed(self, place: str, reason: str) -> None:
-        entry = Failure(Place(place), shown(reason, 400))
-        if entry not in self.errors:
-            self.errors.append(entry)
+        self.read.pop(Place(place), None)
+        self.errors[Failure(Place(place), shown(reason, 400))] = None
+        self._open.add(place)
 
     def skip(self, place: str, reason: str) -> None:
-        entry = Skipped(Place(place), shown(reason, 400))
-        if entry not in self.skipped:
-            self.skipped.append(entry)
+        self.skipped[Skipped(Place(place), shown(reason, 400))] = None
+        self._open.add(place)
+
+    def reopen(self, place: str, reason: str) -> None:
+        """What was taken for read turned out not to be understood."""
+        self.read.pop(Place(place), None)
+        self.skip(place, reason)
 
     def settle(self, place: str) -> None:
         """A place was gone through: it counts as read unless something there was broken or not understood."""
-        closed = {entry.place.path for entry in self.errors} | {entry.place.path for entry in self.skipped}
-        if place not in closed and Place(place) not in self.read:
-            self.read.append(Place(place))
+        if place not in self._open:
+            self.read[Place(place)] = None
 
     def result(self) -> Result:
         """The lists, the worst finding first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from threatloop.core.step import Direction
 from threatloop.supply_chain.result import Severity
 from threatloop.threats.ontology import Stage
 
@@ -16,12 +15,15 @@ TEMPLATE = "threat:chat-template-injection"
 
 @dataclass(frozen=True)
 class Rule:
-    """One row. The severity is the usual one; a scanner may grade a case otherwise."""
+    """One row. The severity is the usual one; a scanner may grade a case otherwise.
+
+    None has a direction: such a file attacks the machine that opens it or the one who talks to the model, and its
+    weights may be honest.
+    """
 
     severity: Severity
     fix: str
     threat: str = MALICIOUS
-    direction: Direction | None = Direction.DATA_TO_MODEL
     stage: Stage = Stage.DEPLOYMENT
 
 

@@ -12,7 +12,7 @@ from threatloop.supply_chain.model_files.archives.compressed import scan_compres
 from threatloop.supply_chain.model_files.archives.tar import scan_tar
 from threatloop.supply_chain.model_files.archives.zip import scan_zip
 from threatloop.supply_chain.model_files.formats.gguf import scan_gguf
-from threatloop.supply_chain.model_files.formats.hdf5 import scan_hdf5
+from threatloop.supply_chain.model_files.formats.hdf5 import close_hdf5, scan_hdf5
 from threatloop.supply_chain.model_files.formats.numpy import scan_numpy
 from threatloop.supply_chain.model_files.formats.onnx import scan_onnx
 from threatloop.supply_chain.model_files.formats.safetensors import scan_safetensors
@@ -69,6 +69,7 @@ def scan_model_files(paths: Iterable[Path | str], limits: Limits = Limits()) -> 
         for path in paths:
             job.members = job.expanded = 0
             _scan_path(path, job)
+        close_hdf5(job)
         merge(job)
     return notes.result()
 

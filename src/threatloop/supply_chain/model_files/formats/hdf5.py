@@ -1,17 +1,20 @@
 """HDF5 files, as Keras wrote its models: the configuration in their attributes, and links to other files.
 
-They are read by h5py, in the process of the other scanners and after all files are known; see `close_hdf5`.
+They are read by h5py, in a process of its own that is started once for all files of a scan.
 """
 
 from __future__ import annotations
 
+import os
+
 from threatloop.supply_chain.model_files.formats.keras import judge_keras
 from threatloop.supply_chain.model_files.formats.strict_json import Duplicates, loads
 from threatloop.supply_chain.model_files.job import Job
-from threatloop.supply_chain.model_files.opinions.ask import Answer, ask
-from threatloop.supply_chain.model_files.source import CHUNK, NotUnderstood, Source
+from threatloop.supply_chain.model_files.opinions.ask import Answer, Answers, ask
+from threatloop.supply_chain.model_files.source import CHUNK, Source
 
 _READER = "h5py"
+_MISSING = "HDF5 was only searched for known layers, because h5py is not installed: pip install 'threatloop[scan]'"
 _WORDS = (
     (b'"class_name": "Lambda"', "keras-lambda", "names a Lambda layer"),
     (b'"class_name":"Lambda"', "keras-lambda", "names a Lambda layer"),
@@ -21,25 +24,28 @@ _WORDS = (
 
 
 def scan_hdf5(source: Source, job: Job) -> None:
-    """Look for code in the model's configuration, and for links that lead out of the file.
-
-    Raises:
-        NotUnderstood: h5py is not installed or cannot read it; the words of such layers were searched all the same.
-    """
-    path = f"{job.scratch}/{len(job.containers)}.h5"
+    """Search the words of layers that carry code, and put the file down for h5py."""
     _search(source, job)
-    if source.folder is not None:
-        path = source.place
-    else:
+    if source.folder is None:
+        path = f"{job.scratch}/{len(job.containers)}.h5"
         _copy(source, path)
-    job.containers.append((source.place, path))
-    answers = ask([path], [_READER], job.limits)
-    if _READER in answers.missing:
-        raise NotUnderstood("HDF5 was only searched for known layers, because h5py is not installed: pip install h5py")
-    answer = answers.given.get((_READER, path), Answer(failed="it did not answer"))
-    if answer.failed:
-        raise NotUnderstood(f"h5py could not read it: {answer.failed}")
-    _judge(answer, source, job)
+    else:
+        path = os.path.join(source.folder, source.name)
+    job.containers.append((source, path))
+
+
+def close_hdf5(job: Job) -> None:
+    """Have h5py read all files that were put down, and judge what it found; what it cannot read is not understood."""
+    paths = [path for _, path in job.containers]
+    answers = ask(paths, [_READER], job.limits) if paths else Answers({}, {})
+    for source, path in job.containers:
+        answer = answers.given.get((_READER, path), Answer(failed="it did not answer"))
+        if _READER in answers.missing:
+            job.notes.reopen(source.place, _MISSING)
+        elif answer.failed:
+            job.notes.reopen(source.place, f"h5py could not read it: {answer.failed}")
+        else:
+            _judge(answer, source, job)
 
 
 def _judge(answer: Answer, source: Source, job: Job) -> None:
