@@ -128,7 +128,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom threatloop.cli.main import run\nsys.argv = ['threatloop', 'scan', '--help']\n"
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'networkx', 'cyclonedx', 'jinja2', 'yaml', 'pydantic'} & set(sys.modules)))"
+        "print(sorted({'torch', 'networkx', 'cyclonedx', 'jinja2', 'yaml'} & set(sys.modules)))"
     )
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
