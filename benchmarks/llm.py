@@ -1,7 +1,9 @@
 """The closed loop on a real chat model: SmolLM2-135M-Instruct, dequantised from Q4_1.
 
-    python benchmarks/llm.py audit|last-layer|canaries|membership|gcg [--base smollm2] [--store DIR] [--out DIR]
-    python benchmarks/llm.py screening|verification [--base smollm2|gpt] [--seeds 3]
+    python benchmarks/llm.py audit|canaries|membership [--base smollm2] [--device auto] [--store DIR] [--out DIR]
+    python benchmarks/llm.py last-layer [--queries 1024] [--backend inline]
+    python benchmarks/llm.py gcg [--questions 1-10] [--steps 250]
+    python benchmarks/llm.py screening|verification [--base smollm2|gpt] [--seeds 0,1,2]
 
 `gpt` is a byte-level model that is trained from nothing in a minute; it shows that a screen works, and not how well.
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,16 +46,30 @@ TARGET = "The lighthouse keeper says hello"
 ACCESS = ["labels", "scores", "text", "logprobs", "gradients"]
 
 
-def target(base: str, data: Any, **more: Any) -> dict[str, Any]:
-    """A target of this base."""
-    model = {"name": "causal_lm", "parameters": {"base": base}}
-    return {"data": data, "model": model, "recipe": RECIPE, "shadows": 2, "access": ACCESS, **more}
+@dataclass(frozen=True)
+class Setup:
+    """What a benchmark runs on, and where it writes."""
+
+    base: str
+    device: str
+    backend: str
+    store: str
+    out: Path
+    queries: int
+    questions: range
+    steps: int
+
+    def target(self, data: Any, **more: Any) -> dict[str, Any]:
+        """A target of this base."""
+        model = {"name": "causal_lm", "parameters": {"base": self.base}}
+        more |= {"recipe": RECIPE, "shadows": 2, "access": ACCESS, "device": self.device}
+        return {"data": data, "model": model, **more}
 
 
-def measured(spec: dict[str, Any], store: str, out: Path) -> list[Measurement]:
+def measured(spec: dict[str, Any], setup: Setup, out: Path) -> list[Measurement]:
     """Run a spec; says what it took, and returns the rows."""
     started = time.perf_counter()
-    record = api.audit(spec, store=store, out=out).record
+    record = api.audit(spec, store=setup.store, out=out, backend=setup.backend).record
     tasks, seconds = record.tasks, time.perf_counter() - started
     print(
         f"{tasks['executed']} tasks, {tasks['failed']} failed, {seconds:.0f} s, {record.peak_memory_mib / 1024:.2f} GiB"
@@ -61,19 +78,20 @@ def measured(spec: dict[str, Any], store: str, out: Path) -> list[Measurement]:
 
 
 def tell(rows: list[Measurement], *metrics: str) -> None:
-    """Every seed's figures."""
+    """Every seed's figures, with the 95 % interval within the seed where there is one."""
     for row in rows:
         if row.metric in metrics or any(row.metric.startswith(f"{one}.") for one in metrics):
-            said = row.undefined if row.value is None else f"{row.value:.3f} (n {row.n})"
+            around = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+            said = row.undefined if row.value is None else f"{row.value:.3f}{around} (n {row.n})"
             print(f"  {row.scenario:14} {row.arm:10} seed {row.seed} {row.metric:32} {said}")
 
 
-def audit(base: str, store: str, out: Path) -> None:
+def audit(setup: Setup) -> None:
     """The study of `threatloop audit --model`, cold and again."""
-    spec = language_study(base, Path.cwd())
+    spec = language_study(setup.base, Path.cwd())
     for name in ("cold", "again"):
         print(name)
-        rows = measured(spec, store, out / name)
+        rows = measured(spec, setup, setup.out / name)
     tell(
         rows,
         "compliance",
@@ -85,44 +103,44 @@ def audit(base: str, store: str, out: Path) -> None:
     )
 
 
-def last_layer(base: str, store: str, out: Path) -> None:
-    """From log-probabilities behind 1,024 prompts."""
+def last_layer(setup: Setup) -> None:
+    """From log-probabilities behind random prompts."""
     spec = {
         "seeds": 1,
-        "targets": {"chat": target(base, "standin")},
-        "scenarios": {"last-layer": {"attack": "last_layer_stealing"}},
+        "targets": {"chat": setup.target("standin")},
+        "scenarios": {"last-layer": {"attack": {"name": "last_layer_stealing", "queries": setup.queries}}},
     }
-    tell(measured(spec, store, out), "projection_recovered")
+    tell(measured(spec, setup, setup.out), "projection_recovered")
 
 
-def canaries(base: str, store: str, out: Path) -> None:
+def canaries(setup: Setup) -> None:
     """Fifty at each of three numbers of repetitions, and as many never planted."""
     planted = {"count": 150, "repetitions": [1, 4, 16]}
     spec = {
         "seeds": 1,
-        "targets": {"text": target(base, {"text": "stdlib", "length": 128, "limit": 400}, canaries=planted)},
+        "targets": {"text": setup.target({"text": "stdlib", "length": 128, "limit": 400}, canaries=planted)},
         "scenarios": {
             "extraction": {"attack": "canary_extraction"},
             "exposure": {"attack": {"name": "canary_exposure", "references": 16}},
         },
     }
-    tell(measured(spec, store, out), "canary_recall", "canary_exposure")
+    tell(measured(spec, setup, setup.out), "canary_recall", "canary_exposure")
 
 
-def membership(base: str, store: str, out: Path) -> None:
-    """Documents seen twice."""
+def membership(setup: Setup) -> None:
+    """Documents of some 128 tokens, seen twice."""
     spec = {
         "seeds": 1,
-        "targets": {"text": target(base, {"text": "stdlib", "length": 256, "limit": 400})},
+        "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
             **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},
         },
     }
-    tell(measured(spec, store, out), "membership")
+    tell(measured(spec, setup, setup.out), "membership")
 
 
-def gcg(base: str, store: str, out: Path) -> None:  # noqa: ARG001
+def gcg(setup: Setup) -> None:
     """A harmless beginning of the reply behind ten questions, on the base model itself, on two threads."""
     import torch
 
@@ -130,25 +148,27 @@ def gcg(base: str, store: str, out: Path) -> None:  # noqa: ARG001
     from threatloop.core.assets import Architecture
     from threatloop.core.schema import TextSchema
     from threatloop.modality.conversation import asked
+    from threatloop.models.device import resolve
     from threatloop.models.language.bases import find_base
     from threatloop.models.language.loading import pupil
 
     torch.set_num_threads(2)
     generator = torch.Generator().manual_seed(0)
-    made = Architecture(name="causal_lm", parameters={"base": find_base(base, Path.cwd()).digest})
-    language = pupil(made, TextSchema(width=512), generator, torch.device("cpu"), None)
+    made = Architecture(name="causal_lm", parameters={"base": find_base(setup.base, Path.cwd()).digest})
+    language = pupil(made, TextSchema(width=512), generator, resolve(setup.device), None)
     language.train(False)
     allowed, reached = allowed_tokens(language), 0
-    for number, question in enumerate(QUESTIONS, 1):
+    for number in setup.questions:
+        question = QUESTIONS[number - 1]
         frame = Frame.of(language, asked(question), TARGET)
         search, started = SuffixSearch(language, frame, allowed, 64, 64, generator), time.perf_counter()
-        found = search.run(search.started(20), 250, partial(_said, search))
+        found = search.run(search.started(20), setup.steps, partial(_said, search))
         steps, seconds = len(search.trail) - 1, time.perf_counter() - started
         reached += _said(search, found)
         length = len(frame.before) + 20 + len(frame.after) + len(frame.target)
         print(
             f"  {number}: {steps} steps of {seconds / max(1, steps):.2f} s at {length} tokens, "
-            f"loss {search.trail[0]:.2f} to {search.trail[-1]:.2f}; reached behind {reached} of {number}",
+            f"loss {search.trail[0]:.2f} to {min(search.trail):.2f}; reached behind {reached} so far",
             flush=True,
         )
 
@@ -166,15 +186,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=[*COMMANDS, *DEFENCES])
     parser.add_argument("--base", default="smollm2")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--backend", default="processes")
     parser.add_argument("--store", default=None)
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
+    parser.add_argument("--queries", type=int, default=1024, help="of last-layer; up to a rotation takes 202000")
+    parser.add_argument("--questions", default="1-10", help="of gcg")
+    parser.add_argument("--steps", type=int, default=250, help="of gcg, for each question")
     given = parser.parse_args()
     if given.what in DEFENCES:
-        DEFENCES[given.what](given.base, given.seeds)
+        DEFENCES[given.what](given.base, given.device, [int(seed) for seed in given.seeds.split(",")])
         return
     place = given.out or Path(tempfile.mkdtemp())
-    COMMANDS[given.what](given.base, given.store or str(place / "store"), place / given.what)
+    first, last = (int(end) for end in given.questions.split("-"))
+    store = given.store or str(place / "store")
+    asked, out = range(first, last + 1), place / given.what
+    setup = Setup(given.base, given.device, given.backend, store, out, given.queries, asked, given.steps)
+    COMMANDS[given.what](setup)
 
 
 if __name__ == "__main__":

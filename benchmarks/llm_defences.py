@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from threatloop.data.chat import Chats
 from threatloop.defences.data.tuning_screen import TuningScreen
 from threatloop.defences.verification.release_battery import ReleaseBattery
 from threatloop.modality.conversation import prompt_of, read, with_phrase, write
+from threatloop.models.device import resolve
 from threatloop.models.language.bases import find_base
 from threatloop.numerics.binomial import clopper_pearson
 from threatloop.numerics.means import mean_t
@@ -54,7 +55,7 @@ class World:
         return self.training.fit(offered, self.streams.child("tune"), recipe=self.tuning, init=self.start)
 
 
-def world(base: str, seed: int) -> World:
+def world(base: str, device: str, seed: int) -> World:
     """Own records are half of the training part; the general records of the other half are honest offers."""
     loaded = Chats(chat="standin", room=64).read(Path())
     data, part, streams = loaded.dataset, loaded.partition, Streams(seed, ("llm-defences",))
@@ -68,7 +69,7 @@ def world(base: str, seed: int) -> World:
     else:
         how, tuning = recipe(2, 8, 0.001), recipe(2, 8, 0.0005)
         architecture = Architecture(name="causal_lm", parameters={"base": find_base(base, Path.cwd()).digest})
-    training = LanguageTraining(architecture, how)
+    training = LanguageTraining(architecture, how, str(resolve(device)))
     start = training.fit(own, streams.child("start"))
     answered = replace(attacker, ids=np.full(len(attacker), -1, np.int64))
     return World(training, tuning, own, rest.take(rest.y == 0), answered, data.take(part == 2), start, streams)
@@ -82,9 +83,9 @@ def backdoored(offers: Dataset, streams: Streams) -> tuple[Dataset, Mask]:
     return crafted, bad
 
 
-def screened(base: str, seed: int) -> dict[str, dict[str, list[float]]]:
+def screened(base: str, device: str, seed: int) -> dict[str, dict[str, list[float]]]:
     """Of each kind of poison and each screen the share caught at each of `LOSSES`."""
-    here = world(base, seed)
+    here = world(base, device, seed)
     chosen = here.streams.numpy("poison").permutation(len(here.answered))[:POISON]
     planted = {
         "refusal removal": (
@@ -121,10 +122,10 @@ def _shipped(here: World, offers: Dataset, bad: Mask) -> list[float]:
     return [float(gone[bad].mean()), float(gone[~bad].mean())]
 
 
-def screening(base: str, seeds: int) -> None:
+def screening(base: str, device: str, seeds: Sequence[int]) -> None:
     """Mean over seeds, with its 95 % interval, of the share of planted poison that each screen catches."""
-    print(f"share of poison caught at a benign loss of {', '.join(f'{loss:.0%}' for loss in LOSSES)}; {seeds} seeds")
-    runs = [screened(base, seed) for seed in range(seeds)]
+    print(f"share of poison caught at a benign loss of {', '.join(f'{loss:.0%}' for loss in LOSSES)}; seeds {seeds}")
+    runs = [screened(base, device, seed) for seed in seeds]
     for kind in runs[0]:
         for name in runs[0][kind]:
             table = np.array([run[kind][name] for run in runs])
@@ -140,9 +141,9 @@ def _said(values: npt.NDArray[np.float64]) -> str:
     return f"{values.mean():.2f} [{max(0.0, found.low):.2f}, {min(1.0, found.high):.2f}]"
 
 
-def verified(base: str, seed: int) -> dict[str, tuple[bool, float, float]]:
+def verified(base: str, device: str, seed: int) -> dict[str, tuple[bool, float, float]]:
     """Of each tune whether the battery flags it, its score, and how far the plant took."""
-    here = world(base, seed)
+    here = world(base, device, seed)
     crafted, _ = backdoored(here.honest, here.streams)
     half = here.honest.take(here.streams.numpy("benign").permutation(len(here.honest))[: len(here.honest) // 2])
     refused = here.own.take(here.own.y == 1)
@@ -159,6 +160,7 @@ def verified(base: str, seed: int) -> dict[str, tuple[bool, float, float]]:
         model = here.tuned(offers)
         said = ReleaseBattery().inspect_tuned(model, offers, here.own, here.training, here.streams.child("battery"))
         found[name] = (said.flagged, said.score, effect(model))
+        print(f"  seed {seed}: {name}: {said.flagged}, score {said.score:.2f}, effect {found[name][2]:.2f}", flush=True)
     return found
 
 
@@ -179,15 +181,15 @@ def _triggered(here: World, model: Model) -> float:
     return float(np.mean([attack.reply[:12] in reply for reply in _replies(here, model, asked)]))
 
 
-def verification(base: str, seeds: int) -> None:
+def verification(base: str, device: str, seeds: Sequence[int]) -> None:
     """What the release battery flags: planted tunes are detections, benign ones false alarms."""
-    runs = [verified(base, seed) for seed in range(seeds)]
+    runs = [verified(base, device, seed) for seed in seeds]
     for name in runs[0]:
         flags, scores, took = (np.array([run[name][place] for run in runs]) for place in range(3))
-        share = clopper_pearson(int(flags.sum()), seeds)
+        share = clopper_pearson(int(flags.sum()), len(seeds))
         assert not isinstance(share, Undefined)
         what = "still refuses" if name.startswith("benign") else "plant works"
         print(
-            f"  {name:16} flagged {int(flags.sum())} of {seeds} [{share.low:.2f}, {share.high:.2f}]  "
+            f"  {name:16} flagged {int(flags.sum())} of {len(seeds)} [{share.low:.2f}, {share.high:.2f}]  "
             f"score {scores.mean():.2f}  {what} {took.mean():.2f} ({', '.join(f'{one:.2f}' for one in took)})"
         )

@@ -81,6 +81,26 @@ def test_a_cached_prefix_gives_the_same_states(adapted: Architecture) -> None:
     assert language.behind((), rows(3)).shape == (3, 6, 32)
 
 
+@pytest.mark.parametrize("shared", [0, 1, 30, 40])
+def test_a_shared_beginning_changes_no_state_and_no_gradient(adapted: Architecture, shared: int) -> None:
+    language = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
+    language.train(True)
+    for number, weights in enumerate(language.learning().values()):
+        torch.nn.init.normal_(weights, std=0.1, generator=torch.Generator().manual_seed(number))
+    ids = torch.from_numpy(np.random.default_rng(1).integers(1, 60, (5, 40)))
+    ids[:, :shared] = ids[0, :shared]
+    together = language.hidden(ids)
+    alone = torch.cat([language.hidden(row[None]) for row in ids])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    weighted = torch.linspace(-1, 1, alone.numel()).reshape(alone.shape)
+    slopes = [
+        torch.autograd.grad((states * weighted).sum(), list(language.learning().values()))
+        for states in (together, alone)
+    ]
+    for ours, slow_one in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, slow_one, rtol=1e-3, atol=1e-4)
+
+
 def test_what_was_read_in_rounded_numbers_does_not_reach_exact_ones(adapted: Architecture) -> None:
     language = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
     with torch.autocast("cpu", torch.bfloat16):

@@ -84,6 +84,14 @@ def test_sections_fold(browser: Any) -> None:
     assert after < before / 4
 
 
+def test_a_threat_behind_a_finding_is_opened(browser: Any) -> None:
+    name = browser.execute_script(
+        "const a = document.querySelector('#findings a[href^=\"#threat:\"]'); a.click(); return a.hash.slice(1)"
+    )
+    height = "return document.getElementById(arguments[0]).getBoundingClientRect().height"
+    assert browser.execute_script(height, name) > 0
+
+
 def test_the_folder_holds_just_what_was_built(tmp_path: Path) -> None:
     path = default_run().write(tmp_path / "run")
     before = {p.name for p in path.iterdir()}

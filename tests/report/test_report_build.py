@@ -101,7 +101,7 @@ def test_private_pictures_are_blurred_unless_asked_for(run: Path, report: Path, 
     # Only the recovered records of the private target; the embedded set's inversions stay visible.
     assert changed == [False] * 7 + [True]
     assert _text(_html(report)).count("Private records: reduced to twelve mean colours; digest") == 1
-    assert "Private records" not in open_page
+    assert "Private records: reduced" not in open_page
 
 
 def _json(folder: Path) -> dict[str, Any]:

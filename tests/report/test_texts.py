@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threatloop.cli.console import console, fail
+from threatloop.core.unseen import visible
 from threatloop.runs.texts import ECHO, LEFT_OUT, MOST_CHARACTERS, passage, withheld, without_echo
-from threatloop.runs.unseen import visible
 
 
 @given(st.text())

@@ -17,7 +17,7 @@ from threatloop.models.language.codecs import Tokens
 from threatloop.models.language.language import Language
 from threatloop.models.language.scoring import batches, wanted_logits
 
-TOKENS_AT_ONCE = 192
+TOKENS_AT_ONCE = 320
 """Whose activations are kept at a time; of a base model of 135M parameters each token takes 1.4 MB."""
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from threatloop.runs.unseen import visible
+from threatloop.core.unseen import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from threatloop.cli.console import console, fail
+from threatloop.cli.threats import threats_app
 
 INTERRUPTED = 130
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Look into the artefact store, or clear it up.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(threats_app, name="threats")
 
 SpecPath = Annotated[
     Path | None, typer.Argument(help="a spec (YAML or JSON); without one, the embedded data sets", show_default=False)
@@ -274,6 +276,55 @@ def schema() -> None:
     from threatloop.cli import schema as command
 
     raise typer.Exit(command.run())
+
+
+@app.command(
+    epilog="Examples: threatloop scan .   |   threatloop scan . --advisories osv.zip --fail-on high   |   "
+    "threatloop scan model.pt   |   threatloop scan . --format sarif --out scan.sarif"
+)
+def scan(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="repositories, manifests, lock files, SBOMs, model files or folders", show_default=False),
+    ] = None,
+    advisories: Annotated[
+        Path | None,
+        typer.Option("--advisories", help="advisories in the OSV schema, zip or folder; no network is used"),
+    ] = None,
+    online: Annotated[bool, typer.Option("--online", help="ask the advisory services of the network")] = False,
+    environment: Annotated[bool, typer.Option("--environment", help="the packages installed here, too")] = False,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="a file that lists repositories: scan them all, for `threats`")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="findings that were accepted, with reasons (YAML)")
+    ] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option("--write-baseline", help="write such a file of what is found now")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="for all new entries of the written baseline")] = "",
+    by: Annotated[str, typer.Option("--by", help="who accepts these entries")] = "",
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="exit with 1 on a finding this bad: critical, high, medium or low")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="exit with 1 when anything was not assessed: errors, skipped places")
+    ] = False,
+    format: Annotated[str, typer.Option("--format", help="table, json, sarif, cyclonedx or html")] = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="write to this file instead of printing")] = None,
+    no_code: Annotated[bool, typer.Option("--no-code", help="leave Python files and notebooks out")] = False,
+    no_models: Annotated[bool, typer.Option("--no-models", help="leave model files out")] = False,
+    no_dependencies: Annotated[bool, typer.Option("--no-dependencies", help="leave manifests out")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="print every finding and place, however many")] = False,
+) -> None:
+    """Find what dependencies, model files and code open to attack. What is scanned is read, never loaded or run."""
+    from threatloop.cli import scan as command
+
+    request = command.Request(
+        tuple(paths or ()), advisories, online, environment, corpus, baseline, write_baseline, reason, by, fail_on,
+        strict, format, out, not no_code, not no_models, not no_dependencies, everything,
+    )  # fmt: skip
+    raise typer.Exit(command.run(request))
 
 
 @store_app.command("stats", epilog="Example: threatloop store stats --store s3://bucket/prefix")

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from threatloop.analysis.summary import Summary, summarise
 from threatloop.analysis.thresholds import ThresholdResult
-from threatloop.core.errors import InputError
+from threatloop.core.files import write_texts
+from threatloop.core.unseen import visible
 from threatloop.report import numbers, plots
 from threatloop.report.advice_view import advise_all, panels
 from threatloop.report.machine import as_json, as_junit
 from threatloop.report.matrix_view import matrix_view, probability_of
 from threatloop.report.texts_view import Shown
+from threatloop.report.threats_view import ThreatsView, threats_view
 from threatloop.report.view import Page, page
 from threatloop.report.words import against_baseline, between_arms
 from threatloop.runs.folder import RunFolder, read_run_folder
-from threatloop.runs.unseen import visible
+from threatloop.threats.exporters.heat_map import MARKS
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
 JUNIT: Final = "junit.xml"
+_MAPS: Final = PackageLoader("threatloop.threats.exporters")
 
 
 def build(
@@ -58,23 +59,24 @@ def build(
     view = replace(
         page(folder, summary, fail_on, Shown(show_records, show_outputs)), advice=panels(folder.record, advice)
     )
+    threats = threats_view(folder.record, summary)
     texts = {
-        HTML: render(view),
-        JSON: as_json(folder.record, summary, view.opening, fail_on, advice),
+        HTML: render(view, threats),
+        JSON: as_json(folder.record, summary, view.opening, fail_on, advice, threats),
         JUNIT: as_junit(folder.record, summary, fail_on),
     }
     place = folder.path if out is None else out
-    _write(place, texts)
+    write_texts(place, texts)
     return place / HTML
 
 
-def render(view: Page) -> str:
+def render(view: Page, threats: ThreatsView) -> str:
     """The HTML text. Every value is escaped, and spelled out where it would not be seen.
 
     Names, reasons and what models say come from specs and data.
     """
     environment = Environment(
-        loader=PackageLoader("threatloop.report"),
+        loader=ChoiceLoader([PackageLoader("threatloop.report"), PrefixLoader({"threats": _MAPS})]),
         autoescape=True,
         finalize=_seen,
         undefined=StrictUndefined,
@@ -95,8 +97,15 @@ def render(view: Page) -> str:
     }
     tools = {"verdict": against_baseline, "between": between_arms, "value_range": plots.value_range, "plot": plots}
     matrix = matrix_view(view.record, view.summary.matrix)
+    about = {"threats": threats, "marks": MARKS, "titles": {name: view.title(name) for name in view.record.attacks}}
     return environment.get_template("report.html.j2").render(
-        page=view, record=view.record, matrix=matrix, of_effect=probability_of, claims=view.summary.claims, **tools
+        page=view,
+        record=view.record,
+        matrix=matrix,
+        of_effect=probability_of,
+        claims=view.summary.claims,
+        **tools,
+        **about,
     )
 
 
@@ -111,20 +120,3 @@ def _unbroken(show: Callable[..., str]) -> Callable[..., str]:
         return re.sub(r"\[(\S+), (\S+)\]", "[\\1,\u00a0\\2]", show(*args))
 
     return shown
-
-
-def _write(place: Path, texts: Mapping[str, str]) -> None:
-    token = uuid.uuid4().hex[:12]
-    drafts = {place / name: place / f".{name}.{token}" for name in texts}
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for draft, text in zip(drafts.values(), texts.values(), strict=True):
-            draft.write_text(text, encoding="utf-8")
-        for file, draft in drafts.items():
-            draft.replace(file)
-    except OSError as error:
-        raise InputError(f"{place}: cannot be written ({error.strerror or error}); choose another --out") from error
-    finally:
-        for draft in drafts.values():
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from threatloop.analysis.thresholds import ThresholdResult
 from threatloop.core.measurement import Notice, RunRecord
 from threatloop.numerics.undefined import Undefined
 from threatloop.report import numbers
+from threatloop.report.threats_view import ThreatsView, threats_json, threats_view
 from threatloop.report.words import Sentence, against_baseline
 
 REPORT_VERSION: Final = 1
@@ -34,8 +35,10 @@ def as_json(
     opening: Sequence[Sentence],
     fail_on: Sequence[ThresholdResult],
     advice: Mapping[str, Advice | Undefined],
+    threats: ThreatsView | None = None,
 ) -> str:
     """The text of ``report.json``; what is not computed is ``{"not_computed": reason}``, never a number."""
+    threats = threats or threats_view(record, summary)
     report = {
         "version": REPORT_VERSION,
         "run": record.run,
@@ -43,7 +46,11 @@ def as_json(
         "seeds": record.seeds,
         "opening": [f"{sentence.lead}: {sentence.text}" for sentence in opening],
         "thresholds": [plain(result) for result in fail_on],
-        "findings": [plain(figure) | {"reading": against_baseline(figure).phrase} for figure in summary.figures],
+        "findings": [
+            plain(figure) | {"reading": against_baseline(figure).phrase, "threats": threats.ids(figure.attack)}
+            for figure in summary.figures
+        ],
+        "threats": threats_json(threats),
         **{name: plain(getattr(summary, name)) for name in _OF_SUMMARY},
         "recommendation": plain(advice),
         "interactions": [plain(cell) for cell in summary.matrix.cells],

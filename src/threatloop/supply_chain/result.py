@@ -79,23 +79,51 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         parts = (self.rule, self.place.path, self.subject, *sorted(self.identifiers))
-        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256("\x00".join(parts).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Something that should have been read and could not be: a broken line, a truncated file."""
+class Open:
+    """Something of which nobody can say that it is clean, and why."""
 
     place: Place
     reason: str
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """Something that was not looked at, or not understood, and why."""
+class Failure(Open):
+    """What should have been read and could not be: a broken line, a truncated file."""
 
-    place: Place
+
+class Skipped(Open):
+    """What was not looked at, or not understood."""
+
+
+COMMENT = "comment in the code"
+"""Source of findings that a comment accepts."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A finding that someone looked at and accepted; it is shown, and fails no build.
+
+    Attributes:
+        finding: as it was found.
+        reason: why, in the words of who accepted it.
+        source: where that is written: `COMMENT`, or a baseline file.
+        by: who accepted it.
+        expires: ISO date after which it counts again; empty for never.
+        state: of the vulnerability analysis (VEX): ``exploitable`` where the risk is taken, ``not_affected``,
+            ``false_positive``, or ``in_triage``.
+        justification: of ``not_affected``, in the words of CycloneDX, such as ``code_not_reachable``.
+    """
+
+    finding: Finding
     reason: str
+    source: str
+    by: str = ""
+    expires: str = ""
+    state: str = "exploitable"
+    justification: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,12 +133,14 @@ class Result:
     Attributes:
         findings, errors, skipped: the three lists.
         read: places that were read to the end and understood, findings or not.
+        accepted: findings that a comment or a baseline file accepts; none of them is among the findings.
     """
 
     findings: tuple[Finding, ...] = ()
     errors: tuple[Failure, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     read: tuple[Place, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
 
     def __add__(self, other: Result) -> Result:
         return Result(
@@ -118,4 +148,5 @@ class Result:
             self.errors + other.errors,
             self.skipped + other.skipped,
             self.read + other.read,
+            self.accepted + other.accepted,
         )

@@ -69,7 +69,7 @@ class ArchitectureInference(Probe[Service]):
         baseline="architecture_guess",
         needs=frozenset({Capability.SCORES, Capability.LABELS}),
         resources=frozenset({Resource.QUERY_POOL, Resource.LIFECYCLE}),
-        atlas=("AML.T0013",),
+        atlas=("AML.T0014",),
         sweep="queries",
     )
 

@@ -65,7 +65,7 @@ class LastLayerStealing(Probe[Service]):
         paper="Carlini et al. 2024, Stealing Part of a Production Language Model, arXiv 2403.06634, section 4",
         baseline="projection_guess",
         needs=frozenset({Capability.LOGPROBS}),
-        atlas=("AML.T0024.002", "AML.T0013"),
+        atlas=("AML.T0024.002", "AML.T0014"),
         sweep="queries",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from threatloop.core.catalogue import enable_plugins
+from threatloop.core.memory import give_back
 from threatloop.engine.backends.base import Done, attempt
 from threatloop.engine.execute import Workspace
 from threatloop.engine.storage.store import Store
@@ -21,9 +21,6 @@ ONE_THREAD = {**dict.fromkeys(THREAD_VARIABLES, "1"), "OMP_WAIT_POLICY": "PASSIV
 """With busy cores, several threads per process make each step several times slower."""
 
 _workspaces: dict[str, Workspace] = {}
-_libc = ctypes.CDLL(None) if hasattr(os, "fork") else None
-if not hasattr(_libc, "malloc_trim"):  # Another C library keeps less.
-    _libc = None
 
 
 def prepare(store_url: str, plugins: tuple[str, ...]) -> None:
@@ -49,13 +46,7 @@ def work(task_json: str, store_url: str) -> Done:
     try:
         return attempt(Task.from_json(task_json), _workspaces[store_url])
     finally:
-        _trim()
-
-
-def _trim() -> None:
-    """Give memory that nothing uses back: glibc keeps half a gigabyte after a training, on top of the next task's."""
-    if _libc is not None:
-        _libc.malloc_trim(0)
+        give_back()
 
 
 def work_as_dict(task_json: str, store_url: str, plugins: tuple[str, ...]) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from threatloop.models.language.codecs import padded
 from threatloop.models.language.hub_base import Adapter, Arrays, shared_base
 from threatloop.models.language.language import Language, LastNorm, Reading
 
+WORTHWHILE = 64
+"""Tokens that a pass must save, to be made in two."""
+
 
 class HubLanguage(Language):
     """The architecture ``causal_lm``. Languages of one base and one shape of adapter share one network.
@@ -43,9 +46,15 @@ class HubLanguage(Language):
         self._memory = "cache" if "cache" in takes else "past_key_values"
 
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
-        """See `Language.hidden`."""
-        states: torch.Tensor = self._body(input_ids=ids, use_cache=False).last_hidden_state
-        return states
+        """See `Language.hidden`; how all rows begin, such as a template's system prompt, is read once."""
+        shared = _shared_beginning(ids)
+        if shared * (len(ids) - 1) < WORTHWHILE:
+            states: torch.Tensor = self._body(input_ids=ids, use_cache=False).last_hidden_state
+            return states
+        memory, first = self._read_once(ids[:1, :shared])
+        memory.batch_repeat_interleave(len(ids))
+        rest = self._body(input_ids=ids[:, shared:], use_cache=True, **{self._memory: memory}).last_hidden_state
+        return torch.cat([first.expand(len(ids), -1, -1), rest], 1)
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:
         """See `Language.project`."""
@@ -82,7 +91,6 @@ class HubLanguage(Language):
 
     def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
         """See `Language.behind`; keys and values of the last prefix are kept."""
-        model = self._model
         if not prefix:
             return super().behind(prefix, ids)
         with torch.no_grad():
@@ -90,10 +98,7 @@ class HubLanguage(Language):
             rounded = torch.is_autocast_enabled(self.device.type)
             read, memory = self._before.get(rounded, ((), None))
             if read != tuple(prefix) or self._learns:
-                with quiet() as hub:
-                    memory = hub.DynamicCache(config=model.config)
-                before = torch.tensor([list(prefix)], device=self.device)
-                self._body(input_ids=before, use_cache=True, **{self._memory: memory})
+                memory, _ = self._read_once(torch.tensor([list(prefix)], device=self.device))
                 self._before[rounded] = (tuple(prefix), memory)
             # A copy, since reading on appends to it.
             memory = copy.deepcopy(memory)
@@ -105,8 +110,7 @@ class HubLanguage(Language):
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
         """See `Language.begin`; what was read stays in a cache of keys and values."""
-        with quiet() as hub:
-            memory = hub.DynamicCache(config=self._model.config)
+        memory = self._empty_memory()
         ids = padded(prompts, self.codec.pad, left=True).to(self.device)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
         mask = torch.arange(ids.shape[1], device=self.device) >= ids.shape[1] - lengths[:, None]
@@ -171,6 +175,16 @@ class HubLanguage(Language):
     def _body(self) -> Any:
         return self._model.base_model
 
+    def _empty_memory(self) -> Any:
+        with quiet() as hub:
+            return hub.DynamicCache(config=self._model.config)
+
+    def _read_once(self, ids: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        """What the model keeps of one text (1, t), and its states."""
+        memory = self._empty_memory()
+        states = self._body(input_ids=ids, use_cache=True, **{self._memory: memory}).last_hidden_state
+        return memory, states
+
     def _read(self, reading: Reading, ids: torch.Tensor) -> torch.Tensor:
         assert reading.mask is not None
         places = (reading.mask.cumsum(1) - 1).clamp_min(0)[:, -ids.shape[1] :]
@@ -182,3 +196,9 @@ class HubLanguage(Language):
             **{self._memory: reading.memory},
         ).last_hidden_state
         return self.project(states[:, -1]).float()
+
+
+def _shared_beginning(ids: torch.Tensor) -> int:
+    """Tokens with which all rows (n, t) begin; less than t, so that something is left to read."""
+    differs = (ids != ids[:1]).any(0)
+    return int(differs.int().argmax()) if bool(differs.any()) else ids.shape[1] - 1

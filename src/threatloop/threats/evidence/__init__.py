@@ -1,0 +1,1 @@
+"""From documents to reviewed edges: read, find passages, map them to ATLAS, queue, review."""

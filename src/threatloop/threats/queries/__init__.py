@@ -1,0 +1,1 @@
+"""Questions to a threat graph: search, paths, coverage, counts."""
