@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from threatloop.core.seeds import Streams
+from threatloop.threats.severity import association
 from threatloop.threats.severity.association import correlation, difference, effective, spearman
 from threatloop.threats.severity.estimate import Estimate, Missing
 
@@ -23,7 +24,8 @@ def world(sizes: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[n
 
 
 @pytest.mark.slow
-def test_the_interval_covers_with_groups_as_uneven_as_the_study_s() -> None:
+def test_the_interval_covers_with_groups_as_uneven_as_the_study_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(association, "RESAMPLES", 400)
     sizes = np.sort(np.concatenate([[184, 45, 38, 30, 27, 24, 22, 22, 17, 16], np.full(60, 4), np.ones(158, int)]))
     rng = STREAMS.numpy("coverage")
     truth = spearman(*world(rng.choice(sizes, size=20_000), rng))
