@@ -159,7 +159,7 @@ def _tricks() -> list[Case]:
         "pickle-behind-zip": ("model.pt", plain + SYSTEM),
         "traversal": ("model.zip", zipped({"../../outside.txt": b"x"})),
         "traversal-backslash": ("model.zip", zipped({"..\\..\\outside.txt": b"x"})),
-        "absolute": ("model.zip", zipped({"/tmp/outside.txt": b"x"})),
+        "absolute": ("model.zip", zipped({"/srv/outside.txt": b"x"})),
         "symbolic-link": ("model.zip", _linked()),
         "overlapping": ("model.zip", _overlapping()),
         "bomb": ("model.zip", _bomb()),

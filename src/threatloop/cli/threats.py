@@ -25,7 +25,9 @@ AtlasFile = Annotated[Path | None, typer.Option("--atlas", help="add a release o
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")]
 
 
-@threats_app.command(epilog="Examples: threatloop threats show membership-inference   |   … show AML.T0020 --atlas F")
+@threats_app.command(
+    epilog="Examples: threatloop threats show membership-inference   |   threatloop threats show AML.T0020 --atlas F"
+)
 def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="id or name of a node")],
     graph: GraphFile = None,
@@ -38,7 +40,9 @@ def show(
     raise typer.Exit(command.show(id_, graph, atlas, json))
 
 
-@threats_app.command(epilog="Examples: threatloop threats search poisoning   |   … search stolen model --kind threat")
+@threats_app.command(
+    epilog="Examples: threatloop threats search poisoning   |   threatloop threats search stolen model --kind threat"
+)
 def search(
     words: Annotated[list[str], typer.Argument(help="words of names and texts, or an id")],
     kind: Annotated[str | None, typer.Option("--kind", help="only these nodes, such as threat or technique")] = None,
@@ -68,7 +72,9 @@ def paths(
     raise typer.Exit(command.run(start, end, k, graph, atlas, json))
 
 
-@threats_app.command(epilog="Examples: threatloop threats coverage threatloop-run   |   … --html coverage.html")
+@threats_app.command(
+    epilog="Examples: threatloop threats coverage threatloop-run   |   threatloop threats coverage threatloop-run --html coverage.html"
+)
 def coverage(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     html: Annotated[Path | None, typer.Option("--html", help="also write the heat map as a page")] = None,
@@ -83,7 +89,9 @@ def coverage(
     raise typer.Exit(command.run(run, html, everything, graph, atlas, json))
 
 
-@threats_app.command(epilog="Examples: threatloop threats rank --corpus corpus.jsonl   |   … --graph graph.parquet")
+@threats_app.command(
+    epilog="Examples: threatloop threats rank --corpus corpus.jsonl   |   threatloop threats rank --graph graph.parquet"
+)
 def rank(
     corpus: Annotated[
         Path | None,

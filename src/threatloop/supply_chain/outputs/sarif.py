@@ -16,7 +16,6 @@ from threatloop.supply_chain.outputs.view import View, file_of, summary
 from threatloop.supply_chain.result import COMMENT, Accepted, Failure, Finding, Place, Severity, Skipped
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
-HOME: Final = "https://pypi.org/project/threatloop/"
 ROOT: Final = "SRCROOT"
 _LEVELS: Final = {
     Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.UNKNOWN: "warning", Severity.MEDIUM: "warning",
@@ -39,7 +38,6 @@ def as_sarif(view: View) -> str:
             "driver": {
                 "name": "threatloop",
                 "version": view.version,
-                "informationUri": HOME,
                 "rules": rules,
                 "notifications": [
                     {"id": "not-readable", "shortDescription": {"text": "Something could not be read"}},
