@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -144,7 +145,8 @@ def _survival(days: NDArray[np.float64], moved: NDArray[np.bool_]) -> Any:
 
 def _curve(days: NDArray[np.float64], moved: NDArray[np.bool_]) -> Curve:
     found = _survival(days, moved)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the band is undefined where nobody, or everybody, has moved
         band = found.confidence_interval(method="log-log")
     parts = (found.quantiles, found.probabilities, band.low.probabilities, band.high.probabilities)
     return Curve(*(tuple(part.tolist()) for part in parts))
