@@ -73,7 +73,8 @@ def paths(
 
 
 @threats_app.command(
-    epilog="Examples: threatloop threats coverage threatloop-run   |   threatloop threats coverage threatloop-run --html coverage.html"
+    epilog="Examples: threatloop threats coverage threatloop-run   |   "
+    "threatloop threats coverage threatloop-run --html coverage.html"
 )
 def coverage(
     run: Annotated[Path, typer.Argument(help="a run folder")],
