@@ -64,7 +64,7 @@ def _pipeline(request: Request) -> tuple[Pipeline, str]:
     from threatloop.threats.evidence.endpoint import Endpoint
     from threatloop.threats.evidence.pipeline import pipeline
     from threatloop.threats.evidence.queue import read_queue
-    from threatloop.threats.evidence.wording import libraries
+    from threatloop.threats.keywords import libraries
 
     if request.llm and not request.llm_model:
         raise InputError("--llm needs the model's name there: --llm-model NAME")
