@@ -85,8 +85,8 @@ def test_other_forms_of_a_word_find_the_same(words: str) -> None:
 
 def test_a_word_that_nobody_uses_is_taken_for_the_nearest_and_that_is_told() -> None:
     pytest.importorskip("bm25s", reason="bm25s is not installed")
-    found = search(graph(), "posioning lables")
-    assert found.read_as == {"posion": "poison", "labl": "label"}
+    found = search(graph(), "Posion lables t0099")
+    assert found.read_as == {"posion": "poison", "lables": "labels"}
     assert [hit.node.id for hit in found.hits] == ids("poison labels")
     assert not search(graph(), "aml.t0020").read_as
 

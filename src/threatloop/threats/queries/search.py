@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.keywords import Bm25, stems
 from threatloop.threats.ontology import Kind, Node
 
+_WORD: Final = re.compile(r"\w\w+")
 NAME_WEIGHT: Final = 3
 """A word of the id or the name counts as often as this many in the text."""
 
@@ -42,7 +44,7 @@ class Found:
 
     Attributes:
         hits: the best first.
-        read_as: words of the question that no node has, and the stem that each was taken for.
+        read_as: words of the question that no node has, and the word that each was taken for.
     """
 
     hits: tuple[Hit, ...]
@@ -68,11 +70,12 @@ def search(graph: ThreatGraph, words: str, kind: Kind | None = None, most: int =
         return Found((), {})
     wanted = words.strip().casefold()
     named = [node for node in nodes if wanted in (node.id.casefold(), node.name.casefold())]
-    index = Bm25(stems([" ".join([f"{node.id} {node.name}"] * NAME_WEIGHT + [node.text]) for node in nodes]))
-    asked = stems([words])[0]
-    read_as = {} if named else _read_as(asked, index.words)
+    texts = [" ".join([f"{node.id} {node.name}"] * NAME_WEIGHT + [node.text]) for node in nodes]
+    index = Bm25(stems(texts))
+    read_as = {} if named else _read_as(wanted, texts, index.words)
+    asked = " ".join(read_as.get(word, word) for word in _WORD.findall(wanted))
     hits = {node.id: Hit(node, float("inf")) for node in named}
-    for hit in _ranked(nodes, index, [read_as.get(word, word) for word in asked]):
+    for hit in _ranked(nodes, index, stems([asked])[0]):
         hits.setdefault(hit.node.id, hit)
     return Found(tuple(sorted(hits.values(), key=lambda hit: (-hit.score, hit.node.id))[:most]), read_as)
 
@@ -82,11 +85,12 @@ def _ranked(nodes: Sequence[Node], index: Bm25, words: Sequence[str]) -> Iterabl
     return (Hit(nodes[place], float(scores[place])) for place in np.flatnonzero(scores > 0).tolist())
 
 
-def _read_as(asked: Iterable[str], known: frozenset[str]) -> dict[str, str]:
-    """Of the stems that nobody uses those that are like one in use, with that one."""
-    close = {
-        word: difflib.get_close_matches(word, known, n=1, cutoff=LIKE)
-        for word in asked
-        if word not in known and len(word) > SHORT
-    }
+def _read_as(asked: str, texts: Iterable[str], known: frozenset[str]) -> dict[str, str]:
+    """Of the words that no text holds in any form those that are written much like one in use, with that one."""
+    words = [word for word in _WORD.findall(asked) if word.isalpha() and len(word) > SHORT]
+    strange = [word for word, stem in zip(words, stems(words), strict=True) if stem and known.isdisjoint(stem)]
+    if not strange:
+        return {}
+    used = {word for text in texts for word in _WORD.findall(text.casefold())}
+    close = {word: difflib.get_close_matches(word, sorted(used), n=1, cutoff=LIKE) for word in strange}
     return {word: found[0] for word, found in close.items() if found}
