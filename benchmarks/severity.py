@@ -8,6 +8,10 @@ dependencies together; the study gives every CVE one dependency, so that a compo
 Correlations are Spearman's, with 95 % percentile bootstrap intervals over groups; differences use the same resamples.
 The last rows are what is *not* claimed: random folds, in which a dependency, or even the same CVE of another
 repository, is on both sides.
+
+Two kinds of interval are narrower than they say: that of a correlation where there is nothing to learn (in 60 generated
+worlds without an effect it missed zero 13 times), and that of the Gini coefficient, which in simulations with skewed
+counts covered the truth in 69 to 91 %.
 """
 
 from __future__ import annotations
@@ -139,7 +143,7 @@ def concentrated(study: Study, seed: int) -> None:
     found = concentration(study.graph, seed)
     print(f"\nconcentration over {len(found.packages)} dependencies, {sum(found.counts)} CVEs")
     print(f"  share of the top fifth: {found.top_fifth}")
-    print(f"  Gini: {found.gini}")
+    print(f"  Gini: {found.gini}; with skewed counts such intervals covered the truth in 69 to 91 % of simulations")
     print(f"  largest: {', '.join(f'{n} {c}' for n, c in list(zip(found.packages, found.counts, strict=True))[:5])}")
     parts = found.communities
     if not isinstance(parts, Missing):

@@ -3,7 +3,7 @@
     python benchmarks/threat_graph.py [--atlas ATLAS.yaml] [--nodes 60000] [--edges 220000] [--pairs 40] [--seed 0]
 
 The graph is generated: targets are drawn so that few nodes have most edges, as in real dependency graphs, levels of
-evidence and effects at random. Of the paths, the first question of a process is told apart, since it imports scipy.
+evidence and effects at random. Of the paths, the first question of a process is told apart.
 """
 
 from __future__ import annotations

@@ -81,6 +81,8 @@ def test_search_finds_words(run: Any, graph: Path, atlas: Path) -> None:
     assert "AML.T0001" in out
     _, out, _ = run("search", "threat", "--graph", graph, "--json", "--most", "2")
     assert len(json.loads(out)["hits"]) == 2
+    _, out, _ = run("search", "closly", "--graph", graph, "--atlas", atlas)
+    assert "no node holds 'closly'; searched for 'closely'" in out
     assert "no node holds any of: quantum" in run("search", "quantum", "--graph", graph)[1]
     status, _, err = run("search", "x", "--graph", graph, "--kind", "thread")
     assert status == 2
@@ -108,6 +110,8 @@ def test_coverage_names_every_state(run: Any, graph: Path, tmp_path: Path) -> No
     assert status == 0
     for part in ("1 measured", "1 measurable", "1 not measurable", "because it cannot", "not in this run"):
         assert part in out
+    columns = [line.split() for line in out.splitlines() if line.startswith(" threat ")]
+    assert columns == [["threat", "attack"], ["threat", "attack", "why"], ["threat", "why"]]
     assert page.is_file()
     assert not (folder / "report.json").exists()
     _, out, _ = run("coverage", folder, "--graph", graph, "--json")

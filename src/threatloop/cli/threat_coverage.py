@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 20
 """Threats of one state that are listed without ``--all``."""
+COLUMNS = ("threat", "attack", "why")
 
 
 def run(run: Path, html: Path | None, everything: bool, graph: Path | None, atlas: Path | None, json: bool) -> int:
@@ -49,12 +50,17 @@ def of_run(graph: ThreatGraph, run: Path) -> Coverage:
 
 
 def _list(out: Console, found: Coverage, state: str, n: int, everything: bool) -> None:
+    """Threats of one state; of the columns those that hold anything, a reason that all share in the title."""
     threats = [one for one in found.threats if one.state == state]
     if not threats:
         return
-    shown = table(f"{n} {state}", "threat", "attack", "why")
-    for one in threats if everything else threats[:MOST]:
-        shown.add_row(escape(one.threat.id.removeprefix("threat:")), escape(", ".join(one.by)), escape(one.why))
+    reasons = {one.why for one in threats}
+    shared = f", {reasons.pop()}" if len(threats) > 1 and len(reasons) == 1 and "" not in reasons else ""
+    rows = [(one.threat.id.removeprefix("threat:"), ", ".join(one.by), "" if shared else one.why) for one in threats]
+    used = [column for column in range(len(COLUMNS)) if any(row[column] for row in rows)]
+    shown = table(f"{n} {state}{shared}", *(COLUMNS[column] for column in used))
+    for row in rows if everything else rows[:MOST]:
+        shown.add_row(*(escape(row[column]) for column in used))
     out.print(shown)
     if not everything and n > MOST:
         out.print(f"… and {n - MOST} more; --all lists them", style="dim")

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from threatloop.cli.console import console, fail
 from threatloop.cli.threat_graphs import opened
 from threatloop.cli.threat_review import as_json, tell
+from threatloop.cli.threat_words import count
 
 if TYPE_CHECKING:
     from threatloop.threats.evidence.ingest import Ingested
@@ -64,7 +65,7 @@ def _pipeline(request: Request) -> tuple[Pipeline, str]:
     from threatloop.threats.evidence.endpoint import Endpoint
     from threatloop.threats.evidence.pipeline import pipeline
     from threatloop.threats.evidence.queue import read_queue
-    from threatloop.threats.evidence.wording import libraries
+    from threatloop.threats.keywords import libraries
 
     if request.llm and not request.llm_model:
         raise InputError("--llm needs the model's name there: --llm-model NAME")
@@ -111,15 +112,11 @@ def _tell(found: Ingested, by: str, queue: Path) -> None:
         out.print(f"[dim]skipped[/] {escape(line)}")
     for line in found.errors:
         console(error=True).print(f"[red]error[/] {escape(line)}")
-    count = len(found.proposals)
-    known = f", {found.known} more were queued before" if found.known else ""
-    out.print(
-        escape(
-            f"{count} proposal{'s' * (count != 1)} by {by} from {len(found.read)} documents read to the end{known}; "
-        ),
-        escape(f"{len(found.errors)} errors, {len(found.skipped)} skipped"),
-        sep="",
-    )
-    if count:
+    known = f", {found.known} more queued before" if found.known else ""
+    proposed = f"{count(len(found.proposals), 'proposal')} by {by}"
+    read = f"{count(len(found.read), 'document')} read to the end"
+    missed = f"{count(len(found.errors), 'error')}, {len(found.skipped)} skipped"
+    out.print(escape(f"{proposed} from {read}{known}; {missed}"))
+    if found.proposals:
         out.print(escape(f"next: threatloop threats review --queue {queue}"), style="dim")
     sys.stdout.flush()

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from threatloop.cli.console import WIDTH, console
 from threatloop.cli.threat_graphs import as_json, edge_json, node_json, opened
-from threatloop.cli.threat_words import evidence, table
+from threatloop.cli.threat_words import count, evidence, table
 from threatloop.core.catalogue import nearest
 from threatloop.core.errors import InputError
 from threatloop.threats.graph import ThreatGraph
@@ -40,15 +40,18 @@ def search(words: str, kind: str | None, most: int, graph: Path | None, atlas: P
     """Print the nodes that hold the words."""
     from threatloop.threats.queries.search import search as query
 
-    hits = query(opened(graph, atlas), words, _kind(kind), most)
+    found = query(opened(graph, atlas), words, _kind(kind), most)
+    hits = found.hits
     if json:
         rows = [node_json(hit.node) | {"score": min(hit.score, 1e9)} for hit in hits]
-        return as_json({"words": words, "hits": rows})
+        return as_json({"words": words, "read_as": found.read_as, "hits": rows})
     out = console()
+    for word, other in found.read_as.items():
+        out.print(escape(f"no node holds {word!r}; searched for {other!r}"), style="dim")
     if not hits:
         out.print(escape(f"no node holds any of: {words}"))
         return 0
-    shown = table(f"{len(hits)} nodes", "id", "kind", "name")
+    shown = table(count(len(hits), "node"), "id", "kind", "name")
     for hit in hits:
         shown.add_row(escape(hit.node.id), hit.node.kind.value, escape(hit.node.name))
     out.print(shown)

@@ -10,8 +10,8 @@ import pytest
 
 from evidence_world import POISON, STEAL, corpus, embed
 from threatloop.core.errors import InputError
+from threatloop.threats import keywords
 from threatloop.threats.evidence import mapper as module
-from threatloop.threats.evidence import wording
 from threatloop.threats.evidence.corpus import Corpus, corpus_of, read_corpus
 from threatloop.threats.evidence.mapper import Mapper
 from threatloop.threats.evidence.signals import Embedder, Floats, Labelled, Signals, Texts
@@ -79,12 +79,12 @@ def test_one_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "bm25s", None)
-    wording.libraries.cache_clear()
+    keywords.libraries.cache_clear()
     try:
         with pytest.raises(InputError, match=r"needs bm25s: pip install 'threatloop\[threats\]'"):
             Mapper(corpus())
     finally:
-        wording.libraries.cache_clear()
+        keywords.libraries.cache_clear()
 
 
 def test_techniques_of_a_graph() -> None:

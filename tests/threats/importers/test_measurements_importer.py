@@ -14,7 +14,7 @@ import pytest
 import written_run
 from threatloop.core.errors import InputError, Problems
 from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.importers.measurements import from_run, measured, read_measurements
+from threatloop.threats.importers.measurements import from_run, measured
 from threatloop.threats.importers.run_schema import read_run
 from threatloop.threats.ontology import Edge, Evidence, Kind, Node, Relation
 from threatloop.threats.queries.weights import refuted_pairs
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def imported(folder: Path) -> ThreatGraph:
     graph = ThreatGraph(Node(ids[0], Kind.THREAT, ids[0]) for ids in THREATS.values())
-    assert read_measurements(folder, threats_of).add_to(graph) == ()
+    assert from_run(read_run(folder), threats_of).add_to(graph) == ()
     return graph
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from threatloop.core.errors import InputError
 from threatloop.threats.graph import ThreatGraph
+from threatloop.threats.keywords import libraries
 from threatloop.threats.ontology import Kind, Node
 from threatloop.threats.queries.naming import resolve
 from threatloop.threats.queries.search import search
@@ -64,24 +65,43 @@ def graph() -> ThreatGraph:
     )
 
 
+def ids(words: str, kind: Kind | None = None, most: int = 20) -> list[str]:
+    return [hit.node.id for hit in search(graph(), words, kind, most).hits]
+
+
 def test_words_of_a_name_count_more_than_those_of_a_text() -> None:
     pytest.importorskip("bm25s", reason="bm25s is not installed")
-    assert [hit.node.id for hit in search(graph(), "poison")] == ["AML.T0020", "threat:flip"]
-    assert [hit.node.id for hit in search(graph(), "poison", Kind.THREAT)] == ["threat:flip"]
-    assert len(search(graph(), "model labels", most=1)) == 1
-    assert search(graph(), "quantum") == ()
-    assert search(graph(), "poison", Kind.ASSET) == ()
+    assert ids("poison") == ["AML.T0020", "threat:flip"]
+    assert ids("poison", Kind.THREAT) == ["threat:flip"]
+    assert len(ids("model labels", most=1)) == 1
+    assert ids("quantum") == ids("poison", Kind.ASSET) == []
+
+
+@pytest.mark.parametrize("words", ["poisoning", "Poisoned", "poisons"])
+def test_other_forms_of_a_word_find_the_same(words: str) -> None:
+    pytest.importorskip("bm25s", reason="bm25s is not installed")
+    assert ids(words) == ids("poison")
+
+
+def test_a_word_that_nobody_uses_is_taken_for_the_nearest_and_that_is_told() -> None:
+    pytest.importorskip("bm25s", reason="bm25s is not installed")
+    found = search(graph(), "Posion lables t0099")
+    assert found.read_as == {"posion": "poison", "lables": "labels"}
+    assert [hit.node.id for hit in found.hits] == ids("poison labels")
+    assert not search(graph(), "aml.t0020").read_as
 
 
 def test_an_id_or_whole_name_comes_first() -> None:
     pytest.importorskip("bm25s", reason="bm25s is not installed")
-    assert search(graph(), "aml.t0020")[0].node.id == "AML.T0020"
-    assert search(graph(), "stealing")[0].score == float("inf")
+    assert ids("aml.t0020")[0] == "AML.T0020"
+    assert search(graph(), "stealing").hits[0].score == float("inf")
 
 
 def test_searching_needs_words_and_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="at least one word"):
         search(graph(), " ")
+    libraries.cache_clear()
     monkeypatch.setitem(sys.modules, "bm25s", None)
-    with pytest.raises(InputError, match=r"needs bm25s; pip install 'threatloop\[threats\]'"):
+    with pytest.raises(InputError, match=r"needs bm25s: pip install 'threatloop\[threats\]'"):
         search(graph(), "poison")
+    libraries.cache_clear()

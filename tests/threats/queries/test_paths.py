@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,17 @@ def test_an_empty_file_has_no_nodes(tmp_path: Path) -> None:
     save_graph(ThreatGraph(), tmp_path / "g.parquet")
     with pytest.raises(InputError, match="no node"):
         PathIndex(of_file(tmp_path / "g.parquet")).paths("a", "b")
+
+
+def test_a_question_to_a_file_imports_neither_pandas_nor_scipy(tmp_path: Path) -> None:
+    file = tmp_path / "g.parquet"
+    save_graph(mixed(), file)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from threatloop.threats.queries.columns import of_file\n"
+        "from threatloop.threats.queries.paths import PathIndex\n"
+        f"assert PathIndex(of_file(Path({str(file)!r}))).paths('threat:a', 'stage:training')\n"
+        "print(sorted({'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", "they take longer than the paths do"

@@ -122,3 +122,17 @@ def _graph(counts: list[int]) -> ThreatGraph:
             graph.add(Node(id_, Kind.VULNERABILITY, id_))
             graph.connect(Edge(id_, Relation.AFFECTS, f"package:x/{package}", "test", Evidence.PUBLISHED))
     return graph
+
+
+def test_what_no_edge_joins_is_no_community_and_a_bare_id_no_vulnerability() -> None:
+    nodes = [Node(f"package:pypi/p{i}", Kind.PACKAGE, f"p{i}") for i in range(8)]
+    holes = [Node(f"CVE-2024-{i}", Kind.VULNERABILITY, f"CVE-2024-{i}") for i in range(6)]
+    bare = [Node(f"CVE-2023-{i}", Kind.VULNERABILITY, "", attributes={"stub": True}) for i in range(30)]
+    edges = [
+        Edge(hole.id, Relation.AFFECTS, node.id, "x", Evidence.PUBLISHED)
+        for hole, node in zip(holes, nodes, strict=False)
+    ]
+    found = concentration(ThreatGraph([*nodes, *holes, *bare], edges))
+    assert (found.without, found.unassigned) == (2, 0)
+    assert not isinstance(found.communities, Missing)
+    assert sorted(map(len, found.communities.members)) == [2] * 6

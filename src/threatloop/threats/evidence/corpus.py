@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from threatloop.core.errors import InputError
-from threatloop.threats.evidence.wording import plain
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.importers.atlas_schema import read_release
+from threatloop.threats.keywords import plain
 from threatloop.threats.ontology import Kind
 
 

@@ -21,7 +21,7 @@ from threatloop.threats.evidence.signals import (
     labelled,
     ready,
 )
-from threatloop.threats.evidence.wording import plain
+from threatloop.threats.keywords import plain
 
 FOLDS = 5
 """Folds of case studies in which the weights are learnt."""

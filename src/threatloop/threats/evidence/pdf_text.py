@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from threatloop.core.errors import InputError
-from threatloop.threats.evidence.wording import INSTALL
+from threatloop.threats.keywords import INSTALL
 
 MOST_PAGES = 2_000
 MOST_SECONDS = 300

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from threatloop.threats.evidence.corpus import Corpus, Example
-from threatloop.threats.evidence.wording import libraries, stems
+from threatloop.threats.keywords import Bm25, stems
 
 Floats = npt.NDArray[np.float64]
 Embedder = Callable[[Sequence[str]], npt.NDArray[np.floating[Any]]]
@@ -86,8 +86,8 @@ class Signals:
         grown = [list(words) for words in techniques.stems]
         for label, words in zip(examples.labels, examples.texts.stems, strict=True):
             grown[label] += words
-        self._grown = _index(grown)
-        self._single = _index([*techniques.stems, *examples.texts.stems])
+        self._grown = Bm25(grown)
+        self._single = Bm25([*techniques.stems, *examples.texts.stems])
         self._owners = np.concatenate([np.arange(self._count), examples.labels])
         self._classifier = _Linear(techniques, examples) if len(examples.labels) else None
 
@@ -100,8 +100,8 @@ class Signals:
         number of case studies. BM25 is divided by the passage's best.
         """
         found = {
-            KEYWORDS: _relative(_bm25(self._grown, texts.stems)),
-            PASSAGES: _relative(self._best(_bm25(self._single, texts.stems))),
+            KEYWORDS: _relative(self._grown.scores(texts.stems)),
+            PASSAGES: _relative(self._best(self._single.scores(texts.stems))),
         }
         if texts.vectors is not None and self._techniques.vectors is not None:
             found[MEANING] = texts.vectors @ self._means().T
@@ -156,23 +156,6 @@ class _Linear:
 
 def _stacked(first: Floats | None, second: Floats | None) -> Floats | None:
     return None if first is None or second is None else np.vstack([first, second])
-
-
-def _index(texts: Sequence[Sequence[str]]) -> Any:
-    bm25s, _ = libraries()
-    index = bm25s.BM25()
-    index.index([list(words) for words in texts], show_progress=False)
-    return index
-
-
-def _bm25(index: Any, texts: Sequence[Sequence[str]]) -> Floats:
-    """BM25 of each text against what is in the index, float64 (n, documents); 0 without a common word."""
-    found = np.zeros((len(texts), index.scores["num_docs"]))
-    for row, words in enumerate(texts):
-        known = [word for word in words if word in index.vocab_dict]
-        if known:
-            found[row] = index.get_scores(known)
-    return found
 
 
 def _relative(scores: Floats) -> Floats:

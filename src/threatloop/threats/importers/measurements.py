@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from threatloop.threats.importers.imported import Imported
 from threatloop.threats.importers.problem_list import shortened
@@ -25,7 +24,6 @@ from threatloop.threats.importers.run_schema import (
     Judged,
     NotComputed,
     Run,
-    read_run,
 )
 from threatloop.threats.ontology import Attribute, Edge, Effect, Evidence, Kind, Node, Relation
 
@@ -35,21 +33,13 @@ _ATTACKS: Final = "attack × attack"
 HELPS, HINDERS = "amplifies", "weakens"
 
 
-def read_measurements(folder: Path, threats_of: ThreatsOf, report: Any = None) -> Imported:
-    """The measurements of a run folder.
+def from_run(run: Run, threats_of: ThreatsOf) -> Imported:
+    """Nodes and edges of a run; attacks without a threat, and what was not assessed, are left out and told.
 
     Args:
-        threats_of: ids of the threats that an attack measures; they must be in the graph that the edges go to.
-        report: the parsed ``report.json``, where the caller has it.
-
-    Raises:
-        InputError, Problems: as `run_schema.read_run`.
+        run: as `run_schema.read_run` returns it.
+        threats_of: the threats must be in the graph that the edges go to.
     """
-    return from_run(read_run(folder, report), threats_of)
-
-
-def from_run(run: Run, threats_of: ThreatsOf) -> Imported:
-    """Nodes and edges of a run; attacks without a threat, and what was not assessed, are left out and told."""
     source = f"run {run.about.run}"
     nodes: list[Node] = []
     edges: list[Edge] = []

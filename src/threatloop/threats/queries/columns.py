@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threatloop.threats.graph import ThreatGraph
-from threatloop.threats.graph_file import Tables, load_graph, read_tables
+from threatloop.threats.graph_file import Tables, load_graph, numbers, present, read_tables
 from threatloop.threats.graph_rows import EDGE_COLUMNS, NODE_COLUMNS, edge_of, node_of
 from threatloop.threats.ontology import Edge, Evidence, Kind, Node, Relation, allowed
 
@@ -141,19 +141,16 @@ def _codes(table: pa.Table, name: str, words: Sequence[str]) -> Ints:
 
 def _integers(column: Any) -> Ints:
     """The cells, −1 where there is none."""
-    found: Ints = np.nan_to_num(_floats(column), nan=-1.0).astype(np.int64)
-    return found
+    return numbers(column, -1).astype(np.int64)
 
 
 def _floats(column: Any) -> Floats:
     """The cells, not-a-number where there is none."""
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    found: Floats = whole.to_numpy(zero_copy_only=False).astype(np.float64)
-    return found
+    return numbers(column, np.nan).astype(np.float64)
 
 
 def _effects_hold(edges: pa.Table, effects: Floats) -> bool:
-    stated = edges.column("value").is_valid().to_numpy()
+    stated = present(edges.column("value"))
     value, low, high = effects[stated].T
     seeds = _integers(edges.column("n"))[stated]
     return bool((np.isfinite(value) & np.isfinite(low) & np.isfinite(high) & (low <= high) & (seeds >= 1)).all())

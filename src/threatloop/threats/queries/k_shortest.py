@@ -2,7 +2,7 @@
 
 Yen 1971, "Finding the k shortest loopless paths in a network", Management Science 17(11), with the partition of Lawler
 1972 (Management Science 18(7)): a path is only varied behind the place where it left its own origin. The exact costs to
-the target, from one backward Dijkstra, guide every further search (Hart, Nilsson, Raphael 1968), which therefore looks
+the target, from one search backwards, guide every further search (Hart, Nilsson, Raphael 1968), which therefore looks
 at a few nodes where Dijkstra would look at all of them.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,21 +55,35 @@ class Arcs:
         return int(self.number[start + np.searchsorted(self._heads[start:end], head)])
 
     def costs_to(self, target: int) -> Floats:
-        """Shape (n,): the least cost from every node to the target, infinite where there is no path."""
-        found: Floats = self._csgraph.dijkstra(self._backwards, indices=target)
+        """Shape (n,): the least cost from every node to the target, infinite where there is no path.
+
+        Bellman and Ford's method over whole arrays, looking again only at what leads to a node that got cheaper: in
+        graphs of few steps from end to end it is done before a library with Dijkstra's has been imported.
+        """
+        costs = np.full(self.n, np.inf)
+        costs[target] = 0.0
+        cheaper = np.array([target], dtype=np.int64)
+        while len(cheaper):
+            arcs = self._leading_to(cheaper)
+            tails, reckoned = self._tails[arcs], self._costs[arcs] + costs[self._heads[arcs]]
+            better = reckoned < costs[tails]
+            np.minimum.at(costs, tails[better], reckoned[better])
+            cheaper = np.unique(tails[better])
+        return costs
+
+    def _leading_to(self, nodes: Ints) -> Ints:
+        """The arcs to any of these nodes."""
+        order, starts = self._by_head
+        counts = starts[nodes + 1] - starts[nodes]
+        before = np.cumsum(counts) - counts
+        found: Ints = order[np.repeat(starts[nodes] - before, counts) + np.arange(counts.sum())]
         return found
 
     @cached_property
-    def _csgraph(self) -> Any:
-        from scipy.sparse import csgraph
-
-        return csgraph
-
-    @cached_property
-    def _backwards(self) -> Any:
-        from scipy.sparse import csr_matrix
-
-        return csr_matrix((self._costs, (self._heads, self._tails)), shape=(self.n, self.n))
+    def _by_head(self) -> tuple[Ints, Ints]:
+        """The arcs in the order of their heads, and where those of each head start."""
+        order = np.argsort(self._heads, kind="stable")
+        return order, np.searchsorted(self._heads[order], np.arange(self.n + 1))
 
 
 @dataclass(order=True)

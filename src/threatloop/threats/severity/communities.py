@@ -46,8 +46,13 @@ class Communities:
 
 
 def communities(net: networkx.Graph, streams: Streams) -> Communities | Missing:
-    """Communities of an undirected network; not computed where it has no edge, or is above `LARGE`."""
+    """Communities of an undirected network; not computed where it has no edge, or is above `LARGE`.
+
+    A node without any edge belongs to none: each would be a community of its own, the same one for every seed.
+    """
     import networkx as nx
+
+    net = net.subgraph([node for node, edges in net.degree() if edges]).copy()
 
     work = net.number_of_nodes() + net.number_of_edges()
     if net.number_of_edges() == 0:

@@ -33,7 +33,7 @@ class Concentration:
         packages: their names, those with most first.
         counts: vulnerabilities of each, in that order; one that affects two packages counts for both.
         without: packages of the graph that have none; they are in no figure.
-        unassigned: vulnerabilities that affect no package of the graph.
+        unassigned: vulnerabilities that affect no package of the graph; not those of which only the id is known.
         lorenz: points of the curve from (0, 0) to (1, 1): share of the packages, the fewest first, and share of the
             vulnerabilities.
         gini: 0 where all have as many, towards 1 where one has all.
@@ -61,6 +61,8 @@ def concentration(graph: ThreatGraph, seed: int = SEED) -> Concentration:
     held = {node.id: 0 for node in graph.nodes(Kind.PACKAGE)}
     unassigned = 0
     for node in graph.nodes(Kind.VULNERABILITY):
+        if node.attributes.get("stub"):
+            continue
         affected = {edge.target for edge in graph.out(node.id, Relation.AFFECTS)} & held.keys()
         unassigned += not affected
         for package in affected:

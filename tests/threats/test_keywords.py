@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from threatloop.threats.evidence.wording import plain, stems
+from threatloop.threats.keywords import plain, stems
 
 
 def test_plain() -> None:

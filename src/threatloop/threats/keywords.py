@@ -1,4 +1,4 @@
-"""Texts as search sees them: without markup and addresses, as stems."""
+"""Texts as search sees them - without markup and addresses, as stems - and BM25 over them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from threatloop.core.errors import InputError
 
@@ -35,6 +38,30 @@ def stems(texts: Sequence[str]) -> list[list[str]]:
     return found
 
 
+class Bm25:
+    """BM25 (Robertson, Zaragoza 2009) of queries against texts, all as stems."""
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        bm25s, _ = libraries()
+        self._index = bm25s.BM25()
+        self._index.index([list(words) for words in texts], show_progress=False)
+        self._count = len(texts)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All stems of the texts."""
+        return frozenset(self._index.vocab_dict) - {""}
+
+    def scores(self, queries: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
+        """Shape (queries, texts); 0 without a common stem."""
+        found = np.zeros((len(queries), self._count))
+        for row, words in enumerate(queries):
+            known = [word for word in words if word in self._index.vocab_dict]
+            if known:
+                found[row] = self._index.get_scores(known)
+        return found
+
+
 @cache
 def libraries() -> tuple[Any, Any]:
     """The module of BM25, and the stemmer.
@@ -46,5 +73,5 @@ def libraries() -> tuple[Any, Any]:
         import bm25s
         import Stemmer
     except ImportError as error:
-        raise InputError(f"mapping to ATLAS needs {error.name}: {INSTALL}") from None
+        raise InputError(f"searching by words needs {error.name}: {INSTALL}") from None
     return bm25s, Stemmer.Stemmer("english")
