@@ -182,7 +182,7 @@ RULES: Final = (
         severity=Severity.MEDIUM,
         threat=LOCAL,
         direction=None,
-        stage=Stage.DATA_PREPARATION,
+        stage=Stage.SYSTEM_DEVELOPMENT,
         fix="store plain arrays and drop allow_pickle=True",
         reference="https://numpy.org/doc/stable/reference/generated/numpy.load.html",
         glimpse=("allow_pickle",),
