@@ -74,6 +74,12 @@ def test_what_the_user_names_is_read_as_what_it_is(tmp_path: Path, name: str, co
     assert [file.reader for file in walked(tmp_path / name).files] == [reader]
 
 
+def test_a_script_without_an_extension_is_code(tmp_path: Path) -> None:
+    make(tmp_path, "serve", content=b"#!/usr/bin/env python3\nimport torch\n")
+    make(tmp_path, "run", content=b"#!/bin/sh\npython serve\n")
+    assert names(walked(tmp_path), Reader.CODE) == ["serve"]
+
+
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n\x00", b"%PDF-1.4\x00", b"plain text", b""])
 def test_pictures_and_texts_are_none(tmp_path: Path, head: bytes) -> None:
     make(tmp_path, "a.dat", content=head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,7 @@ _NOT_ENTERED: Final = {
     ".mypy_cache": "a cache", ".ruff_cache": "a cache", ".pytest_cache": "a cache", ".hypothesis": "a cache",
     ".ipynb_checkpoints": "copies of notebooks", ".terraform": "downloaded plug-ins",
 }  # fmt: skip
+_SCRIPT: Final = re.compile(rb"#![^\n]*\bpython")
 _MEDIA: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"%PDF", b"OggS", b"ID3", b"\x00\x00\x01\x00",
                  b"wOFF", b"wOF2",
                  b"\x00\x01\x00\x00\x00", b"II*\x00", b"MM\x00*", b"fLaC", b"BM")  # fmt: skip
@@ -220,6 +222,8 @@ class _Walker:
         if suffix in MODEL_SUFFIXES and not asked:
             return Reader.MODEL
         head = self._head(path) if size else b""
+        if _SCRIPT.match(head):
+            return Reader.CODE
         like_model = _begins_like_model(path, head)
         if asked and not like_model and is_manifest_if_named(path, head):
             return Reader.MANIFEST

@@ -71,7 +71,9 @@ class _Reader(Expressions):
                 self._class(node)
             case ast.Import() | ast.ImportFrom():
                 self.facts.imports |= roots(node)
-                self.state.variables.update(bound(node))
+                for name, value in bound(node):
+                    every = self.state.variables.get("*") if name == "*" else None
+                    self.state.variables[name] = value if every is None else value | every
             case ast.Assign():
                 self._assign_all(node)
             case ast.AnnAssign():
@@ -92,6 +94,8 @@ class _Reader(Expressions):
                 self._try(node)
             case ast.Match():
                 self.value(node.subject)
+                for case in node.cases:
+                    self.value(case.guard)
                 self._branches([case.body for case in node.cases])
             case ast.Return():
                 self.function.give(self.value(node.value))

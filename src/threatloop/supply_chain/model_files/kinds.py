@@ -203,7 +203,7 @@ def _is_pickle(source: Source, head: bytes, limits: Limits) -> bool:
 
 
 def is_pickle(path: Path, head: bytes) -> bool:
-    """Whether a file is a pickle, found by following it, picture or text though it may be; ``head`` is its beginning."""
+    """Whether a file is a pickle, found by following it, picture or text though it may be; ``head`` is its start."""
     if not _OLD_START.match(head):
         return False
     try:
