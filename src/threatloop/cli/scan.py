@@ -142,7 +142,8 @@ def _write_baseline(request: Request, view: View) -> None:
     old = read_baseline(request.baseline) if request.baseline is not None else ()
     _write(request.write_baseline, baseline_text(view.result, old, request.reason, request.by))
     number = len(view.result.findings)
-    more = "" if request.reason or not number else "; fill in the reasons, it is refused without"
+    new = {one.fingerprint for one in view.result.findings} - {entry.fingerprint for entry in old}
+    more = "; fill in the reasons, it is refused without" if new and not request.reason else ""
     console(error=True).print(f"{number:,} findings written to {request.write_baseline}{more}", markup=False)
 
 
