@@ -48,10 +48,12 @@ if __name__ == "__main__":
 ONE = """
 import sys
 from pathlib import Path
-from threatloop.supply_chain.dependencies.scan import scan_dependencies
+from threatloop.supply_chain.dependencies.scan import read_dependencies
+from threatloop.supply_chain.matching import Matcher
 from threatloop.threats.advisories import read_advisories
 path, advisories, cache = sys.argv[1:]
-print(len(scan_dependencies([path], read_advisories(advisories, Path(cache) if cache else None)).findings))
+matcher = Matcher(read_advisories(advisories, Path(cache) if cache else None))
+print(len(matcher.match(read_dependencies([path]).dependencies).findings))
 """
 
 

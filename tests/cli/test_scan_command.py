@@ -42,7 +42,8 @@ def test_a_scan_prints_and_succeeds_without_a_limit(
         (["--fail-on", "high", "--no-code"], 0),
         (["--no-models", "--no-code", "--no-dependencies"], 2), (["--fail-on", "severe"], 2), (["--format", "xml"], 2),
         (["--baseline", "none.yaml"], 2), (["--advisories", "none.zip"], 2), (["no-such-folder"], 2),
-        (["--corpus", "list.txt"], 2), (["--out", "."], 2),
+        (["--corpus", "list.txt"], 2), (["--out", "."], 2), (["--reason", "known"], 2),
+        (["--write-baseline", "requirements.txt"], 2),
     ],
 )  # fmt: skip
 @here
@@ -100,8 +101,13 @@ def test_torch_of_the_manifest_decides_about_torch_load(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.py").write_text("import torch\ntorch.load('m.pt')\n")
-    for requirement, expected in (("torch==2.6.0", []), ("torch>=2.0", ["high"]), ("numpy", ["medium"])):
+    Path("service").mkdir()
+    for requirement, other, expected in (
+        ("torch==2.6.0", "", []), ("torch>=2.0", "", ["high"]), ("numpy", "", ["medium"]),
+        ("torch==2.6.0", "torch", ["medium"]),
+    ):  # fmt: skip
         Path("requirements.txt").write_text(requirement + "\n")
+        Path("service/requirements.txt").write_text(other + "\n")
         assert tiny.command_line(monkeypatch, "scan", ".", "--format", "json") == 0
         found = json.loads(capsys.readouterr().out)["findings"]
         assert [one["severity"] for one in found] == expected
@@ -121,6 +127,52 @@ def test_a_corpus_is_scanned_to_lines(
     lines = Path("corpus.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["repository"] for line in lines] == ["a", "b"]
     assert "4 findings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--online"], ["--baseline", "b.yaml"], ["--no-code"], ["--format", "json"]])
+def test_a_corpus_takes_no_options_that_it_would_ignore(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert tiny.command_line(monkeypatch, "scan", "--corpus", "list.txt", *option) == 2
+    assert f"drop {option[0]};" in " ".join(capsys.readouterr().err.split())
+
+
+def test_broken_advisories_are_errors_of_a_corpus_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"corpus/a/requirements.txt": "torch==1.0\n", "osv/a.json": "{"}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    options = ("--corpus", "corpus", "--advisories", "osv", "--out", "corpus.jsonl", "--strict")
+    assert tiny.command_line(monkeypatch, "scan", *options) == 1
+    out = capsys.readouterr().out
+    assert "Errors (1)" in out
+    assert "compared with nothing" in out
+
+
+def test_a_virtual_environment_that_is_named_has_its_packages_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    info = Path("env/lib/python3.11/site-packages/torch-1.0.dist-info")
+    info.mkdir(parents=True)
+    Path("env/pyvenv.cfg").touch()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n", encoding="utf-8")
+    assert tiny.command_line(monkeypatch, "scan", "env", "--format", "json") == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["dependencies"]] == ["torch"]
+
+
+def test_the_folder_of_version_control_is_named_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".git").mkdir()
+    Path("a.py").touch()
+    assert tiny.command_line(monkeypatch, "scan", ".", "--strict") == 0
+    assert ".git" in capsys.readouterr().out
+    Path("node_modules").mkdir()
+    assert tiny.command_line(monkeypatch, "scan", ".", "--strict") == 1
 
 
 @pytest.mark.slow

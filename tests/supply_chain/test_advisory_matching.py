@@ -87,6 +87,49 @@ def test_a_lock_beside_the_manifest_decides() -> None:
     assert len(Matcher(known, NOW).match([loose, elsewhere]).findings) == 1
 
 
+def test_an_exact_version_that_the_range_does_not_admit_decides_nothing() -> None:
+    known = advisories(advisory("A", "torch", ("0", "2.0"), versions=("1.0",)))
+    loose = Dependency("PyPI", "torch", Place("requirements.txt", 1), specifier="<2")
+    other = Dependency("PyPI", "torch", Place("requirements-dev.txt", 1), version="2.6")
+    assert [one.place.path for one in Matcher(known, NOW).match([loose, other]).findings] == ["requirements.txt"]
+
+
+@pytest.mark.parametrize("specifier", ["", "<1.0", ">1.0"])
+def test_a_package_that_is_bad_in_every_version_is_found_without_one(specifier: str) -> None:
+    [found] = _match(advisory("MAL-1", "torch", ("0", ""), vector=CRITICAL), specifier=specifier).findings
+    assert (found.rule, found.severity) == ("possibly-vulnerable-dependency", Severity.CRITICAL)
+    assert "999999" not in f"{found.title}{found.detail}{found.fix}"
+
+
+def test_a_range_without_a_known_version_is_skipped() -> None:
+    found = _match(advisory("A", "torch", ("5", "6")), specifier=">1,<2")
+    assert [one.reason for one in found.skipped] == [
+        "torch>1,<2: it admits no version that an advisory names, so it was compared with none"
+    ]
+
+
+def test_ecosystems_without_advisories_are_not_clean() -> None:
+    known = advisories(advisory("A", "torch", ("5", "6")))
+    all_ = [Dependency(kind, "lodash", Place("bom.json", 1), version="1.0") for kind in ("npm", "conda", "PyPI")]
+    assert [one.reason.split(":")[0] for one in Matcher(known, NOW).match(all_).skipped] == [
+        "packages of npm were compared with nothing",
+        "conda packages have no advisories by their names on PyPI; other names and languages are unknown (1)",
+    ]
+    assert len(Matcher(AdvisorySet(()), NOW).match(all_).skipped) == 3
+
+
+def test_old_advisories_say_how_old_they_are() -> None:
+    known = advisories(advisory("A", "torch", ("5", "6")))
+    assert not Matcher(known, NOW).problems().skipped
+    [found] = Matcher(known, datetime(2026, 1, 1, tzinfo=UTC)).problems().skipped
+    assert "731 days" in found.reason
+
+
+def test_the_advice_for_a_range_does_not_lead_to_a_later_advisory() -> None:
+    known = advisory("A", "torch", ("1.0", "1.5"), ("2.0", ""), versions=("1.2", "2.0", "2.1"))
+    assert _match(known).findings[0].fix == "lock torch==1.5"
+
+
 def test_what_is_not_decided_is_skipped() -> None:
     commits = Advisory("GIT", affected=(Affected("PyPI", "torch", (Range("GIT", (Event("introduced", "0"),)),)),))
     for version, specifier, findings in (("1.0", "", 0), ("", ">=1,<5", 0), ("", ">=1", 1)):

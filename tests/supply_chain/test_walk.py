@@ -12,7 +12,7 @@ from threatloop.supply_chain.walk import Reader, Walk, walk
 
 
 def walked(*paths: Path) -> Walk:
-    return walk(paths, lambda path: path.name == "requirements.txt", frozenset({".pt"}))
+    return walk(paths)
 
 
 def make(root: Path, *names: str, content: bytes = b"x") -> None:
@@ -42,6 +42,42 @@ def test_files_are_sorted_to_their_scanners(tmp_path: Path) -> None:
 def test_what_begins_like_a_model_is_one_whatever_its_name(tmp_path: Path, head: bytes) -> None:
     make(tmp_path, "innocent.dat", content=head)
     assert names(walked(tmp_path), Reader.MODEL) == ["innocent.dat"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"I1\n0cos\nsystem\n(S'true'\ntR.",
+        b"GIF89a???0cos\nsystem\n(S'true'\ntR.",
+        b"BM\x00\x00\x00" + b"\0" * 77 + b"0cos\nsystem\n(S'true'\ntR.",
+    ],
+)
+def test_a_pickle_that_looks_like_a_text_or_a_picture_is_one(tmp_path: Path, content: bytes) -> None:
+    make(tmp_path, "logo.gif", content=content)
+    assert names(walked(tmp_path), Reader.MODEL) == ["logo.gif"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reader"),
+    [
+        ("deps.txt", b"torch==1.0\n", Reader.MANIFEST),
+        ("list.json", b'{"bomFormat": "CycloneDX"}', Reader.MANIFEST),
+        ("config.json", b'{"model_type": "llama"}', Reader.MODEL),
+        ("list.xml", b"<bom/>", Reader.MANIFEST),
+        ("mlenv.yml", b"dependencies: [a]\n", Reader.MANIFEST),
+        ("deps.txt", b"\x80\x04N.", Reader.MODEL),
+        ("weights", b"some text", Reader.MODEL),
+    ],
+)
+def test_what_the_user_names_is_read_as_what_it_is(tmp_path: Path, name: str, content: bytes, reader: Reader) -> None:
+    make(tmp_path, name, content=content)
+    assert [file.reader for file in walked(tmp_path / name).files] == [reader]
+
+
+def test_a_script_without_an_extension_is_code(tmp_path: Path) -> None:
+    make(tmp_path, "serve", content=b"#!/usr/bin/env python3\nimport torch\n")
+    make(tmp_path, "run", content=b"#!/bin/sh\npython serve\n")
+    assert names(walked(tmp_path), Reader.CODE) == ["serve"]
 
 
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n\x00", b"%PDF-1.4\x00", b"plain text", b""])

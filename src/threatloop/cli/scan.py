@@ -66,16 +66,39 @@ def _check(request: Request) -> None:
         raise InputError(f"--format {request.format!r}: allowed are {', '.join(FORMATS)}")
     if request.fail_on is not None and request.fail_on not in LIMITS:
         raise InputError(f"--fail-on {request.fail_on!r}: allowed are {', '.join(LIMITS)}")
-    if request.corpus is not None and (request.paths or request.environment or request.format != "table"):
-        raise InputError(
-            "--corpus FILE stands alone: no paths, no --environment, no --format; --out is the corpus file"
-        )
+    if request.corpus is not None and (ignored := _not_with_corpus(request)):
+        raise InputError(f"--corpus FILE scans dependencies only: drop {ignored}; --out is the corpus file")
     if not request.paths and not request.environment and request.corpus is None:
         raise InputError("nothing to scan: name files or folders, such as `threatloop scan .`, or add --environment")
     if not (request.code or request.models or request.dependencies):
         raise InputError("--no-code, --no-models and --no-dependencies together leave nothing to scan; drop one")
     if request.advisories is not None and not request.advisories.exists():
         raise InputError(f"--advisories {request.advisories}: no such file or folder; give an OSV zip or folder")
+    _check_baselines(request)
+
+
+def _not_with_corpus(request: Request) -> str:
+    """What was asked for that a corpus does not go with; empty where there is nothing."""
+    given = {
+        "the paths": bool(request.paths), "--environment": request.environment, "--online": request.online,
+        "--format": request.format != "table", "--baseline": request.baseline is not None,
+        "--write-baseline": request.write_baseline is not None, "--no-code": not request.code,
+        "--no-models": not request.models, "--no-dependencies": not request.dependencies,
+    }  # fmt: skip
+    return ", ".join(name for name, is_given in given.items() if is_given)
+
+
+def _check_baselines(request: Request) -> None:
+    written = request.write_baseline
+    if written is None:
+        if request.reason or request.by:
+            raise InputError("--reason and --by are of new entries of a baseline: add --write-baseline FILE")
+        return
+    same = request.baseline is not None and request.baseline.resolve() == written.resolve()
+    if written.exists() and not written.is_dir() and not same:
+        raise InputError(
+            f"--write-baseline {written}: the file exists; add --baseline {written} to keep what it says, or remove it"
+        )
 
 
 def _corpus(request: Request) -> View:
@@ -119,7 +142,8 @@ def _write_baseline(request: Request, view: View) -> None:
     old = read_baseline(request.baseline) if request.baseline is not None else ()
     _write(request.write_baseline, baseline_text(view.result, old, request.reason, request.by))
     number = len(view.result.findings)
-    more = "" if request.reason or not number else "; fill in the reasons, it is refused without"
+    new = {one.fingerprint for one in view.result.findings} - {entry.fingerprint for entry in old}
+    more = "; fill in the reasons, it is refused without" if new and not request.reason else ""
     console(error=True).print(f"{number:,} findings written to {request.write_baseline}{more}", markup=False)
 
 

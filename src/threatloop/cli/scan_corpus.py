@@ -32,6 +32,7 @@ def scanned_corpus(corpus: Path, advisories: Path | None, out: Path | None, tell
     from importlib import metadata
 
     from threatloop.supply_chain.corpus import listed_repositories, scan_corpus, write_corpus
+    from threatloop.supply_chain.matching import Matcher
     from threatloop.supply_chain.outputs.view import View
     from threatloop.supply_chain.scan import Scan, joined
     from threatloop.threats.advisories import read_advisories
@@ -50,6 +51,6 @@ def scanned_corpus(corpus: Path, advisories: Path | None, out: Path | None, tell
         found.append(one)
         tell(len(found), len(repositories), one.repository)
     seconds = (datetime.now(UTC) - started).total_seconds()
-    result = joined([one.result for one in found])
+    result = joined([Matcher(read).problems(), *(one.result for one in found)])
     scan = Scan(result, tuple(repositories), counts={"repository": len(found)}, seconds=seconds)
     return View(scan, started, metadata.version("threatloop"))

@@ -118,6 +118,15 @@ class Packages:
     def __init__(self, advisories: AdvisorySet) -> None:
         self._advisories = advisories
         self._made: dict[tuple[str, str], Package] = {}
+        self._ecosystems = frozenset(ecosystem for ecosystem, _ in advisories.packages())
+
+    def silence(self, ecosystem: str) -> str:
+        """Why a package of the ecosystem without advisories is not proven clean; empty where it is."""
+        if ecosystem == "conda" and "pypi" in self._ecosystems:
+            return "conda packages have no advisories by their names on PyPI; other names and languages are unknown"
+        if ecosystem.lower() not in self._ecosystems:
+            return f"packages of {ecosystem} were compared with nothing: the advisories are of other ecosystems"
+        return ""
 
     def of(self, ecosystem: str, name: str) -> Package:
         """The advisories about a package; of a conda package those of the same project on PyPI."""

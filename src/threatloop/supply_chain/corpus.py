@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from threatloop.core.errors import InputError, Problems
+from threatloop.core.files import replacing
 from threatloop.supply_chain.affected_packages import Hit
 from threatloop.supply_chain.dependencies.model import Dependency
 from threatloop.supply_chain.dependencies.scan import read_dependencies
@@ -94,7 +95,7 @@ def scan_corpus(
     Args:
         repositories: folders.
         advisories: to compare with.
-        target: see `scan_dependencies`.
+        target: see `read_dependencies`.
         now: of the scan, aware.
         workers: processes; with 1 there is no other process.
     """
@@ -186,14 +187,7 @@ def write_corpus(scanned: Iterator[Scanned], path: Path) -> Iterator[Scanned]:
     Raises:
         InputError: the file cannot be written.
     """
-    half = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    try:
-        with half.open("w", encoding="utf-8") as file:
-            for one in scanned:
-                file.write(json.dumps(one.record, ensure_ascii=False) + "\n")
-                yield one
-        half.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        half.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+        for one in scanned:
+            file.write(json.dumps(one.record, ensure_ascii=False) + "\n")
+            yield one

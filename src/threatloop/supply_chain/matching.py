@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from threatloop.supply_chain.affected_packages import Hit, Package, Packages
 from threatloop.supply_chain.dependencies.model import Dependency, Reading
+from threatloop.supply_chain.locked import unsettled
 from threatloop.supply_chain.possible import possible
 from threatloop.supply_chain.ranges import is_pep440
-from threatloop.supply_chain.result import Failure, Finding, Place, Result
+from threatloop.supply_chain.result import Failure, Finding, Place, Result, Skipped
 from threatloop.supply_chain.severity import severity_of, worst
 from threatloop.threats.advisories import AdvisorySet
 from threatloop.threats.ontology import Stage
 
 RULE: Final = "vulnerable-dependency"
 THREAT: Final = "threat:vulnerable-dependency"
+MOST_DAYS: Final = 30
+"""Since the newest advisory; with older ones the result says so."""
 
 
 class Matcher:
@@ -30,28 +34,38 @@ class Matcher:
     def __init__(self, advisories: AdvisorySet, now: datetime | None = None) -> None:
         self._packages = Packages(advisories)
         self._problems = advisories.problems
+        dates = (one.modified or one.published for one in advisories.advisories)
+        self._newest = max((date for date in dates if date is not None), default=None)
         self._now = now or datetime.now(UTC)
 
     def problems(self) -> Result:
-        """What could not be read of the advisories, as errors."""
-        return Result(errors=tuple(Failure(Place(one.file), one.reason) for one in self._problems))
+        """What could not be read of the advisories, as errors; and for how long they know of nothing new."""
+        errors = tuple(Failure(Place(one.file), one.reason) for one in self._problems)
+        days = (self._now - self._newest).days if self._newest is not None else 0
+        if days <= MOST_DAYS:
+            return Result(errors=errors)
+        reason = f"the newest is of {self._newest:%Y-%m-%d}; what became known in the {days:,} days since is not there"
+        return Result(errors=errors, skipped=(Skipped(Place("advisories"), reason),))
 
     def match(self, dependencies: Iterable[Dependency]) -> Result:
         """The findings of these dependencies, and what could not be compared.
 
-        A range is compared only where no lock file of the same folder says which version it became.
+        A range is compared only where no lock file of the same folder says which version it became. Packages of which
+        the advisories can say nothing are counted among what was skipped.
         """
         reading = Reading()
-        all_ = list(dict.fromkeys(dependencies))
-        locked = _locked(all_)
-        for one in all_:
+        unknown: Counter[tuple[str, str]] = Counter()
+        for one in unsettled(dict.fromkeys(dependencies)):
             package = self._packages.of(one.ecosystem, one.name)
             if not len(package):
-                continue
-            if one.version:
+                if reason := self._packages.silence(one.ecosystem):
+                    unknown[one.place.path, reason] += 1
+            elif one.version:
                 self._pinned(one, package, reading)
-            elif not one.url and (_folder(one), one.key) not in locked:
+            elif not one.url:
                 possible(one, package, reading)
+        for (path, reason), number in unknown.items():
+            reading.skip(path, None, f"{reason} ({number:,})")
         return reading.result()
 
     def vulnerabilities(self, one: Dependency) -> list[list[Hit]]:
@@ -101,15 +115,6 @@ class Matcher:
             yield "A conda package, compared with the advisories of the same project on PyPI."
         if all(hit.verdict.by == "list" for hit in hits):
             yield "The advisory lists this version; its ranges do not hold it."
-
-
-def _folder(one: Dependency) -> str:
-    return one.place.path.rpartition("/")[0]
-
-
-def _locked(dependencies: Iterable[Dependency]) -> set[tuple[str, tuple[str, str]]]:
-    """Folder and package of every exact version."""
-    return {(_folder(one), one.key) for one in dependencies if one.version}
 
 
 def merged(hits: Sequence[Hit]) -> list[list[Hit]]:

@@ -98,6 +98,10 @@ class Skipped(Open):
     """What was not looked at, or not understood."""
 
 
+class Apart(Skipped):
+    """What belongs to no scan unless it is named, such as the folder of version control: listed, and no failure."""
+
+
 COMMENT = "comment in the code"
 """Source of findings that a comment accepts."""
 

@@ -12,9 +12,8 @@ from typing import Final
 from threatloop.supply_chain.code.scan import scan_code
 from threatloop.supply_chain.dependencies.components import Component
 from threatloop.supply_chain.dependencies.model import Dependency
-from threatloop.supply_chain.model_files import SUFFIXES as MODEL_SUFFIXES
 from threatloop.supply_chain.result import Place, Result, Skipped
-from threatloop.supply_chain.scanners import Dependencies, is_manifest, scan_manifests, scan_models
+from threatloop.supply_chain.scanners import Dependencies, scan_manifests, scan_models
 from threatloop.supply_chain.torch_versions import safe_by_default
 from threatloop.supply_chain.walk import File, Reader, walk
 
@@ -81,7 +80,7 @@ def scan(paths: Sequence[Path], options: Options = Options(), progress: Progress
     """
     tell = progress or _silent
     begun = time.monotonic()
-    found = walk(paths, is_manifest, MODEL_SUFFIXES, lambda count: tell(0, 0, f"{count:,} files found"))
+    found = walk(paths, lambda count: tell(0, 0, f"{count:,} files found"))
     files = {reader: found.of(reader) for reader in Reader}
     total = sum(map(len, files.values()))
     steps = _Steps(tell, total)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from threatloop.supply_chain.dependencies.components import Component, components
-from threatloop.supply_chain.dependencies.formats import is_manifest
 from threatloop.supply_chain.dependencies.installed import read_installed
 from threatloop.supply_chain.dependencies.model import Dependency, Reading
 from threatloop.supply_chain.dependencies.scan import read_manifests
@@ -79,6 +78,3 @@ def scan_models(paths: Iterable[Path]) -> Result:
     from threatloop.supply_chain.model_files import scan_model_files
 
     return scan_model_files(paths)
-
-
-__all__ = ["Dependencies", "is_manifest", "scan_manifests", "scan_models"]

@@ -9,6 +9,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from threatloop.supply_chain.dependencies.model import Dependency
+from threatloop.supply_chain.locked import unsettled
 
 SAFE_FROM: Final = Version("2.6")
 _UNSAFE: Final = tuple(
@@ -23,11 +24,14 @@ _UNSAFE: Final = tuple(
 
 
 def safe_by_default(dependencies: Iterable[Dependency]) -> bool | None:
-    """Whether every torch that is declared is 2.6 or newer; nothing where none is declared, or any version will do."""
-    answers = [_safe(one) for one in dependencies if one.key[1] in {"torch", "pytorch"}]
-    if any(answer is False for answer in answers):
+    """Whether every torch that is declared is 2.6 or newer.
+
+    Nothing where none is declared, or any version will do somewhere and no lock beside it says which.
+    """
+    answers = [_safe(one) for one in unsettled(one for one in dependencies if one.key[1] in {"torch", "pytorch"})]
+    if False in answers:
         return False
-    return True if any(answers) else None
+    return True if answers and None not in answers else None
 
 
 def _safe(dependency: Dependency) -> bool | None:

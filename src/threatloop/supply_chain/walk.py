@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +14,14 @@ from typing import Final
 
 from threatloop.core.errors import InputError
 from threatloop.supply_chain.code.scan import SUFFIXES as CODE_SUFFIXES
-from threatloop.supply_chain.result import Failure, Place, Skipped
+from threatloop.supply_chain.dependencies.formats import is_manifest, is_manifest_if_named
+from threatloop.supply_chain.model_files.kinds import SUFFIXES as MODEL_SUFFIXES
+from threatloop.supply_chain.model_files.kinds import is_pickle
+from threatloop.supply_chain.result import Apart, Failure, Place, Skipped
 
 MOST_FILES: Final = 500_000
 DEEPEST: Final = 100
-_HEAD: Final = 512
+_HEAD: Final = 4096
 
 
 class Reader(StrEnum):
@@ -29,13 +33,15 @@ class Reader(StrEnum):
     NONE = "no scanner"
 
 
+_VERSION_CONTROL: Final = frozenset({".git", ".hg", ".svn"})
 _NOT_ENTERED: Final = {
-    ".git": "version control", ".hg": "version control", ".svn": "version control",
+    **dict.fromkeys(_VERSION_CONTROL, "version control"),
     "node_modules": "installed JavaScript packages", "__pycache__": "compiled Python",
     ".tox": "test environments", ".nox": "test environments", ".eggs": "installed packages",
     ".mypy_cache": "a cache", ".ruff_cache": "a cache", ".pytest_cache": "a cache", ".hypothesis": "a cache",
     ".ipynb_checkpoints": "copies of notebooks", ".terraform": "downloaded plug-ins",
 }  # fmt: skip
+_SCRIPT: Final = re.compile(rb"#![^\n]*\bpython")
 _MEDIA: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"%PDF", b"OggS", b"ID3", b"\x00\x00\x01\x00",
                  b"wOFF", b"wOF2",
                  b"\x00\x01\x00\x00\x00", b"II*\x00", b"MM\x00*", b"fLaC", b"BM")  # fmt: skip
@@ -83,12 +89,7 @@ class Walk:
         return [file for file in self.files if file.reader is reader]
 
 
-def walk(
-    paths: Iterable[Path],
-    is_manifest: Callable[[Path], bool],
-    model_suffixes: frozenset[str],
-    seen: Callable[[int], None] = lambda _: None,
-) -> Walk:
+def walk(paths: Iterable[Path], seen: Callable[[int], None] = lambda _: None, *, models: bool = True) -> Walk:
     """Every file below the paths, once.
 
     Links to folders are not followed; links to files are where they stay below the same path. What version control
@@ -96,14 +97,13 @@ def walk(
 
     Args:
         paths: files and folders.
-        is_manifest: whether a file declares dependencies.
-        model_suffixes: extensions of model files, lower case; files that begin like one count, whatever their name.
         seen: told how many files were found so far.
+        models: look for model files, by their beginning too; without it a file that is named is a manifest.
 
     Raises:
         InputError: a path is not there.
     """
-    walker = _Walker(is_manifest, model_suffixes, seen)
+    walker = _Walker(seen, models)
     for path in paths:
         if not os.path.lexists(path):
             raise InputError(f"{path}: no such file or folder; give files or folders that exist")
@@ -124,10 +124,8 @@ def shown_path(path: Path) -> Path:
 
 
 class _Walker:
-    def __init__(
-        self, is_manifest: Callable[[Path], bool], model_suffixes: frozenset[str], seen: Callable[[int], None]
-    ) -> None:
-        self.is_manifest, self.model_suffixes, self.seen = is_manifest, model_suffixes, seen
+    def __init__(self, seen: Callable[[int], None], models: bool) -> None:
+        self.seen, self.models = seen, models
         self.result = Walk()
         self.done: set[str] = set()
         self.count = 0
@@ -169,7 +167,8 @@ class _Walker:
         if not reason and (path / "conda-meta").is_dir():
             reason = "a conda environment"
         if reason:
-            self.skip(path, f"not entered: {reason}")
+            kind = Apart if path.name in _VERSION_CONTROL else Skipped
+            self.result.skipped.append(kind(Place(str(path)), f"not entered: {reason}"))
         return not reason
 
     def _link(self, path: Path, inside: str) -> None:
@@ -207,27 +206,40 @@ class _Walker:
 
     def _sort(self, path: Path, size: int, asked: bool) -> None:
         suffix = path.suffix.lower()
-        if suffix in CODE_SUFFIXES:
-            reader = Reader.CODE
-        elif self.is_manifest(path):
-            reader = Reader.MANIFEST
-        elif suffix in self.model_suffixes or asked or (size and self._begins_like_model(path)):
-            reader = Reader.MODEL
-        else:
+        reader = Reader.CODE if suffix in CODE_SUFFIXES else self._by_content(path, suffix, size, asked)
+        if reader is Reader.NONE:
             self.result.others[suffix or path.name[:20]] += 1
             return
         self.result.files.append(File(path, reader, asked))
-        if reader is Reader.CODE and path.name == "setup.py" and self.is_manifest(path):
+        if reader is Reader.CODE and path.name == "setup.py":
             self.result.files.append(File(path, Reader.MANIFEST, asked))
 
-    def _begins_like_model(self, path: Path) -> bool:
-        """Whether it is binary and no medium, or a pickle in text: its name says nothing of it."""
+    def _by_content(self, path: Path, suffix: str, size: int, asked: bool) -> Reader:
+        if is_manifest(path) or (asked and not self.models):
+            return Reader.MANIFEST
+        if not self.models:
+            return Reader.NONE
+        if suffix in MODEL_SUFFIXES and not asked:
+            return Reader.MODEL
+        head = self._head(path) if size else b""
+        if _SCRIPT.match(head):
+            return Reader.CODE
+        like_model = _begins_like_model(path, head)
+        if asked and not like_model and is_manifest_if_named(path, head):
+            return Reader.MANIFEST
+        return Reader.MODEL if asked or like_model else Reader.NONE
+
+    def _head(self, path: Path) -> bytes:
         try:
             with open(path, "rb") as file:
-                head = file.read(_HEAD)
+                return file.read(_HEAD)
         except OSError as error:
             self.result.errors.append(Failure(Place(str(path)), f"cannot be read: {error.strerror or error}"))
-            return False
-        if head.startswith(_PICKLE_TEXT):
-            return True
-        return (b"\x00" in head[:_HEAD] and not head.startswith(_MEDIA)) or head[:1] == b"\x80"
+            return b""
+
+
+def _begins_like_model(path: Path, head: bytes) -> bool:
+    """Whether it is binary and no medium, or a pickle whatever it looks like: its name says nothing of it."""
+    if (b"\x00" in head and not head.startswith(_MEDIA)) or head[:1] == b"\x80":
+        return True
+    return head.startswith(_PICKLE_TEXT) or is_pickle(path, head)

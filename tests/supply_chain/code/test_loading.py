@@ -22,6 +22,11 @@ LOCAL, FETCHED = "threat:malicious-model-file", "threat:unsafe-download-deserial
         "import torch\noptions = {'weights_only': False}\ntorch.load('m.pt', **options)",
         "import torch\ndef f(path):\n    strict = False\n    return torch.load(path, weights_only=strict)",
         "try:\n    import torch\nexcept ImportError:\n    torch = None\ntorch.load('m.pt', weights_only=False)",
+        "from torch import *\nfrom math import *\nload('m.pt', weights_only=False)",
+        "import torch\ngetattr(torch, 'load')('m.pt', weights_only=False)",
+        "import importlib\nimportlib.import_module('torch').load('m.pt', weights_only=False)",
+        "import torch\nmatch x:\n    case 1 if torch.load('m.pt', weights_only=False):\n        pass",
+        "import torch\ntorch.load('m.pt', None, pickle)",
         "import torch\nclass A:\n    def __init__(self):\n        self.read = torch.load\n"
         "    def go(self):\n        return self.read('m.pt', weights_only=False)",
     ],
@@ -29,6 +34,18 @@ LOCAL, FETCHED = "threat:malicious-model-file", "threat:unsafe-download-deserial
 def test_the_name_of_a_load_is_followed(code: str) -> None:
     (found,) = scan(code).findings
     assert (found.rule, found.severity, found.threat) == ("torch-load", HIGH, LOCAL)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import numpy\nnumpy.load('allow_pickle.npy', **options)",
+        "import keras  # safe_mode\nkeras.models.load_model('m.keras', **options)",
+    ],
+)
+def test_arguments_that_are_not_known_are_skipped(code: str) -> None:
+    result = scan(code)
+    assert (result.findings, len(result.skipped)) == ((), 1)
 
 
 @pytest.mark.parametrize(

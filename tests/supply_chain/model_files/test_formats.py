@@ -9,7 +9,7 @@ import pytest
 
 from corpus_archives import zipped
 from corpus_formats import keras_zip, layer
-from model_writers import gguf, onnx, onnx_external, safetensors
+from model_writers import field, gguf, onnx, onnx_external, safetensors
 from threatloop.supply_chain.model_files import Limits, scan_model_file
 from threatloop.supply_chain.result import Result
 
@@ -70,6 +70,30 @@ def test_onnx_data_beside_the_model(tmp_path: Path) -> None:
     (tmp_path / "w.bin").unlink()
     (tmp_path / "w.bin").symlink_to("/etc/hostname")
     assert "symbolic link" in scan(tmp_path, "m.onnx", told).findings[0].title
+
+
+def test_a_function_of_onnx_vouches_for_itself_alone(tmp_path: Path) -> None:
+    body = field(7, field(4, "Hidden") + field(7, "org.other"))
+    looped = field(
+        7, field(4, "If") + field(5, field(1, "then") + field(6, field(1, field(4, "Deep") + field(7, "x.y"))))
+    )
+    own = field(25, field(1, "Mine") + body + looped + field(10, "ai.onnx.contrib"))
+    found = scan(tmp_path, "m.onnx", onnx([("Mine", "ai.onnx.contrib"), ("PyOp", "ai.onnx.contrib")]) + own)
+    assert {one.subject for one in found.findings} == {"ai.onnx.contrib::PyOp", "org.other::Hidden", "x.y::Deep"}
+
+
+def test_depth_hides_no_layer_and_no_hook(tmp_path: Path) -> None:
+    deep = '{"class_name": "Dense", "config": ' * 220 + '{"class_name": "Lambda"}' + "}" * 220
+    assert [one.rule for one in scan(tmp_path, "a.json", deep.encode()).findings] == ["keras-lambda"]
+    hook = '{"a": ' * 40 + '{"auto_map": {"AutoModel": "m.Net"}}' + "}" * 40
+    assert [one.rule for one in scan(tmp_path, "b.json", hook.encode()).findings] == ["remote-code"]
+
+
+def test_a_template_that_is_read_in_part_is_not_clean(tmp_path: Path) -> None:
+    told = gguf([("tokenizer.chat_template", "a" * 100 + "{{ ''.__class__ }}")])
+    path = tmp_path / "m.gguf"
+    path.write_bytes(told)
+    assert "only the first 50 bytes" in scan_model_file(path, Limits(text=50)).skipped[0].reason
 
 
 def test_custom_keras_layers_are_medium_and_standard_ones_nothing(tmp_path: Path) -> None:

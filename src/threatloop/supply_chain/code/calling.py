@@ -24,6 +24,8 @@ _DICT: Final = frozenset({"builtins.dict"})
 _OPEN: Final = frozenset({"builtins.open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open"})
 _PATHS: Final = frozenset({"pathlib.Path", "os.path.join", "builtins.str", "os.fspath", "os.path.abspath",
                            "os.path.expanduser", "pathlib.PurePath", "os.path.realpath"})  # fmt: skip
+_ATTRIBUTE: Final = frozenset({"builtins.getattr"})
+_MODULE: Final = frozenset({"builtins.__import__", "importlib.import_module"})
 _GETENV: Final = frozenset({"os.getenv", "os.environ.get"})
 _READERS: Final = ("read_csv", "read_json", "read_parquet", "read_sql", "read_excel", "read_sql_query", "open",
                    "load_from_disk", "glob", "listdir", "execute", "read_text", "from_json", "from_csv")  # fmt: skip
@@ -54,6 +56,10 @@ def outcome(call: Call, places: Places, returns: dict[str, Origins]) -> Value:
         return _opened(call)
     if names & _GETENV:
         return UNKNOWN
+    if names & _ATTRIBUTE and len(call.args) > 1 and isinstance(text := call.args[1].only(), str):
+        return Value(names=frozenset(f"{name}.{text}" for name in call.args[0].names), origins=call.origins)
+    if names & _MODULE and isinstance(text := call.first().only(), str):
+        return named(text)
     if names == {"transformers.pipeline"}:
         return _pipeline(call)
     return Value(names=few(frozenset(f"{name}()" for name in names)), origins=_origins(call, returns))

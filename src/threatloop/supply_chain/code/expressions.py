@@ -109,7 +109,10 @@ class Expressions:
         found = self.state.variables.get(node.id)
         if found is not None:
             return found
-        return named(f"builtins.{node.id}" if node.id in _BUILTINS else f"?.{node.id}")
+        if node.id in _BUILTINS:
+            return named(f"builtins.{node.id}")
+        modules = self.state.variables.get("*", UNKNOWN).names  # of ``from … import *``
+        return Value(names=frozenset(one.replace("*", node.id) for one in modules) | {f"?.{node.id}"})
 
     def _attribute(self, node: ast.Attribute) -> Value:
         base = self.value(node.value)

@@ -9,7 +9,7 @@ from threatloop.supply_chain.code import knowledge
 from threatloop.supply_chain.code.values import NOWHERE, Value, named
 
 
-def bound(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Value]]:
+def _bound(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Value]]:
     """Each name that an import binds, with its value."""
     if isinstance(node, ast.Import):
         for alias in node.names:
@@ -22,6 +22,13 @@ def bound(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Value]]:
         name = f"{module}{joint}{alias.name}"
         held = knowledge.ATTRIBUTES.get(name, NOWHERE)
         yield alias.asname or alias.name, Value(names=frozenset({name}), origins=held)
+
+
+def bind(node: ast.Import | ast.ImportFrom, variables: dict[str, Value]) -> None:
+    """Add what an import binds; ``*`` stands for every name of the modules that were imported so."""
+    for name, value in _bound(node):
+        every = variables.get("*") if name == "*" else None
+        variables[name] = value if every is None else value | every
 
 
 def roots(node: ast.Import | ast.ImportFrom) -> set[str]:

@@ -10,9 +10,9 @@ from typing import Final
 from threatloop.supply_chain.code.expressions import Expressions
 from threatloop.supply_chain.code.facts import Facts, Function
 from threatloop.supply_chain.code.handlers import parameter_origins, registered, served_by
-from threatloop.supply_chain.code.imports import bound, roots
+from threatloop.supply_chain.code.imports import bind, roots
 from threatloop.supply_chain.code.state import State
-from threatloop.supply_chain.code.text import Unreadable
+from threatloop.supply_chain.code.text import Unreadable, without_docstring
 from threatloop.supply_chain.code.values import UNKNOWN, Origins, Value, few, named
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -55,7 +55,7 @@ class _Reader(Expressions):
     def read(self) -> Facts:
         self.function = Function("", self.tree)
         self.facts.functions.append(self.function)
-        self.run(_without_docstring(self.tree.body))
+        self.run(without_docstring(self.tree.body))
         self._run_waiting()
         return self.facts
 
@@ -71,7 +71,7 @@ class _Reader(Expressions):
                 self._class(node)
             case ast.Import() | ast.ImportFrom():
                 self.facts.imports |= roots(node)
-                self.state.variables.update(bound(node))
+                bind(node, self.state.variables)
             case ast.Assign():
                 self._assign_all(node)
             case ast.AnnAssign():
@@ -92,6 +92,8 @@ class _Reader(Expressions):
                 self._try(node)
             case ast.Match():
                 self.value(node.subject)
+                for case in node.cases:
+                    self.value(case.guard)
                 self._branches([case.body for case in node.cases])
             case ast.Return():
                 self.function.give(self.value(node.value))
@@ -197,7 +199,7 @@ class _Reader(Expressions):
         place = (*self.scope, node.name), names
         around, (self.scope, self.bases) = (self.scope, self.bases), place
         self.state, self.waiting = State(dict(outer.variables), {}, dict(outer.places)), []
-        self.run(_without_docstring(node.body))
+        self.run(without_docstring(node.body))
         fields, methods = self.state.fields, self.waiting
         self.state, self.waiting = outer, waiting
         self.scope, self.bases = around
@@ -232,7 +234,7 @@ class _Reader(Expressions):
                 origins = parameter_origins(function, one, annotation)
                 own = self.bases if one.arg in {"self", "cls"} else frozenset()
                 self.state.variables[one.arg] = Value(names=own, origins=origins)
-        self.run(_without_docstring(node.body))
+        self.run(without_docstring(node.body))
         self._run_waiting()
         self.state, self.scope, self.function, self.waiting, self.loops = outer
 
@@ -241,11 +243,3 @@ def _not_init(method: Callable[[], None]) -> bool:
     """Of a method's body: ``__init__`` comes first, since it sets the fields."""
     node = method.args[0] if isinstance(method, partial) and method.args else None
     return getattr(node, "name", "") != "__init__"
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return body[1:] if is_text else body

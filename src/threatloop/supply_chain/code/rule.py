@@ -23,7 +23,7 @@ class Match:
         node: where.
         subject: what is affected, as the code has it; made from the node where empty.
         detail: what supports it.
-        severity, threat, title, direction: instead of the rule's, where the place asks for it.
+        severity, threat, title, direction, stage: instead of the rule's, where the place asks for it.
     """
 
     node: ast.AST
@@ -33,6 +33,7 @@ class Match:
     threat: str = ""
     title: str = ""
     direction: Direction | None = None
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ def scan_bytes(raw: bytes, shown: str, notebook: bool = False, safe_torch: bool 
         return Result(errors=(Failure(Place(shown, error.line), error.reason),))
     except RecursionError:
         return Result(errors=(Failure(Place(shown), "nested too deeply to be understood"),))
+    except Exception as error:  # one hostile file must not end the scan of the others, nor pass as read
+        said = f"the code pass failed, please report it: {type(error).__name__}: {str(error)[:120]}"
+        return Result(errors=(Failure(Place(shown), said),))
 
 
 def _scan_notebook(book: Notebook, shown: str, safe_torch: bool | None) -> Result:
@@ -144,7 +147,7 @@ def _finding(rule: Rule, found: Match, place: Place, redacted: Callable[[str], s
         place=place,
         threat=f"threat:{found.threat or rule.threat}",
         direction=found.direction or rule.direction,
-        stage=rule.stage,
+        stage=found.stage or rule.stage,
         detail=redacted(found.detail),
         fix=rule.fix,
         subject=shortened(redacted(found.subject or ast.unparse(found.node))),

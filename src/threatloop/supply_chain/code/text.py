@@ -114,3 +114,12 @@ def tree_of(text: str) -> ast.Module:
         raise Unreadable(f"no Python: {str(error)[:100]}") from None
     except (RecursionError, MemoryError):
         raise Unreadable("nested too deeply to be read") from None
+
+
+def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a module, class or function behind its docstring."""
+    first = body[0] if body else None
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    return body[1:] if is_text else body

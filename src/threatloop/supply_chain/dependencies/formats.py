@@ -38,11 +38,11 @@ _READERS: Final[tuple[tuple[str, Reader], ...]] = (
     (r"pylock(\.[^.]+)?\.toml", pylock.read_pylock),
     (r"(.*[-_.])?conda-lock\.ya?ml", conda_lock.read_conda_lock),
     (r"(.*[-_.])?(environment|env|conda)([-_.].*)?\.ya?ml", conda_environment.read_conda_environment),
-    (r"bom\.json|.*\.cdx\.json|sbom\.json|cyclonedx\.json", cyclonedx.read_cyclonedx_json),
-    (r"bom\.xml|.*\.cdx\.xml|sbom\.xml|cyclonedx\.xml", cyclonedx.read_cyclonedx_xml),
+    (r"(.*[-_.])?(s?bom|cdx|cyclonedx)\.json", cyclonedx.read_cyclonedx_json),
+    (r"(.*[-_.])?(s?bom|cdx|cyclonedx)\.xml", cyclonedx.read_cyclonedx_xml),
 )
 _BY_NAME: Final = tuple((re.compile(pattern, re.IGNORECASE), reader) for pattern, reader in _READERS)
-_REQUIREMENTS: Final = re.compile(r"(.*[-_.])?requirements?([-_.].*)?\.(txt|in|pip)|.*requirements", re.IGNORECASE)
+_REQUIREMENTS: Final = re.compile(r"(.*[-_.])?requirements?([-_.\d].*)?\.(txt|in|pip)|.*requirements", re.IGNORECASE)
 _LISTS: Final = re.compile(r".*\.(txt|in|pip)", re.IGNORECASE)
 _UNREAD: Final = re.compile(
     r"package(-lock)?\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|Cargo\.(toml|lock)|go\.(mod|sum)|pom\.xml"
@@ -57,6 +57,15 @@ def is_manifest(path: Path) -> bool:
     """Whether a file has the name of a manifest, also of one that is not read but named as skipped."""
     requirements = _REQUIREMENTS.fullmatch(path.name) or _is_in_requirements(path)
     return bool(requirements or _reader(path.name) or _UNREAD.fullmatch(path.name))
+
+
+def is_manifest_if_named(path: Path, head: bytes) -> bool:
+    """Whether a file is taken for a manifest once the user names it; ``head`` is how it begins.
+
+    JSON may as well be the configuration of a model, and is a bill of materials where it says so.
+    """
+    suffix = path.suffix.lower()
+    return b'"bomFormat"' in head if suffix == ".json" else suffix in (".txt", ".in", ".pip", ".xml", ".yml", ".yaml")
 
 
 def _is_in_requirements(path: Path) -> bool:

@@ -1,70 +1,42 @@
-"""The way in: paths of repositories, manifests or environments, to findings, errors and what was skipped."""
+"""The way in: paths of repositories, manifests or environments, to what they depend on, and what was not read."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
-from threatloop.core.errors import InputError
-from threatloop.supply_chain.dependencies.discover import manifests
 from threatloop.supply_chain.dependencies.formats import read_manifest
 from threatloop.supply_chain.dependencies.installed import read_installed
 from threatloop.supply_chain.dependencies.model import Reading
 from threatloop.supply_chain.dependencies.session import Session
 from threatloop.supply_chain.dependencies.target import Target
 from threatloop.supply_chain.dependencies.target import target as this_target
-from threatloop.supply_chain.matching import Matcher
-from threatloop.supply_chain.result import Place, Result, Skipped
-from threatloop.threats.advisories import AdvisorySet
+from threatloop.supply_chain.walk import Reader, walk
 
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
-_NO_ADVISORIES = "dependencies were read but compared with no advisories: give --advisories FILE, or --online"
-
-
-def scan_dependencies(
-    paths: Sequence[Path | str],
-    advisories: AdvisorySet | None,
-    target: Target | None = None,
-    *,
-    environment: bool = False,
-    now: datetime | None = None,
-) -> Result:
-    """Read what the paths depend on, and compare it with advisories.
-
-    Args:
-        paths: repositories, manifests, lock files, bills of materials, or folders of installed packages.
-        advisories: from `read_advisories`; without them everything is read, and the result says what is missing.
-        target: for which markers are evaluated; this interpreter's environment where it is not given.
-        environment: look at the packages of the running interpreter too.
-        now: of the scan, aware.
-
-    Raises:
-        InputError: a path does not exist.
-    """
-    reading = read_dependencies(paths, target, environment=environment)
-    if advisories is None:
-        return reading.result() + Result(skipped=(Skipped(Place(", ".join(map(str, paths))), _NO_ADVISORIES),))
-    matcher = Matcher(advisories, now)
-    return reading.result() + matcher.problems() + matcher.match(reading.dependencies)
 
 
 def read_dependencies(
     paths: Sequence[Path | str], target: Target | None = None, *, environment: bool = False
 ) -> Reading:
-    """Find and read what the paths depend on, see `scan_dependencies`; for bills of materials and for the corpus.
+    """Find and read what the paths depend on; for bills of materials and for the corpus.
+
+    Args:
+        paths: repositories, manifests, lock files, bills of materials, or folders of installed packages.
+        target: for which markers are evaluated; this interpreter's environment where it is not given.
+        environment: look at the packages of the running interpreter too.
 
     Raises:
         InputError: a path does not exist.
     """
     aim = target or this_target()
-    whole = Reading()
-    for path in paths:
-        whole.take([_read(Path(path), aim)])
+    found = walk((Path(path) for path in paths), models=False)
+    whole = read_manifests([file.path for file in found.of(Reader.MANIFEST)], found.roots, aim)
+    whole.errors += found.errors
+    whole.skipped += found.skipped
     if environment:
         whole.take([read_installed(aim)])
-    whole.dependencies = list(dict.fromkeys(whole.dependencies))
     return whole
 
 
@@ -73,8 +45,9 @@ def read_manifests(files: Sequence[Path], roots: Sequence[Path], target: Target 
 
     Args:
         files: for which `formats.is_manifest` is true, or which the user named.
-        roots: folders, which manifests may include files from, and files that the user named.
-        target: see `scan_dependencies`.
+        roots: folders, which manifests may include files from, and files that the user named. Of a folder of installed
+            packages, such as a virtual environment, these packages are read too.
+        target: see `read_dependencies`.
     """
     aim = target or this_target()
     sessions: dict[Path, Session] = {}
@@ -86,22 +59,9 @@ def read_manifests(files: Sequence[Path], roots: Sequence[Path], target: Target 
         read_manifest(session, file, asked=file in named)
     whole = Reading()
     whole.take(session.reading for session in sessions.values())
+    whole.take(read_installed(aim, folders) for root in roots if (folders := _installed_in(root)))
     whole.dependencies = list(dict.fromkeys(whole.dependencies))
     return whole
-
-
-def _read(path: Path, target: Target) -> Reading:
-    if not os.path.lexists(path):
-        raise InputError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return read_manifests([path], [path], target)
-    folders = _installed_in(path)
-    if folders:
-        return read_installed(target, folders)
-    session = Session(path, target, Reading(), str(path))
-    for manifest in manifests(session):
-        read_manifest(session, manifest)
-    return session.reading
 
 
 def _given(root: Path) -> str:
@@ -111,8 +71,8 @@ def _given(root: Path) -> str:
 
 
 def _installed_in(path: Path) -> list[Path]:
-    """The folders of installed packages that a path names: a virtual environment's, or itself."""
-    if (path / "pyvenv.cfg").exists():
+    """The folders of installed packages that a path names: a virtual or conda environment's, or itself."""
+    if (path / "pyvenv.cfg").exists() or (path / "conda-meta").is_dir():
         return sorted([*path.glob("lib/python*/site-packages"), *path.glob("Lib/site-packages")])
     if path.name == "site-packages" or any(path.glob("*.dist-info")):
         return [path]

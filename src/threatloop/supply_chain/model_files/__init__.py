@@ -2,6 +2,6 @@
 
 from threatloop.supply_chain.model_files.kinds import SUFFIXES
 from threatloop.supply_chain.model_files.limits import Limits
-from threatloop.supply_chain.model_files.scan import scan_model_file, scan_model_files, scan_model_folder
+from threatloop.supply_chain.model_files.scan import scan_model_file, scan_model_files
 
-__all__ = ["SUFFIXES", "Limits", "scan_model_file", "scan_model_files", "scan_model_folder"]
+__all__ = ["SUFFIXES", "Limits", "scan_model_file", "scan_model_files"]

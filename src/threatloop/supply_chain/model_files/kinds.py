@@ -7,6 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 
 from threatloop.supply_chain.model_files.formats.protobuf import (
     looks_like_graph,
@@ -199,6 +200,17 @@ def _is_pickle(source: Source, head: bytes, limits: Limits) -> bool:
     if begins and Kind.PICKLE in _EXPECTED.get(source.suffix, ()):
         return True
     return bool(_OLD_START.match(head)) and _followed(source, limits)
+
+
+def is_pickle(path: Path, head: bytes) -> bool:
+    """Whether a file is a pickle, found by following it, picture or text though it may be; ``head`` is its start."""
+    if not _OLD_START.match(head):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return _followed(Source(str(path), path.name, file, 0, path.stat().st_size), Limits())
+    except OSError:
+        return False
 
 
 def _followed(source: Source, limits: Limits) -> bool:

@@ -26,7 +26,6 @@ class Limits:
         opinion_bytes: size of a pickle up to which the other scanners are asked about it.
         opinion_seconds: time that they may take for one pickle.
         opinion_memory: bytes of address space of the process in which they run.
-        files: files of one folder.
     """
 
     depth: int = 6
@@ -43,4 +42,3 @@ class Limits:
     opinion_bytes: int = 32 * MIB
     opinion_seconds: float = 20.0
     opinion_memory: int = 4096 * MIB
-    files: int = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from threatloop.supply_chain.model_files.archives.compressed import scan_compressed
@@ -27,7 +27,6 @@ from threatloop.supply_chain.model_files.pickles.scan import scan_pickle
 from threatloop.supply_chain.model_files.source import NotUnderstood, Source, Unreadable
 from threatloop.supply_chain.result import Result
 
-_LEFT_OUT = {".git", ".hg", "__pycache__"}
 _SCANNERS: Mapping[Kind, Callable[[Source, Job], None]] = {
     Kind.PICKLE: scan_pickle,
     Kind.ZIP: scan_zip,
@@ -135,36 +134,3 @@ def _is_storage(source: Source) -> bool:
     """Raw tensors of a torch archive, which may look like anything and which nothing parses: ``NAME/data/NUMBER``."""
     parts = source.place.rsplit("!/", 1)[-1].split("/")
     return source.depth > 0 and len(parts) >= 3 and parts[-2] == "data" and parts[-1].isdigit()
-
-
-def scan_model_folder(path: Path | str, limits: Limits = Limits()) -> Result:  # noqa: B008
-    """Scan every file of a folder, with the code and the configuration that stand beside the weights.
-
-    Links to files are followed and named; links to folders are not, so that no loop can catch the scan.
-    """
-    notes = Notes()
-    found = list(_walk(path, limits, notes))
-    result = scan_model_files(found, limits)
-    return notes.result() + result
-
-
-def _walk(path: Path | str, limits: Limits, notes: Notes) -> Iterator[Path]:
-    seen: dict[str, str] = {}
-    for folder, names, files in os.walk(path, onerror=lambda e: notes.failed(str(e.filename), f"cannot be read: {e}")):
-        for name in sorted(names):
-            if os.path.islink(os.path.join(folder, name)):
-                notes.skip(os.path.join(folder, name), "a link to a folder, not followed")
-        for name in sorted(_LEFT_OUT & set(names)):
-            notes.skip(os.path.join(folder, name), "no model files are looked for there")
-        names[:] = sorted(set(names) - _LEFT_OUT)
-        for name in sorted(files):
-            file = os.path.join(folder, name)
-            real = os.path.realpath(file)
-            if len(seen) >= limits.files:
-                notes.skip(str(path), f"more than {limits.files} files, the rest was not looked at")
-                return
-            if real in seen:
-                notes.skip(file, f"the same file as {seen[real]}")
-                continue
-            seen[real] = file
-            yield Path(file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from threatloop.supply_chain.outputs.view import Group, View, count, grouped, others, summary
@@ -49,7 +50,10 @@ def _findings(out: Console, findings: Sequence[Finding], everything: bool) -> No
     shown = findings if everything else findings[:MOST_FINDINGS]
     for severity, title, alike in _alike(shown):
         first = alike[0]
-        out.print(Text.assemble((f"{severity:9}", _STYLES[severity]), (title, "bold")))
+        head = Table.grid()
+        head.add_column(width=INDENT, style=_STYLES[severity])
+        head.add_row(severity, Text(title, style="bold"))
+        out.print(head)
         out.print(Padding(Text(_about(first), style="dim"), (0, 0, 0, INDENT)))
         for finding in alike:
             _place(out, finding)

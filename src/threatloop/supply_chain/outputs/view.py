@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from threatloop.supply_chain.baseline import Entry
-from threatloop.supply_chain.result import Accepted, Failure, Finding, Place, Result, Severity, Skipped
+from threatloop.supply_chain.result import Accepted, Apart, Failure, Finding, Place, Result, Severity, Skipped
 from threatloop.supply_chain.scan import Scan
 
 MOST_KINDS: Final = 6
@@ -136,8 +136,9 @@ def fails(view: View, limit: Severity | None, strict: bool) -> bool:
 
     Args:
         limit: findings at least as bad fail it; nothing for none.
-        strict: errors and skipped places fail it too.
+        strict: errors and skipped places fail it too, but for what stands apart.
     """
     if limit is not None and any(finding.severity.reaches(limit) for finding in view.result.findings):
         return True
-    return strict and bool(view.result.errors or view.result.skipped)
+    left_out = view.result.errors or any(not isinstance(one, Apart) for one in view.result.skipped)
+    return strict and bool(left_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from threatloop.core.step import Direction
@@ -84,16 +85,22 @@ def _judge(call: Call, name: str) -> Match | Unsure | None:
         return None
     if pinned is None:
         return Unsure(call.node, f"{last}: whether a commit is pinned is decided at run time")
-    data = last in _DATA
-    threat, direction = ("unverified-training-data", Direction.DATA_TO_MODEL) if data else ("", None)
+    what, match = "artefact", Match(call.node)
+    if last in _DATA:
+        what = "data"
+        match = Match(
+            call.node,
+            threat="unverified-training-data",
+            direction=Direction.DATA_TO_MODEL,
+            stage=Stage.DATA_PREPARATION,
+        )
     moving = call.argument(None, "revision")
     said = f"revision {moving.only()!r} is a name that can be moved" if moving is not None else "no revision is given"
     texts = source.texts() if source is not None else ()
     if source is None or source.constants is None:
         detail = f"{said}; the source is decided at run time and may be a local folder"
-        return Match(call.node, "", detail, Severity.LOW, threat, direction=direction)
-    what = "data" if data else "artefact"
-    return Match(call.node, "", f"{said} for the {what} {', '.join(texts)[:80]}", None, threat, direction=direction)
+        return replace(match, detail=detail, severity=Severity.LOW)
+    return replace(match, detail=f"{said} for the {what} {', '.join(texts)[:80]}")
 
 
 def _source(call: Call, last: str) -> Value | None:

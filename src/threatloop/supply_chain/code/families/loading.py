@@ -44,7 +44,7 @@ def _torch(call: Call, name: str, module: Module) -> Match | Unsure | None:  # n
         return Unsure(call.node, "torch.load: weights_only is decided at run time")
     if call.open:
         return Unsure(call.node, "torch.load: further arguments come by ** and are not known")
-    if "pickle_module" in call.keywords:
+    if call.argument(2, "pickle_module") is not None:
         return _loaded(call, Severity.HIGH, "a pickle_module needs the unrestricted unpickler")
     if module.safe_torch is True:
         return None
@@ -81,9 +81,7 @@ def _numpy(call: Call, name: str, module: Module) -> Match | Unsure | None:  # n
     given = call.flag("allow_pickle", 2)
     if given:
         return _loaded(call, Severity.MEDIUM, "allow_pickle=True lets an array file hold a pickle")
-    if given is None and "allow_pickle" in call.keywords:
-        return Unsure(call.node, "numpy.load: allow_pickle is decided at run time")
-    return None
+    return Unsure(call.node, "numpy.load: allow_pickle is decided at run time") if given is None else None
 
 
 def _yaml(call: Call, name: str, module: Module) -> Match | Unsure | None:  # noqa: ARG001
@@ -111,7 +109,7 @@ def _keras(call: Call, name: str, module: Module) -> Match | Unsure | None:  # n
         return Match(call.node, "", "turns the check off for the whole process", Severity.HIGH, LOCAL)
     given = call.argument(None, "safe_mode")
     if given is None:
-        return None
+        return Unsure(call.node, "load_model: further arguments come by ** and are not known") if call.open else None
     if given.only() is False:
         return _loaded(call, Severity.HIGH, "safe_mode=False runs the Python code of Lambda layers")
     return None if given.only() is True else Unsure(call.node, "load_model: safe_mode is decided at run time")
@@ -182,7 +180,7 @@ RULES: Final = (
         severity=Severity.MEDIUM,
         threat=LOCAL,
         direction=None,
-        stage=Stage.DATA_PREPARATION,
+        stage=Stage.SYSTEM_DEVELOPMENT,
         fix="store plain arrays and drop allow_pickle=True",
         reference="https://numpy.org/doc/stable/reference/generated/numpy.load.html",
         glimpse=("allow_pickle",),

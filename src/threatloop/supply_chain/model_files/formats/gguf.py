@@ -42,7 +42,7 @@ def scan_gguf(source: Source, job: Job) -> None:
         job.notes.found("malformed-header", source.place, title, subject="counts")
         raise Unreadable(title)
     problems: list[str] = []
-    metadata = _metadata(reader, entries, job.limits.text, problems)
+    metadata, cut = _metadata(reader, entries, job.limits.text, problems)
     spans = [_tensor(reader, problems) for _ in range(tensors)]
     _judge_layout(spans, metadata, reader.at, source.size, problems)
     if problems:
@@ -51,13 +51,15 @@ def scan_gguf(source: Source, job: Job) -> None:
     for key, value in metadata.items():
         if key.startswith("tokenizer.chat_template") and isinstance(value, str):
             check_template(value, source.place, key, job)
+            if key in cut:
+                job.notes.skip(source.place, f"{key}: only the first {job.limits.text} bytes of the template were read")
 
 
 class _Reader:
     """Reads on from an offset; ``room`` bounds the elements of all arrays together."""
 
     def __init__(self, source: Source, at: int, room: int) -> None:
-        self.source, self.at, self.room = source, at, room
+        self.source, self.at, self.room, self.cut = source, at, room, False
 
     def number(self, layout: str) -> int | float | bool:
         size = struct.calcsize(layout)
@@ -69,10 +71,11 @@ class _Reader:
         return int(self.number(layout))
 
     def text(self, keep: int) -> str:
-        """A string; beyond what is kept only its length is checked."""
+        """A string; beyond what is kept only its length is checked, and ``cut`` is set."""
         length = self.count()
         if length > self.source.size - self.at:
             raise Unreadable(f"truncated: a string of {length} bytes at byte {self.at}")
+        self.cut = length > keep
         value = self.source.read(self.at, min(length, keep)).decode("utf-8", "replace")
         self.at += length
         return value
@@ -102,14 +105,21 @@ class _Reader:
         return []
 
 
-def _metadata(reader: _Reader, entries: int, keep: int, problems: list[str]) -> dict[str, object]:
+def _metadata(
+    reader: _Reader, entries: int, keep: int, problems: list[str]
+) -> tuple[dict[str, object], frozenset[str]]:
+    """The values by key, and the keys of texts that were cut."""
     found: dict[str, object] = {}
+    cut: set[str] = set()
     for _ in range(entries):
         key = reader.text(1 << 16)
         if key in found:
             problems.append(f"the key {key!r} stands there twice")
+        reader.cut = False
         found[key] = reader.value(reader.count("<I"), keep)
-    return found
+        if reader.cut:
+            cut.add(key)
+    return found, frozenset(cut)
 
 
 def _tensor(reader: _Reader, problems: list[str]) -> tuple[str, int, int | None]:

@@ -11,6 +11,7 @@ from threatloop.supply_chain.model_files.templates.check import check_template
 from threatloop.supply_chain.result import Severity
 
 _HOOKS = ("auto_map", "auto_mapping", "custom_pipelines", "custom_pipeline", "trust_remote_code")
+_PATH = 200
 _LIBRARIES = ("diffusers", "transformers", "onnxruntime", "sentence_transformers", "tokenizers", "torch", "flax")
 
 
@@ -29,20 +30,20 @@ def judge_config(value: object, source: Source, job: Job) -> None:
         _judge_pipeline(value, source, job)
 
 
-def _hooks(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+def _hooks(value: object) -> Iterator[tuple[str, object]]:
     """Every hook of a configuration, those of nested ones too, with the path to it."""
-    if depth > 32:
-        return
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            here = f"{path}.{name}" if path else str(name)
-            if name in _HOOKS and inner:
-                yield here, inner
-            else:
-                yield from _hooks(inner, here, depth + 1)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value[:1000]):
-            yield from _hooks(inner, f"{path}[{number}]", depth + 1)
+    waiting = [("", value)]
+    while waiting:
+        path, one = waiting.pop()
+        if isinstance(one, dict):
+            for name, inner in one.items():
+                here = f"{path}.{name}"[-_PATH:].removeprefix(".")
+                if name in _HOOKS and inner:
+                    yield here, inner
+                else:
+                    waiting.append((here, inner))
+        elif isinstance(one, list):
+            waiting += ((f"{path}[{number}]", inner) for number, inner in enumerate(one))
 
 
 def _judge_hook(path: str, told: object, source: Source, job: Job) -> None:

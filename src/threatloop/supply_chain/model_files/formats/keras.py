@@ -29,17 +29,16 @@ def judge_keras(value: object, source: Source, job: Job) -> None:
         _judge_node(node, source, job)
 
 
-def _nodes(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    if depth > 200:
-        return
-    if isinstance(value, Mapping):
-        if "class_name" in value:
-            yield value
-        for inner in value.values():
-            yield from _nodes(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _nodes(inner, depth + 1)
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            if "class_name" in one:
+                yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
 
 
 def _judge_node(node: Mapping[str, Any], source: Source, job: Job) -> None:

@@ -21,7 +21,8 @@ _KNOWN = (
 _PYTHON = ("ai.onnx.contrib", "com.microsoft.extensions")
 _GRAPH, _IMPORTS, _FUNCTIONS, _TRAINING = 7, 8, 25, 20
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
-_OPERATION, _DOMAIN, _ATTRIBUTE, _FUNCTION_NODE = 4, 7, 5, 7
+_OPERATION, _DOMAIN, _ATTRIBUTE = 4, 7, 5
+_FUNCTION_NAME, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 7, 10
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11
 _NAME, _EXTERNAL, _LOCATION = 8, 13, 14
 
@@ -32,23 +33,30 @@ def scan_onnx(source: Source, job: Job) -> None:
     Raises:
         Unreadable: cut off, or no protocol buffer.
     """
-    own = set()
+    own: set[tuple[str, str]] = set()
     graphs: list[Source] = []
+    functions: list[Source] = []
     for field in fields(source):
         if field.body is None:
             continue
         if field.number == _GRAPH:
             graphs.append(field.body)
         elif field.number == _FUNCTIONS:
-            own.add("".join(text(domain) for domain in inside(field.body, 10)))
-            _judge_nodes(list(inside(field.body, _FUNCTION_NODE)), own, source, job)
+            own.add((_joined(field.body, _FUNCTION_DOMAIN), _joined(field.body, _FUNCTION_NAME)))
+            functions.append(field.body)
         elif field.number == _TRAINING:
             graphs += [*inside(field.body, 1), *inside(field.body, 2)]
+    for function in functions:
+        graphs += _judge_nodes(list(inside(function, _FUNCTION_NODE)), own, source, job)
     for graph in graphs:
         _judge_graph(graph, own, source, job)
 
 
-def _judge_graph(graph: Source, own: set[str], source: Source, job: Job, depth: int = 0) -> None:
+def _joined(message: Source, number: int) -> str:
+    return "".join(text(one) for one in inside(message, number))
+
+
+def _judge_graph(graph: Source, own: set[tuple[str, str]], source: Source, job: Job, depth: int = 0) -> None:
     if depth > 32:
         job.notes.skip(source.place, "graphs nested more than 32 deep")
         return
@@ -63,7 +71,7 @@ def _judge_graph(graph: Source, own: set[str], source: Source, job: Job, depth: 
                 _judge_tensor(tensor, source, job)
 
 
-def _judge_nodes(nodes: list[Source], own: set[str], source: Source, job: Job) -> list[Source]:
+def _judge_nodes(nodes: list[Source], own: set[tuple[str, str]], source: Source, job: Job) -> list[Source]:
     """Findings of these nodes, and the graphs inside their attributes."""
     graphs: list[Source] = []
     for node in nodes:
@@ -87,8 +95,8 @@ def _judge_attribute(attribute: Source, source: Source, job: Job) -> Iterator[So
             yield field.body
 
 
-def _judge_operation(operation: str, domain: str, own: set[str], source: Source, job: Job) -> None:
-    if domain in _KNOWN or domain in own:
+def _judge_operation(operation: str, domain: str, own: set[tuple[str, str]], source: Source, job: Job) -> None:
+    if domain in _KNOWN or (domain, operation) in own:
         return
     name = f"{domain}::{operation}"
     if domain in _PYTHON or operation in ("PyOp", "PythonOp", "PyCustomOp"):

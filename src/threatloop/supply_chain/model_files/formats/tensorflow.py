@@ -92,6 +92,9 @@ def _judge(counted: Counter[str], source: Source, job: Job) -> None:
 
 def _judge_layers(source: Source, job: Job) -> None:
     """Layers that Keras wrote into the file as JSON."""
+    if source.size > _SEARCHED:
+        reason = f"of {source.size} bytes only the first {_SEARCHED} were searched for layers of Keras"
+        job.notes.skip(source.place, reason)
     for match in _LAYER.finditer(source.read(0, _SEARCHED)):
         for end in [place.end() for place in re.finditer(rb"\}", match.group())][::-1][:50]:
             try:
