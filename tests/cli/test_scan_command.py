@@ -38,7 +38,7 @@ def test_a_scan_prints_and_succeeds_without_a_limit(
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        (["--fail-on", "high"], 1), (["--fail-on", "critical"], 0), (["--strict"], 1),
+        (["--fail-on", "high"], 3), (["--fail-on", "critical"], 0), (["--strict"], 3),
         (["--fail-on", "high", "--no-code"], 0),
         (["--no-models", "--no-code", "--no-dependencies"], 2), (["--fail-on", "severe"], 2), (["--format", "xml"], 2),
         (["--baseline", "none.yaml"], 2), (["--advisories", "none.zip"], 2), (["no-such-folder"], 2),
@@ -123,7 +123,7 @@ def test_a_corpus_is_scanned_to_lines(
     monkeypatch.chdir(tmp_path)
     options = ("--corpus", "corpus", "--advisories", str(advisories))
     assert tiny.command_line(monkeypatch, "scan", *options) == 2
-    assert tiny.command_line(monkeypatch, "scan", *options, "--out", "corpus.jsonl", "--fail-on", "high") == 1
+    assert tiny.command_line(monkeypatch, "scan", *options, "--out", "corpus.jsonl", "--fail-on", "high") == 3
     lines = Path("corpus.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["repository"] for line in lines] == ["a", "b"]
     assert "4 findings" in capsys.readouterr().out
@@ -145,7 +145,7 @@ def test_broken_advisories_are_errors_of_a_corpus_too(
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text, encoding="utf-8")
     options = ("--corpus", "corpus", "--advisories", "osv", "--out", "corpus.jsonl", "--strict")
-    assert tiny.command_line(monkeypatch, "scan", *options) == 1
+    assert tiny.command_line(monkeypatch, "scan", *options) == 3
     out = capsys.readouterr().out
     assert "Errors (1)" in out
     assert "compared with nothing" in out
@@ -172,7 +172,7 @@ def test_the_folder_of_version_control_is_named_and_no_failure(
     assert tiny.command_line(monkeypatch, "scan", ".", "--strict") == 0
     assert ".git" in capsys.readouterr().out
     Path("node_modules").mkdir()
-    assert tiny.command_line(monkeypatch, "scan", ".", "--strict") == 1
+    assert tiny.command_line(monkeypatch, "scan", ".", "--strict") == 3
 
 
 @pytest.mark.slow

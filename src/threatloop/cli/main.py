@@ -305,10 +305,10 @@ def scan(
     reason: Annotated[str, typer.Option("--reason", help="for all new entries of the written baseline")] = "",
     by: Annotated[str, typer.Option("--by", help="who accepts these entries")] = "",
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="exit with 1 on a finding this bad: critical, high, medium or low")
+        str | None, typer.Option("--fail-on", help="exit with 3 on a finding this bad: critical, high, medium or low")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="exit with 1 when anything was not assessed: errors, skipped places")
+        bool, typer.Option("--strict", help="exit with 3 when anything was not assessed: errors, skipped places")
     ] = False,
     format: Annotated[str, typer.Option("--format", help="table, json, sarif, cyclonedx or html")] = "table",
     out: Annotated[Path | None, typer.Option("--out", help="write to this file instead of printing")] = None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from threatloop.cli.audit import EXIT_CROSSED, EXIT_OK
 from threatloop.cli.console import WIDTH, console
 from threatloop.core.errors import InputError
 from threatloop.core.files import write_texts
@@ -48,7 +49,7 @@ class Request:
 
 
 def run(request: Request) -> int:
-    """Scan, print or write, and say whether a build may go on: 0, or 1."""
+    """Scan, print or write, and say whether a build may go on: 0, or 3."""
     _check(request)
     from threatloop.supply_chain.outputs.view import fails
     from threatloop.supply_chain.result import Severity
@@ -58,7 +59,7 @@ def run(request: Request) -> int:
         _write_baseline(request, view)
     _show(request, view)
     limit = Severity(request.fail_on) if request.fail_on else None
-    return 1 if fails(view, limit, request.strict) else 0
+    return EXIT_CROSSED if fails(view, limit, request.strict) else EXIT_OK
 
 
 def _check(request: Request) -> None:
