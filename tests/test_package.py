@@ -35,11 +35,8 @@ for catalogue in (ATTACKS, DEFENCES, METRICS):
         print(catalogue.load(name).info.title)
 print("heavy:", *sorted({"torch", "ray"} & set(sys.modules)), file=sys.stderr)
 """
-_ADDRESS = r"(?:=|\s+)(?!\S*[.]example)\S*//"
-"""Of an option; the examples of a parser's tests may have one."""
 FOREIGN = re.compile(
-    "|".join(["pypi[.]" + "org", "python" + "hosted", "(?:index|extra-index)" + "-url" + _ADDRESS])
-    + "|find" + "-links" + _ADDRESS + "|download[.]" + "pytorch"
+    "|".join(["pypi[.]" + "org", "python" + "hosted", "index" + "-url", "find" + "-links", "download[.]" + "pytorch"])
     + "|(?<![\\w.])/(?:" + "|".join(["tmp", "root", "home", "opt", "work", "Users"]) + ")/"
 )  # fmt: skip
 

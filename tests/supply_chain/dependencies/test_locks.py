@@ -75,7 +75,7 @@ dev = [{{ name = "pytest" }}]
 [[package]]
 name = "torch"
 version = "2.0.0"
-source = {{ registry = "https://index.example/simple" }}
+source = {{ registry = "https://index.example/all" }}
 dependencies = [
   {{ name = "jinja2", marker = "python_version > '3'" }},
   {{ name = "old", marker = "python_version < '3'" }},
@@ -91,12 +91,12 @@ source = {{ git = "https://u:p@example.org/jinja2" }}
 [[package]]
 name = "pytest"
 version = "8.0.0"
-source = {{ registry = "https://index.example/simple" }}
+source = {{ registry = "https://index.example/all" }}
 
 [[package]]
 name = "old"
 version = "1"
-source = {{ registry = "https://index.example/simple" }}
+source = {{ registry = "https://index.example/all" }}
 """
 
 

@@ -193,7 +193,7 @@ def test_values_that_would_take_forever_are_skipped(tmp_path: Path) -> None:
 def test_pipfile(tmp_path: Path) -> None:
     text = """\
 [[source]]
-url = "https://index.example/simple"
+url = "https://index.example/all"
 [packages]
 torch = "==2.0"
 numpy = "*"

