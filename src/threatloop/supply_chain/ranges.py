@@ -101,13 +101,15 @@ def _by_univers(name: str, version: str) -> Any:
         from univers import versions
     except ImportError:
         raise UnknownVersion("this ecosystem needs univers: pip install 'threatloop[scan]'") from None
+    unknown = UnknownVersion(f"{version[:60]!r} is no {name.removesuffix('Version')} version")
     try:
         found = getattr(versions, name)(version)
-        if found.value is not None and not found < found:  # Some take anything, and fail when they compare.
-            return found
-    except Exception:  # Its classes are ports from many languages, each with errors of its own.
-        pass
-    raise UnknownVersion(f"{version[:60]!r} is no {name.removesuffix('Version')} version")
+        compares = found.value is not None and not found < found  # Some take anything, and fail when they compare.
+    except Exception as error:  # Its classes are ports from many languages, each with errors of its own.
+        raise unknown from error
+    if not compares:
+        raise unknown
+    return found
 
 
 @dataclass(frozen=True, slots=True)

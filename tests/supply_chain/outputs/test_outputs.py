@@ -174,7 +174,10 @@ def test_the_bill_of_materials_has_models_packages_and_states(view: View) -> Non
 
 
 def test_hostile_texts_make_a_valid_bill() -> None:
-    bill(scan_world.nasty_view())
+    content = bill(scan_world.nasty_view())
+    (one,) = content["vulnerabilities"]
+    assert "<script>alert(1)</script> [bold]x[/bold]" in one["description"]
+    assert [entry["name"] for entry in content["properties"]].count("threatloop:not-assessed") == 2
 
 
 class _Tags(HTMLParser):
@@ -210,6 +213,12 @@ def test_hostile_texts_do_nothing_in_a_terminal() -> None:
 
 def test_machine_outputs_of_hostile_texts_are_json() -> None:
     view = scan_world.nasty_view()
-    for text in (as_json(view), as_sarif(view)):
-        text.encode("utf-8")
-        json.loads(text)
+    own, sarif = (json.loads(text.encode("utf-8")) for text in (as_json(view), as_sarif(view)))
+    assert own["findings"][0]["title"] == scan_world.NASTY
+    assert (own["errors"][0]["reason"], own["skipped"][0]["place"]["path"]) == (scan_world.NASTY, "b\udcff.py")
+    (run,) = sarif["runs"]
+    assert run["results"][0]["message"]["text"].startswith(scan_world.NASTY)
+    assert [one["descriptor"]["id"] for one in run["invocations"][0]["toolExecutionNotifications"]] == [
+        "not-readable",
+        "not-assessed",
+    ]
