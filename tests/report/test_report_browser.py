@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,50 +9,22 @@ from typing import Any
 import pytest
 from synthetic import default_run, default_summary
 
+from browsers import driven, needs_browser, opened, requests_of
 from threatloop.report.build import build
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-quic --disable-dev-shm-usage"
-)
-
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver on this machine")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
     report = build(default_run().write(tmp_path_factory.mktemp("browser") / "run"), summary=default_summary())
-    driver.get("about:blank")
-    for log in ("browser", "performance"):
-        driver.get_log(log)  # the browser's own first page is none of ours
-    driver.get(report.as_uri())
-    try:
+    with driven(tmp_path_factory.mktemp("profile")) as driver:
+        opened(driver, report)
         yield driver
-    finally:
-        driver.quit()
-
-
-def _requests(driver: Any) -> list[str]:
-    events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
-    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
 
 
 def test_it_opens_without_a_message_or_a_request(browser: Any) -> None:
-    urls = _requests(browser)
+    urls = requests_of(browser)
     assert any(url.startswith("file://") and url.endswith("report.html") for url in urls)
     assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
     assert sum(url.startswith("file://") for url in urls) == 1

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import torch
 
+from loopback import running
 from threatloop.core.assets import Model
 from threatloop.modality.conversation import Record, Turn
 from threatloop.models.language.codecs import ByteCodec, Codec
@@ -109,16 +110,9 @@ def serving(model: Model, device: str = "cpu") -> Iterator[Server]:
                 self.wfile.write(raw)
             self.close_connection = bool(fault.cut)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with running(Handler) as address:
+        state.url = address
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def answer(state: Server, path: str, body: dict[str, Any]) -> Fault:

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsers import driven, needs_browser, opened
 from threatloop.threats.exporters import export
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.queries.coverage import coverage
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-quic --disable-dev-shm-usage --window-size=1300,900"
-)
 ONE = "threat:membership-inference"
 
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver on this machine")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    try:
+    with driven(tmp_path_factory.mktemp("profile"), "--window-size=1300,900") as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
 def page(browser: Any, graph: ThreatGraph, tmp_path: Path) -> Any:
-    browser.get("about:blank")
-    for log in ("browser", "performance"):
-        browser.get_log(log)  # the browser's own first page is none of ours
     (path,) = export(graph, "html", tmp_path / "graph.html")
-    browser.get(path.as_uri())
+    opened(browser, path)
     return browser
 
 
@@ -73,8 +49,7 @@ def _shown(page: Any, selector: str) -> int:
 
 
 def test_it_opens_without_a_message_or_a_request(page: Any) -> None:
-    events = (json.loads(entry["message"])["message"] for entry in page.get_log("performance"))
-    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    urls = requests_of(page)
     assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
     assert page.get_log("browser") == []
 
