@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browsers import driven, needs_browser, opened
+from browsers import driven, needs_browser, opened, requests_of
 from threatloop.threats.exporters import export
 from threatloop.threats.graph import ThreatGraph
 from threatloop.threats.queries.coverage import coverage
