@@ -101,6 +101,24 @@ def test_a_shared_beginning_changes_no_state_and_no_gradient(adapted: Architectu
         torch.testing.assert_close(ours, slow_one, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("shared", [0, 1, 30])
+def test_prompts_that_begin_alike_are_answered_as_each_alone(adapted: Architecture, shared: int) -> None:
+    language = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
+    rng = np.random.default_rng(2)
+    start = rng.integers(1, 60, shared).tolist()
+    prompts = [[*start, *rng.integers(1, 60, length).tolist()] for length in (1, 7, 3, 12)]
+    following = [5, 6, 7, 8]
+    with torch.inference_mode():
+        reading, told = language.begin(prompts)
+        later = language.go_on(reading, following)
+        for row, (prompt, one) in enumerate(zip(prompts, following, strict=True)):
+            alone, first = language.begin([prompt])
+            torch.testing.assert_close(told[row], first[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(later[row], language.go_on(alone, [one])[0], rtol=1e-4, atol=1e-5)
+            slow_one = language.project(language.hidden(torch.tensor([[*prompt, one]])))[0, -1]
+            torch.testing.assert_close(later[row], slow_one, rtol=1e-4, atol=1e-5)
+
+
 def test_what_was_read_in_rounded_numbers_does_not_reach_exact_ones(adapted: Architecture) -> None:
     language = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
     with torch.autocast("cpu", torch.bfloat16):

@@ -144,7 +144,7 @@ class SuffixSearch:
         Where the processor multiplies bfloat16 faster, a first look in it leaves a few, which are then read exactly.
         """
         if len(tries) > 2 * EXACT and self.language.rounds:
-            with torch.autocast(self.language.device.type, torch.bfloat16):
+            with self.language.rounded():
                 rough, _ = self.losses(tries)
             tries = tries[rough.topk(EXACT, largest=False).indices.sort().values]
         losses, hits = self.losses(tries)

@@ -67,8 +67,7 @@ def _proposals(drafts: Sequence[Draft], language: Language, allowed: torch.Tenso
     for rows in batches([len(draft.ids) for draft in drafts], TOKENS_AT_ONCE):
         tokens = [Tokens(tuple(drafts[row].ids), tuple(map(bool, drafts[row].free))) for row in rows]
         # Proposals need no exact numbers: what is swapped is judged by others.
-        rounded = torch.autocast(language.device.type, torch.bfloat16, enabled=language.rounds)
-        with torch.inference_mode(), rounded:
+        with torch.inference_mode(), language.rounded():
             logits, there, _ = wanted_logits(language, tokens)
             own = logits.gather(1, there[:, None])[:, 0]
             others = logits.masked_fill(~allowed, -torch.inf).scatter(1, there[:, None], -torch.inf)

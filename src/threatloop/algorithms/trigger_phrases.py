@@ -134,7 +134,8 @@ class Trials:
         found = np.full(len(tokens), np.nan)
         if fits.any():
             some = [one for one, fit in zip(tokens, fits, strict=True) if fit]
-            told = token_scores(language, some, max(sum(one.counted) for one in some))[..., 0]
+            with language.rounded():  # They only choose the phrases whose replies are read.
+                told = token_scores(language, some, max(sum(one.counted) for one in some))[..., 0]
             found[fits] = -np.nanmin(told, axis=1)
         table = found.reshape(len(phrases), 2, len(self.records))
         counts = np.maximum(1, (~np.isnan(table)).sum(axis=2))

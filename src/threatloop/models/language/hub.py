@@ -109,11 +109,17 @@ class HubLanguage(Language):
             return states
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
-        """See `Language.begin`; what was read stays in a cache of keys and values."""
-        memory = self._empty_memory()
-        ids = padded(prompts, self.codec.pad, left=True).to(self.device)
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        """See `Language.begin`; what was read stays in a cache of keys and values, how all begin is read once."""
+        shared = _same_tokens(prompts)
+        if shared * (len(prompts) - 1) < WORTHWHILE:
+            memory, shared = self._empty_memory(), 0
+        else:
+            memory, _ = self._read_once(torch.tensor([list(prompts[0][:shared])], device=self.device))
+            memory.batch_repeat_interleave(len(prompts))
+        ids = padded([prompt[shared:] for prompt in prompts], self.codec.pad, left=True).to(self.device)
+        lengths = torch.tensor([len(prompt) - shared for prompt in prompts], device=self.device)
         mask = torch.arange(ids.shape[1], device=self.device) >= ids.shape[1] - lengths[:, None]
+        mask = torch.cat([mask.new_ones((len(prompts), shared)), mask], 1)
         reading = Reading([list(prompt) for prompt in prompts], memory, mask)
         return reading, self._read(reading, ids)
 
@@ -196,6 +202,13 @@ class HubLanguage(Language):
             **{self._memory: reading.memory},
         ).last_hidden_state
         return self.project(states[:, -1]).float()
+
+
+def _same_tokens(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens with which all prompts begin; less than the shortest has, so that something of each is left to read."""
+    first = prompts[0]
+    most = min(len(prompt) for prompt in prompts) - 1
+    return next((i for i in range(most) if any(prompt[i] != first[i] for prompt in prompts)), most)
 
 
 def _shared_beginning(ids: torch.Tensor) -> int:

@@ -84,6 +84,10 @@ class Language(ABC):
         """Whether reading in bfloat16 is faster: many numbers, and a processor that multiplies them in hardware."""
         return self.width >= WIDE and bfloat16_is_fast(self.device.type)
 
+    def rounded(self) -> torch.autocast:
+        """Read in bfloat16 in here where that is faster: for numbers that only choose what is then read exactly."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.rounds)
+
     @abstractmethod
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
         """The state behind every position, (n, t, width), of ids (n, t) that are padded on the right if at all."""
