@@ -111,8 +111,9 @@ def test_the_ellipsoid_gives_the_map_up_to_a_rotation(n: int, direct: int, monke
     true, centre = rng.standard_normal((6, 6)) @ np.diag([9, 3, 1, 1, 0.3, 0.1]), rng.standard_normal(6)
     found = ellipsoid(on_sphere @ true.T + centre)
     assert isinstance(found, Ellipsoid)
-    assert rotation_error(true, found.axes) < 1e-6
-    np.testing.assert_allclose(found.centre, centre, atol=1e-6)
+    exact = 1e-6 if direct else 1e-4
+    assert rotation_error(true, found.axes) < exact
+    np.testing.assert_allclose(found.centre, centre, atol=exact)
 
 
 def test_no_ellipsoid_where_points_lie_on_none_or_are_too_few() -> None:

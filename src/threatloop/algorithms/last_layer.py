@@ -8,12 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from threatloop.numerics.output_layer import centred, coordinates, flattened, hidden_width, roughness, span, spectrum
+from threatloop.numerics.output_layer import (
+    centred,
+    coordinates,
+    flattened,
+    hidden_width,
+    roughness,
+    span,
+    spectrum,
+    spread,
+)
 from threatloop.numerics.sphere import ellipsoid, unfit
 from threatloop.numerics.undefined import Undefined
 
 Doubles = npt.NDArray[np.float64]
-Ask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+Ask = Callable[[npt.NDArray[np.uint8]], Floats]
 
 FIRST = 1024
 """Prompts whose whole answers are kept to find the width; twice as many, and so on, while it does not show."""
@@ -29,20 +39,20 @@ class Layer:
         values: singular values of the answers, descending.
         width: of the hidden state, or why it does not show.
         basis: of the answers' span, orthonormal, (vocabulary, width).
-        coordinates: of every answer in it, (n, width).
+        coordinates: of every answer in it, float32 (n, width).
         noise: standard deviation of a number that holds nothing else.
     """
 
     values: Doubles
     width: int | Undefined
     basis: Doubles
-    coordinates: Doubles
+    coordinates: Floats
     noise: float = 0.0
 
     @property
     def projection(self) -> Doubles:
         """P W up to an invertible map, (vocabulary, width): the basis, each direction as large as it is in answers."""
-        return np.asarray(self.basis * np.sqrt((self.coordinates**2).mean(axis=0)))
+        return np.asarray(self.basis * np.sqrt((self.coordinates**2).mean(axis=0, dtype=np.float64)))
 
 
 def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
@@ -56,9 +66,9 @@ def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
             break
         columns = np.hstack([columns, centred(ask(prompts[n : 2 * n]))])
     if isinstance(width, Undefined):
-        return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0)))
+        return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0), np.float32))
     basis = span(columns, values, right, width)
-    found = np.empty((len(prompts), width))
+    found = np.empty((len(prompts), width), np.float32)
     found[:n] = coordinates(columns, basis)
     for start in range(n, len(prompts), AT_ONCE):
         more = centred(ask(prompts[start : start + AT_ONCE]))
@@ -71,13 +81,14 @@ def rotated(layer: Layer) -> tuple[Doubles, Doubles] | Undefined:
     n, width = layer.coordinates.shape
     if (why := unfit(n, width - 1)) is not None:
         return why
-    mean = layer.coordinates.mean(axis=0)
-    around = layer.coordinates - mean
+    mean = layer.coordinates.mean(axis=0, dtype=np.float64)
+    around = layer.coordinates - mean.astype(np.float32)
+    values, right = spread(around)
     plane = np.eye(width)
-    if flattened(around, layer.noise):
-        _, _, right = np.linalg.svd(around, full_matrices=False)
+    if flattened(values, n, layer.noise):
         plane = right[:-1].T
-    found = ellipsoid(around @ plane)
+        around = around @ plane.astype(np.float32)
+    found = ellipsoid(around)
     if isinstance(found, Undefined):
         return found
     turned = layer.basis @ plane

@@ -115,18 +115,24 @@ def span(columns: Columns, values: Doubles, right: Doubles, width: int) -> Doubl
     return found
 
 
-def flattened(around: Doubles, noise: float) -> bool:
-    """Whether coordinates (n, width), less their mean, fill a dimension less: as behind a LayerNorm with a shift.
+def spread(around: Columns) -> tuple[Doubles, Doubles]:
+    """Of coordinates (n, width) less their mean: singular values, and right singular vectors as rows."""
+    _, values, right = np.linalg.svd(triangle(around), full_matrices=False)
+    return np.asarray(values, np.float64), np.asarray(right, np.float64)
+
+
+def flattened(values: Doubles, n: int, noise: float) -> bool:
+    """Whether coordinates, less their mean, fill a dimension less: as behind a LayerNorm with a shift.
 
     Args:
-        around: the coordinates.
+        values: of `spread`.
+        n: how many coordinates there are.
         noise: standard deviation of a coordinate that holds nothing else, as `roughness` finds it.
     """
-    values = np.linalg.svd(around, compute_uv=False)
     if len(values) < 2:
         return False
     drop = values[-2] / max(values[-1], np.finfo(np.float64).tiny)
-    return bool(drop >= CERTAIN or (drop >= CLEAR and values[-1] <= ROUGH * noise * np.sqrt(len(around))))
+    return bool(drop >= CERTAIN or (drop >= CLEAR and values[-1] <= ROUGH * noise * np.sqrt(n)))
 
 
 def roughness(values: Doubles, width: int, tokens: int, n: int) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +12,20 @@ import numpy.typing as npt
 from threatloop.numerics.undefined import Undefined
 
 Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 SPARE = 1.15
 """Points for each unknown of the ellipsoid."""
 DIRECT = 4000
-"""Unknowns up to which all equations are written out; more are solved for step by step."""
-STEPS = 500
+"""Unknowns up to which all equations are written out; more are solved for step by step, in single precision."""
+STEPS = 1000
 """Of the latter at most."""
+NEAR = 1e-8
+"""Where they end: a smaller change of the equations would explain what is left."""
+ROWS = 1 << 14
+"""Points that are worked on at a time."""
 LARGEST = 1 << 28
-"""Coordinates that are held in memory: 2 GiB."""
+"""Coordinates that are held in memory: 1 GiB, and as much again while they are worked on."""
 CLOSE = 0.02
 """How far points that the fit did not see may lie off it, in units of the radius squared."""
 TRIED = 0.05
@@ -53,7 +60,7 @@ def unfit(n: int, k: int) -> Undefined | None:
     return None
 
 
-def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
+def ellipsoid(points: Floats) -> Ellipsoid | Undefined:
     """The ellipsoid with any centre on which points (n, k) lie, by least squares on k(k + 3)/2 unknowns.
 
     The points are whitened first, since the axes of states differ a hundredfold. Their mean is inside, so the equation
@@ -62,12 +69,15 @@ def ellipsoid(points: Doubles) -> Ellipsoid | Undefined:
     n, k = points.shape
     if (why := unfit(n, k)) is not None:
         return why
-    mean = points.mean(axis=0)
-    spread, turn = np.linalg.eigh((points - mean).T @ (points - mean) / n)
+    mean = points.mean(axis=0, dtype=np.float64)
+    around = sum(((part - mean).T @ (part - mean) for part in _parts(points)), np.zeros((k, k)))
+    spread, turn = np.linalg.eigh(around / n)
     if spread[0] <= 0:
         return Undefined("the answers do not fill the sphere's space")
     unwhite = turn * np.sqrt(spread)
-    white = (points - mean) @ (turn / np.sqrt(spread))
+    white = np.empty((n, k), np.float64 if _unknowns(k) <= DIRECT else np.float32)
+    for part, to in zip(_parts(points), _parts(white), strict=True):
+        to[:] = (part - mean) @ (turn / np.sqrt(spread))
     tried = max(1, int(TRIED * n))
     found = _solved(white[tried:])
     square, slope = _square(found, k), found[-k:]
@@ -87,32 +97,46 @@ def _unknowns(k: int) -> int:
     return k * (k + 3) // 2
 
 
-def _solved(points: Doubles) -> Doubles:
-    """The coefficients of xᵀSx + tᵀx = 1, the upper triangle of S before t, by least squares."""
+def _parts(points: Floats) -> Iterator[Floats]:
+    return (points[start : start + ROWS] for start in range(0, len(points), ROWS))
+
+
+def _solved(points: Floats) -> Doubles:
+    """The coefficients of xᵀSx + tᵀx = 1, the upper triangle of S before t, by least squares.
+
+    An equation has terms of the size of |x|², so it counts by 1 / |x|²: a few far points would else be heard alone, and
+    two to three times as many steps be needed.
+    """
     n, k = points.shape
+    upper = np.triu_indices(k)
+    weights = 1 / np.maximum((points**2).sum(axis=1, dtype=np.float64), np.finfo(np.float32).tiny)
     if _unknowns(k) <= DIRECT:
-        terms = np.hstack([points[:, rows] * points[:, columns] for rows, columns in [np.triu_indices(k)]] + [points])
-        return np.asarray(np.linalg.lstsq(terms, np.ones(n), rcond=None)[0], np.float64)
+        terms = np.hstack([points[:, upper[0]] * points[:, upper[1]], points])
+        return np.asarray(np.linalg.lstsq(weights[:, None] * terms, weights, rcond=None)[0], np.float64)
     from scipy.sparse.linalg import LinearOperator, lsqr
 
-    upper = np.triu_indices(k)
-
     def values(found: Doubles) -> Doubles:
-        return _form(points, _square(found, k), found[-k:])
+        form = _form(points, _square(found, k).astype(points.dtype), found[-k:].astype(points.dtype))
+        return np.asarray(weights * form)
 
     def weighted(by: Doubles) -> Doubles:
-        return np.concatenate([(points.T @ (by[:, None] * points))[upper], by @ points])
+        by = (weights * by).astype(points.dtype)
+        square = np.zeros((k, k))
+        for part, one in zip(_parts(points), _parts(by), strict=True):
+            square += part.T @ (one[:, None] * part)
+        return np.concatenate([square[upper], by @ points])
 
     equations = LinearOperator((n, _unknowns(k)), matvec=values, rmatvec=weighted, dtype=np.float64)
     # Whitened points of a sphere lie near one already.
     first = np.concatenate([np.eye(k)[upper] / k, np.zeros(k)])
-    found = lsqr(equations, np.ones(n), atol=1e-12, btol=1e-12, iter_lim=STEPS, x0=first)[0]
+    found = lsqr(equations, weights, atol=NEAR, btol=NEAR, iter_lim=STEPS, x0=first)[0]
     return np.asarray(found, np.float64)
 
 
-def _form(points: Doubles, square: Doubles, slope: Doubles) -> Doubles:
+def _form(points: Floats, square: Floats, slope: Floats) -> Doubles:
     """xᵀSx + tᵀx of every point."""
-    return np.asarray(((points @ square) * points).sum(axis=1) + points @ slope)
+    found = [((part @ square) * part).sum(axis=1) + part @ slope for part in _parts(points)]
+    return np.concatenate(found).astype(np.float64)
 
 
 def _square(found: Doubles, k: int) -> Doubles:
