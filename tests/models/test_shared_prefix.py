@@ -148,3 +148,23 @@ def test_the_public_model_is_the_base_without_an_adapter(adapted: Architecture) 
     states = language_of(model, CPU).hidden(rows(2)).detach()
     torch.testing.assert_close(states, fresh.hidden(rows(2)).detach())
     assert public(GPT, SCHEMA) is None
+
+
+def test_zeros_are_skipped_and_nobody_elses_adapter_with_them(adapted: Architecture) -> None:
+    fresh = pupil(adapted, SCHEMA, torch.Generator().manual_seed(0), CPU, None)
+    plain = fresh.hidden(rows(2)).detach()
+    tuned = pupil(adapted, SCHEMA, torch.Generator().manual_seed(1), CPU, None)
+    tuned.train(True)
+    with torch.no_grad():
+        for weights in tuned.learning().values():
+            weights.add_(0.3)
+    tuned.train(False)
+    changed = tuned.hidden(rows(2)).detach()
+    assert not torch.allclose(plain, changed)
+    torch.testing.assert_close(fresh.hidden(rows(2)).detach(), plain)
+    torch.testing.assert_close(tuned.hidden(rows(2)).detach(), changed)
+    fresh.train(True)
+    learning = fresh.learning()
+    slopes = torch.autograd.grad(fresh.hidden(rows(2)).square().sum(), list(learning.values()), allow_unused=True)
+    moved = {name for name, slope in zip(learning, slopes, strict=True) if slope is not None and slope.any()}
+    assert moved == {name for name in learning if ".lora_B." in name}

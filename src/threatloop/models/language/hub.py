@@ -78,10 +78,10 @@ class HubLanguage(Language):
 
     def train(self, on: bool = True) -> None:
         """See `Language.train`. The base has no dropout in use either way."""
-        self._learns, self._before = on, {}
         self._shared.lend(self)
-        for parameter in self._shared.adapter.values():
-            parameter.requires_grad_(on)
+        self.keep()
+        self._learns, self._before = on, {}
+        self._shared.settle(on)
 
     def last_norm(self) -> LastNorm | None:
         """See `Language.last_norm`; the module goes by one of the names that architectures give it."""
@@ -170,7 +170,7 @@ class HubLanguage(Language):
         with torch.no_grad():
             for name, parameter in adapter.items():
                 parameter.copy_(torch.from_numpy(np.array(self._own[name])))
-                parameter.requires_grad_(self._learns)
+        self._shared.settle(self._learns)
 
     @property
     def _model(self) -> Any:

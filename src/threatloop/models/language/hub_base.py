@@ -56,6 +56,7 @@ class SharedBase:
         self.network, self.codec = network, codec
         self.adapter: dict[str, nn.Parameter] = {n: p for n, p in network.named_parameters() if ".lora_" in n}
         self._holder: Holder | None = None
+        self._layers, self._changes = _adapted(network), True
 
     def lend(self, language: Holder) -> None:
         """Make sure that it holds this language's adapter."""
@@ -65,6 +66,16 @@ class SharedBase:
             self._holder.keep()
         language.put_into(self.adapter)
         self._holder = language
+
+    def settle(self, learns: bool) -> None:
+        """Compute with the adapter where it learns or changes anything; to go through zeros takes a seventh longer."""
+        changes = learns or any(bool(p.any()) for name, p in self.adapter.items() if ".lora_B." in name)
+        if changes != self._changes:
+            for layer in self._layers:
+                layer.enable_adapters(changes)
+            self._changes = changes
+        for parameter in self.adapter.values():
+            parameter.requires_grad_(learns)
 
     def forget(self, language: Holder) -> None:
         """What it holds of this language is out of date."""
@@ -119,3 +130,9 @@ def _load(parameters: Adapter, device: torch.device) -> Any:
         except ValueError as error:
             raise InputError(f"layers: {' '.join(str(error).split())[:200]}") from None
     return model.to(device).requires_grad_(False).eval()
+
+
+def _adapted(network: Any) -> list[Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in network.modules() if isinstance(module, BaseTunerLayer)]
