@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ import numpy.typing as npt
 from threatloop.core.assets import Evidence, Model
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Case, Graded, Metric, MetricInfo, Reading
+
+if TYPE_CHECKING:
+    from threatloop.models.language.language import Language, LastNorm
 
 NAME = "projection_recovered"
 
@@ -35,10 +38,13 @@ class ProjectionRecovered(Metric):
     )
 
     def grade(self, case: Case) -> Graded:
+        from threatloop.models.language.language import projection_of
         from threatloop.numerics.output_layer import BEYOND, linear_error
 
         found = case.get("outcome", Evidence)
-        true, gained = _truth(case)
+        language = _language(case)
+        true = projection_of(language)
+        true -= true.mean(axis=0, dtype=np.float64).astype(np.float32)
         tokens, width = true.shape
         prompts, told = int(found.notes["prompts"]), int(found.notes["width"])
         values = np.asarray(found.arrays["singular_values"])
@@ -48,7 +54,7 @@ class ProjectionRecovered(Metric):
             names = ("", ".width_exact", ".linear_error", ".rotation_error")
             return Graded(tuple(Reading(NAME + name, None, 0, undefined=why) for name in names), curves)
         exact = Reading(f"{NAME}.width_exact", float(told == width), 1)
-        projection = np.asarray(found.arrays["projection"], np.float64)
+        projection = np.asarray(found.arrays["projection"], np.float32)
         if projection.shape[0] != tokens:
             why = str(found.notes.get("why", "nothing was recovered"))
             errors = [Reading(NAME + name, None, 0, undefined=why) for name in (".linear_error", ".rotation_error")]
@@ -57,34 +63,29 @@ class ProjectionRecovered(Metric):
         chance = np.sqrt(max(0.0, 1 - width / (tokens - 1)))
         share = float(np.clip(1 - error / chance, 0, 1)) if chance > 0 else 0.0
         readings = (Reading(NAME, share, 1), exact, Reading(f"{NAME}.linear_error", error, 1))
-        return Graded((*readings, _rotation(found, gained)), curves)
+        return Graded((*readings, _rotation(found, true, language.last_norm())), curves)
 
 
-def _truth(case: Case) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """The projection less its mean, (vocabulary, width); and with the last norm's gain, where that norm is known."""
+def _language(case: Case) -> Language:
+    """The victim, whose weights are the truth."""
     from threatloop.models.device import resolve
-    from threatloop.models.language.language import projection_of
     from threatloop.models.language.loading import LANGUAGES, language_of
 
     victim = case.get("victim", Model)
     if victim.architecture.name not in LANGUAGES:
         raise NotAssessable("the true weights are not at hand, so that nothing can be compared with them")
-    language = language_of(victim, resolve(case.device))
-    plain = projection_of(language)
-    plain = plain - plain.mean(axis=0)
-    norm = language.last_norm()
-    if norm is None:
-        return plain, None
-    gained = plain * norm.gain.cpu().double().numpy()
-    return plain, gained - gained.mean(axis=1, keepdims=True) if norm.centred else gained
+    return language_of(victim, resolve(case.device))
 
 
-def _rotation(found: Evidence, gained: npt.NDArray[Any] | None) -> Reading:
+def _rotation(found: Evidence, plain: npt.NDArray[np.float32], norm: LastNorm | None) -> Reading:
     from threatloop.numerics.output_layer import rotation_error
 
     name, rotated = f"{NAME}.rotation_error", np.asarray(found.arrays["rotated"], np.float64)
     if not rotated.size:
         return Reading(name, None, 0, undefined=str(found.notes.get("why_not_rotated", "it was not attempted")))
-    if gained is None:
+    if norm is None:
         return Reading(name, None, 0, undefined="the norm before this model's last layer is not known")
+    gained = plain * norm.gain.cpu().double().numpy()
+    if norm.centred:
+        gained -= gained.mean(axis=1, keepdims=True)
     return Reading(name, rotation_error(gained, rotated), 1)

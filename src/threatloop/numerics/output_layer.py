@@ -140,11 +140,13 @@ def roughness(values: Doubles, width: int, tokens: int, n: int) -> float:
     return float(np.sqrt((values[width:] ** 2).sum() / ((tokens - 1 - width) * (n - width))))
 
 
-def linear_error(true: Doubles, found: Doubles) -> float:
+def linear_error(true: Columns, found: Columns) -> float:
     """Relative Frobenius error of the best linear map from one matrix's columns to the other's; the worse direction.
 
     In [0, 1]; 0 where both span the same. The other direction keeps a matrix that spans everything from being right.
     """
+    width, both = true.shape[1], triangle(true, found)  # Angles between columns are as in the tall matrices.
+    true, found = both[:, :width], both[:, width:]
     return max(_unexplained(true, found), _unexplained(found, true))
 
 
@@ -157,9 +159,7 @@ def rotation_error(true: Doubles, found: Doubles) -> float:
     return float(np.linalg.norm(true - found @ (left @ right)) / np.linalg.norm(true))
 
 
-def _unexplained(wanted: Doubles, by: Doubles) -> float:
-    # Unit columns, or a small one would not count.
-    sizes = np.maximum(np.linalg.norm(by, axis=0), np.finfo(np.float64).tiny)
+def _unexplained(wanted: Columns, by: Columns) -> float:
     width = by.shape[1]
-    rest = triangle(by / sizes, wanted)[width:, width:]
-    return min(1.0, float(np.linalg.norm(rest)) / float(np.linalg.norm(wanted)))
+    rest = np.asarray(np.linalg.qr(np.hstack([by, wanted]), mode="r"))[:, width:]
+    return min(1.0, float(np.linalg.norm(rest[width:])) / float(np.linalg.norm(wanted)))

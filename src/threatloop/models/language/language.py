@@ -149,9 +149,10 @@ class Language(ABC):
         return self.project(self.hidden(ids)[torch.arange(len(last), device=self.device), last]).float()
 
 
-def projection_of(language: Language) -> npt.NDArray[np.float64]:
-    """The matrix of the output layer, float64 (vocabulary, width), without its intercepts."""
+def projection_of(language: Language) -> npt.NDArray[np.float32]:
+    """The matrix of the output layer, float32 (vocabulary, width), without its intercepts."""
     with torch.inference_mode():
         units = torch.eye(language.width, device=language.device)
-        rows = language.project(units).double() - language.project(torch.zeros_like(units[:1])).double()
+        rows = language.project(units).float()
+        rows -= language.project(torch.zeros_like(units[:1])).float()
     return np.asarray(rows.T.cpu().numpy())
