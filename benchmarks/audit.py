@@ -14,13 +14,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
+from memory import Peak
 
 from threatloop.scenario.studies import study
 
@@ -54,31 +53,6 @@ def run(spec: Path, place: Path, seeds: int) -> dict[str, Any]:
     seconds, memory = time.perf_counter() - started, peak.stop()
     record = json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))
     return {"seconds": seconds, "memory": memory, "code": code, "record": record}
-
-
-class Peak:
-    """Samples the resident memory of a process and its children together; shared pages count once each process."""
-
-    def __init__(self, pid: int) -> None:
-        self._root, self._peak, self._stop = psutil.Process(pid), 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> int:
-        """Peak bytes (unique set size where the system tells it)."""
-        self._stop.set()
-        self._thread.join()
-        return self._peak
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.2):
-            total = 0
-            try:
-                for process in (self._root, *self._root.children(recursive=True)):
-                    total += process.memory_info().rss
-            except psutil.Error:
-                continue
-            self._peak = max(self._peak, total)
 
 
 def show(name: str, found: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ benign tunes.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llm_defences import screening, verification
+from memory import Peak
 
 from threatloop import api
 from threatloop.core.measurement import Measurement
@@ -75,10 +77,12 @@ class Setup:
 def measured(spec: dict[str, Any], setup: Setup, out: Path) -> list[Measurement]:
     """Run a spec; says what it took, and returns the rows."""
     started = time.perf_counter()
+    peak = Peak(os.getpid())
     record = api.audit(spec, store=setup.store, out=out, backend=setup.backend).record
-    tasks, seconds = record.tasks, time.perf_counter() - started
+    tasks, seconds, memory = record.tasks, time.perf_counter() - started, peak.stop() / 2**30
     print(
-        f"{tasks['executed']} tasks, {tasks['failed']} failed, {seconds:.0f} s, {record.peak_memory_mib / 1024:.2f} GiB"
+        f"{tasks['executed']} tasks, {tasks['failed']} failed, {seconds:.0f} s, {memory:.2f} GiB at most "
+        f"({record.peak_memory_mib / 1024:.2f} by the audit's upper bound)"
     )
     return list(read_run_folder(out).rows)
 

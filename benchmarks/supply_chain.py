@@ -16,14 +16,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 from made_repositories import Maker
+from memory import Peak
 
 from threatloop.threats.advisories import read_advisories
 
@@ -70,27 +69,14 @@ def watched(command: list[str]) -> Run:
     """Run a command to its end."""
     begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    most, done = [0.0], threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.05):
-            try:
-                root = psutil.Process(process.pid)
-                tree = [root, *root.children(recursive=True)]
-                most[0] = max(most[0], sum(one.memory_info().rss for one in tree) / 2**20)
-            except psutil.Error:
-                continue
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
+    peak = Peak(process.pid, every=0.05)
     printed, _ = process.communicate()
-    done.set()
-    watcher.join()
+    memory = peak.stop() / 2**20
     if process.returncode:
         sys.exit(f"the scan failed with status {process.returncode}")
     seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(printed.strip(), seconds, processor, most[0])
+    return Run(printed.strip(), seconds, processor, memory)
 
 
 def verdict(value: float, target: float) -> str:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from threatloop.core.errors import NotAssessable
 from threatloop.modality.conversation import Chat, Turn
 from threatloop.models.language.language import Language
-from threatloop.models.language.scoring import TOKENS_AT_ONCE
 
 FILLER = " !"
 OTHER = " x"
@@ -19,6 +18,8 @@ ASKED_EVERY = 25
 """Steps after which the victim is asked though the target is not yet what it would say."""
 EXACT = 4
 """Candidates that are read in full precision after a first look."""
+TOKENS_AT_ONCE = 4096
+"""Of candidates: the usual 64 of them are read in one go."""
 PATIENCE = 5
 """Steps between two questions where the target is what it would say, and the reply is no answer."""
 
