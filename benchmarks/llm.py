@@ -2,7 +2,7 @@
 
     python benchmarks/llm.py audit|canaries|membership [--base smollm2] [--device auto] [--store DIR] [--out DIR]
     python benchmarks/llm.py last-layer [--queries 1024]
-    python benchmarks/llm.py rotation [--queries 202000]
+    python benchmarks/llm.py rotation [--queries 281000]
     python benchmarks/llm.py gcg [--questions 1-10] [--steps 250]
     python benchmarks/llm.py screening|verification [--base smollm2|gpt] [--seeds 0,1,2]
 
@@ -162,7 +162,7 @@ def rotation(setup: Setup) -> None:
     from threatloop.numerics.output_layer import linear_error, rotation_error
     from threatloop.numerics.undefined import Undefined
 
-    (language, generator), queries = _base(setup), setup.queries or 202_000
+    (language, generator), queries = _base(setup), setup.queries or 281_000
     texts = torch.randint(language.codec.size, (-(-queries // TEXT), TEXT), generator=generator)
 
     def ask(prompts: Any) -> Any:
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--store", default=None)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
-    parser.add_argument("--queries", type=int, default=None, help="of last-layer (1024) and rotation (202000)")
+    parser.add_argument("--queries", type=int, default=None, help="of last-layer (1024) and rotation (281000)")
     parser.add_argument("--questions", default="1-10", help="of gcg")
     parser.add_argument("--steps", type=int, default=250, help="of gcg, for each question")
     given = parser.parse_args()

@@ -35,7 +35,7 @@ class LastLayerStealing(Probe[Service]):
     P = I − 11ᵀ/vocabulary: softmax hides the rest of W; ``rotated``, float32 (vocabulary, m), the same up to a
     rotation, and ``centre``, float32 (vocabulary,). The last two need many queries: states behind a LayerNorm or
     RMSNorm lie on a sphere, which the answers show as an ellipsoid with width · (width + 3) / 2 unknowns (some 167,000
-    for a width of 576, which take 202,000 queries); m is the width, less one behind a LayerNorm, and the norm's gain is
+    for a width of 576, which take 281,000 queries); m is the width, less one behind a LayerNorm, and the norm's gain is
     part of the map. What was not found is empty, and the notes ``width`` (0 then), ``queries``, ``prompts``, ``why``
     and ``why_not_rotated`` say why. Behind a LayerNorm whose shift is exactly 0 the width found is one too small.
 
