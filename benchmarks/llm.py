@@ -153,7 +153,8 @@ def membership(setup: Setup) -> None:
 def rotation(setup: Setup) -> None:
     """From log-probabilities, up to a rotation.
 
-    A prompt is a beginning of a text of random tokens, so that the answers behind 256 prompts take one reading.
+    A prompt is a beginning of a text of random tokens, so that the answers behind 256 prompts take one reading. The
+    model reads in bfloat16 up to its last norm, as it would be served; norm and last layer are exact.
     """
     import torch
 
@@ -168,8 +169,9 @@ def rotation(setup: Setup) -> None:
     def ask(prompts: Any) -> Any:
         first, last = int(prompts[0]), int(prompts[-1])
         with torch.inference_mode():
-            states = language.hidden(texts[first // TEXT : last // TEXT + 1].to(language.device)).flatten(0, 1)
-            return torch.log_softmax(language.project(states[: len(prompts)]).float(), 1).cpu().numpy()
+            with language.rounded():
+                states = language.hidden(texts[first // TEXT : last // TEXT + 1].to(language.device)).flatten(0, 1)
+            return torch.log_softmax(language.project(states[: len(prompts)].float()), 1).cpu().numpy()
 
     started = time.perf_counter()
     layer = layer_behind(ask, np.arange(queries))  # type: ignore[arg-type]

@@ -68,11 +68,11 @@ def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
     if isinstance(width, Undefined):
         return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0), np.float32))
     basis = span(columns, values, right, width)
+    short = basis.astype(np.float32)
     found = np.empty((len(prompts), width), np.float32)
-    found[:n] = coordinates(columns, basis)
+    found[:n] = coordinates(columns.T, short)
     for start in range(n, len(prompts), AT_ONCE):
-        more = centred(ask(prompts[start : start + AT_ONCE]))
-        found[start : start + AT_ONCE] = coordinates(more, basis)
+        found[start : start + AT_ONCE] = coordinates(ask(prompts[start : start + AT_ONCE]), short)
     return Layer(values, width, basis, found, roughness(values, width, tokens, n))
 
 

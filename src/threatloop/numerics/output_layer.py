@@ -43,12 +43,13 @@ def centred(answers: Columns) -> Columns:
     return columns
 
 
-def coordinates(columns: Columns, basis: Doubles) -> Doubles:
-    """Of columns (vocabulary, n) in an orthonormal basis (vocabulary, width): float64 (n, width)."""
-    found = np.zeros((columns.shape[1], basis.shape[1]))
-    for start in range(0, len(columns), ROWS):
-        found += np.asarray(columns[start : start + ROWS], np.float64).T @ basis[start : start + ROWS]
-    return found
+def coordinates(answers: Columns, basis: Columns) -> Columns:
+    """Of answers (n, vocabulary), less the mean of each, in an orthonormal basis (vocabulary, width): (n, width).
+
+    In the precision of the two; answers of float32 are no finer than products of them are.
+    """
+    around = answers - answers.mean(axis=1, dtype=np.float64, keepdims=True).astype(answers.dtype)
+    return np.asarray(around @ basis)
 
 
 def spectrum(columns: Columns) -> tuple[Doubles, Doubles]:
