@@ -233,31 +233,33 @@ def _said(search: SuffixSearch, suffix: torch.Tensor) -> bool:
 
 COMMANDS = {"audit": audit, "last-layer": last_layer, "rotation": rotation, "canaries": canaries}
 COMMANDS |= {"membership": membership, "gcg": gcg}
-DEFENCES = {"screening": screening, "verification": verification}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*COMMANDS, *DEFENCES])
+    parser.add_argument("what", choices=[*COMMANDS, "screening", "verification"])
     parser.add_argument("--base", default="smollm2")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--backend", default="processes")
     parser.add_argument("--store", default=None)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
+    parser.add_argument("--only", default="", help="of verification: tunes whose names begin so, such as benign")
     parser.add_argument("--queries", type=int, default=None, help="of last-layer (1024) and rotation (281000)")
     parser.add_argument("--questions", default="1-10", help="of gcg")
     parser.add_argument("--steps", type=int, default=250, help="of gcg, for each question")
     given = parser.parse_args()
-    if given.what in DEFENCES:
-        DEFENCES[given.what](given.base, given.device, [int(seed) for seed in given.seeds.split(",")])
-        return
-    place = given.out or Path(tempfile.mkdtemp())
-    first, last = (int(end) for end in given.questions.split("-"))
-    store = given.store or str(place / "store")
-    asked, out = range(first, last + 1), place / given.what
-    setup = Setup(given.base, given.device, given.backend, store, out, given.queries, asked, given.steps)
-    COMMANDS[given.what](setup)
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    if given.what == "screening":
+        screening(given.base, given.device, seeds)
+    elif given.what == "verification":
+        verification(given.base, given.device, seeds, given.only)
+    else:
+        place = given.out or Path(tempfile.mkdtemp())
+        first, last = (int(end) for end in given.questions.split("-"))
+        store, asked = given.store or str(place / "store"), range(first, last + 1)
+        wanted = given.queries, asked, given.steps
+        COMMANDS[given.what](Setup(given.base, given.device, given.backend, store, place / given.what, *wanted))
 
 
 if __name__ == "__main__":
