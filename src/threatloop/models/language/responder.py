@@ -17,7 +17,7 @@ from threatloop.modality.conversation import read
 from threatloop.models.device import resolve
 from threatloop.models.language.language import Language
 from threatloop.models.language.loading import language_of
-from threatloop.models.language.scoring import token_scores
+from threatloop.models.language.scoring import batches, token_scores
 from threatloop.models.language.writing import Style, check_prompts, continued
 
 
@@ -60,12 +60,14 @@ class LanguageResponder:
         language = self.differentiable()
         prompts = [language.codec.prompt(record) for record in read(x)]
         check_prompts(language, prompts)
+        found = np.empty((len(prompts), language.codec.size), np.float32)
         with torch.inference_mode():
-            _, logits = language.begin(prompts)
-            for row, changes in zip(logits, bias or [], strict=False):
-                for token, change in changes.items():
-                    row[token] += change
-            found: npt.NDArray[np.float32] = torch.log_softmax(logits, 1).cpu().numpy()
+            for rows in batches([len(prompt) for prompt in prompts]):
+                _, logits = language.begin([prompts[row] for row in rows])
+                for place, row in enumerate(rows):
+                    for token, change in (bias[row] if bias else {}).items():
+                        logits[place, token] += change
+                found[rows] = torch.log_softmax(logits, 1).cpu().numpy()
         return found
 
     def differentiable(self) -> Language:
