@@ -16,6 +16,7 @@ from threatloop.core.schema import Column, ImageSchema, TabularSchema, TextSchem
 from threatloop.modality.conversation import write
 from threatloop.models.build import build, load
 from threatloop.models.device import bfloat16_is_fast, resolve
+from threatloop.models.language.responder import LanguageResponder
 from threatloop.models.network import dump
 from threatloop.models.responder import LocalResponder, batch_size_for, local_service
 
@@ -45,14 +46,16 @@ def test_answers_are_log_probabilities_whatever_the_batch_size(model: Model) -> 
 
 def test_next_tokens_are_told_in_the_order_asked_whatever_the_batches() -> None:
     schema, architecture = TextSchema(width=100), Architecture(name="gpt", parameters={"width": 16, "layers": 1})
-    speaker = local_service(dump(build(architecture, schema, torch.Generator().manual_seed(0)), architecture, schema))
+    speaker = LanguageResponder(
+        dump(build(architecture, schema, torch.Generator().manual_seed(0)), architecture, schema)
+    )
     x = write(["ab" * (5 + 7 * i % 41) + str(i) for i in range(45)], 100)
     assert (x != 0).sum() > 2048  # More than one batch.
     bias = [{i: 3.0} for i in range(45)]
-    told = speaker.responder.next_log_probs(x, bias)
-    alone = [speaker.responder.next_log_probs(one[None], [change])[0] for one, change in zip(x, bias, strict=True)]
+    told = speaker.next_log_probs(x, bias)
+    alone = [speaker.next_log_probs(one[None], [change])[0] for one, change in zip(x, bias, strict=True)]
     np.testing.assert_allclose(told, alone, atol=1e-5)
-    assert speaker.responder.next_log_probs(x[:0]).shape == (0, told.shape[1])
+    assert speaker.next_log_probs(x[:0]).shape == (0, told.shape[1])
 
 
 def test_a_memory_map_is_answered_batch_by_batch(model: Model, tmp_path: Path) -> None:
