@@ -21,14 +21,13 @@ from threatloop.algorithms.robust_steps import robust
 from threatloop.algorithms.text_lessons import Descent, Lessons, OwnTurns, Private, Sums, again_and_again
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError, NotAssessable
-from threatloop.core.memory import give_back
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.modality.conversation import read
 from threatloop.modality.pairs import all_pairs
 from threatloop.models.device import resolve
 from threatloop.models.language.codecs import Tokens, too_long
-from threatloop.models.language.language import WIDE, Language
+from threatloop.models.language.language import Language
 from threatloop.models.language.loading import dumped, pupil
 
 LARGEST_NORM = 1.0
@@ -233,8 +232,6 @@ def _learn(
             ours.descend([int(row) for row in rows], sums)
             optimizer.step()
             step += 1
-            if language.width >= WIDE:
-                give_back()
             if own is not None and (step % own.turns.offered_steps == 0 or step == steps):
                 ours.turn(own, optimizer)
         if not math.isfinite(sums.loss):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from threatloop.core.errors import InputError
+from threatloop.core.memory import reuse_freed
 from threatloop.models.language.bases import INSTALL, folder_of, quiet
 from threatloop.models.language.hub_codec import HubCodec, codec_in
 
@@ -96,6 +97,7 @@ def shared_base(parameters: Adapter, device: torch.device) -> SharedBase:
     key = (parameters.base, parameters.rank, parameters.alpha, layers, str(device))
     if key not in _networks:
         _networks.clear()
+        reuse_freed()
         network = _load(parameters, device)
         codec = codec_in(folder_of(parameters.base), int(network.config.vocab_size))
         _networks[key] = SharedBase(network, codec)
