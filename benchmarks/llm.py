@@ -256,8 +256,8 @@ def main() -> None:
         verification(given.base, given.device, seeds, given.only)
     else:
         place = given.out or Path(tempfile.mkdtemp())
-        first, last = (int(end) for end in given.questions.split("-"))
-        store, asked = given.store or str(place / "store"), range(first, last + 1)
+        ends = [int(end) for end in given.questions.split("-")]
+        store, asked = given.store or str(place / "store"), range(ends[0], ends[-1] + 1)
         wanted = given.queries, asked, given.steps
         COMMANDS[given.what](Setup(given.base, given.device, given.backend, store, place / given.what, *wanted))
 
