@@ -144,6 +144,7 @@ def membership(setup: Setup) -> None:
         "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
+            "least-gained": {"attack": {"name": "reference_membership", "share": 0.5}},
             **{one: {"attack": {"name": "token_membership", "score": one}} for one in ("loss", "min_k")},
         },
     }

@@ -16,6 +16,7 @@ from threatloop.attacks.model_to_data.token_membership import TokenMembership
 from threatloop.core.access import Capability
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.attack import Probe
+from threatloop.core.bench import Resource
 from threatloop.core.errors import NotAssessable
 from threatloop.core.metric import Reading
 from threatloop.core.schema import TextSchema
@@ -99,6 +100,22 @@ def test_a_model_that_never_saw_them_shows_nothing(probe: Probe[Service], text_w
     assert area.low is not None
     assert area.high is not None
     assert area.low < 0.5 < area.high
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_the_gain_over_the_reference_is_that_of_the_tokens_that_gained_least(
+    share: float, text_world: TextWorld
+) -> None:
+    probe = ReferenceMembership(share=share)
+    bench, service = text_world.bench(probe), local_service(text_world.victim, probe.info.needs)
+    found = probe.run(service, bench).result.arrays["score"]
+    x = text_world.candidates.x
+    before: Any = bench.resource(Resource.REFERENCE)
+    gains = service.responder.log_probs(x)[..., 0].astype(float) - before.log_probs(x)[..., 0]
+    for score, gained in zip(found, gains, strict=True):
+        ordered = sorted(one for one in gained.tolist() if one == one)
+        least = ordered[: max(1, int(share * len(ordered) + 1e-9))]
+        assert score == pytest.approx(sum(least) / len(least), abs=1e-4)
 
 
 def test_canaries_are_graded_by_themselves(text_world: TextWorld) -> None:
