@@ -180,10 +180,8 @@ def rotation(setup: Setup) -> None:
     started, found = time.perf_counter(), rotated(layer)
     norm, true = language.last_norm(), projection_of(language)
     assert norm is not None
-    true -= true.mean(axis=0, dtype=np.float64).astype(np.float32)
     print(f"  error up to an invertible map {linear_error(true, layer.projection):.1e}", flush=True)
-    gained = true * norm.gain.cpu().double().numpy()
-    said = found.reason if isinstance(found, Undefined) else f"{rotation_error(gained, found[0]):.1e}"
+    said = found.reason if isinstance(found, Undefined) else f"{rotation_error(norm.into(true), found[0]):.1e}"
     print(f"  error up to a rotation {said}, in {time.perf_counter() - started:.0f} s")
 
 

@@ -13,6 +13,8 @@ from packaging.version import InvalidVersion, Version
 
 from threatloop.threats.advisories import AdvisorySet
 
+INDEX = "https://index.example/all"
+"""Of no real place."""
 POPULAR = [
     "numpy",
     "scipy",
@@ -209,7 +211,7 @@ def _uv(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
         )
         rows.append(
             f'[[package]]\nname = "{pin.name}"\nversion = "{pin.version}"\n'
-            f'source = {{ registry = "https://index.example/all" }}\n'
+            f'source = {{ registry = "{INDEX}" }}\n'
             f"dependencies = [\n{below}]\nwheels = [\n{wheels}]\n"
         )
     _write(folder / "uv.lock", "\n".join(rows))
@@ -217,7 +219,7 @@ def _uv(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
 
 def _pipenv(folder: Path, pins: Sequence[Pin], draw: random.Random) -> None:
     wishes = "\n".join(f'{pin.name} = "*"' for pin in draw.sample(list(pins), max(1, len(pins) // 3)))
-    source = '[[source]]\nurl = "https://index.example/all"\nname = "pypi"\n'
+    source = f'[[source]]\nurl = "{INDEX}"\nname = "pypi"\n'
     _write(folder / "Pipfile", f"{source}\n[packages]\n{wishes}\n")
     default = {
         pin.name: {"version": f"=={pin.version}", "hashes": [f"sha256:{one}" for one in pin.digests]} for pin in pins

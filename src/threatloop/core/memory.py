@@ -9,7 +9,6 @@ _libc = ctypes.CDLL(None) if hasattr(os, "fork") else None
 if not hasattr(_libc, "malloc_trim"):  # Another C library keeps less.
     _libc = None
 
-
 MAPPED, TRIMMED, PADDED = -3, -1, -2
 """M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of mallopt(3)."""
 
@@ -26,6 +25,6 @@ def reuse_freed() -> None:
 
 
 def give_back() -> None:
-    """What was freed."""
+    """Return to the system what was freed."""
     if _libc is not None:
         _libc.malloc_trim(0)

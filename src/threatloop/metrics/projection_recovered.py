@@ -44,7 +44,6 @@ class ProjectionRecovered(Metric):
         found = case.get("outcome", Evidence)
         language = _language(case)
         true = projection_of(language)
-        true -= true.mean(axis=0, dtype=np.float64).astype(np.float32)
         tokens, width = true.shape
         prompts, told = int(found.notes["prompts"]), int(found.notes["width"])
         values = np.asarray(found.arrays["singular_values"])
@@ -85,7 +84,4 @@ def _rotation(found: Evidence, plain: npt.NDArray[np.float32], norm: LastNorm | 
         return Reading(name, None, 0, undefined=str(found.notes.get("why_not_rotated", "it was not attempted")))
     if norm is None:
         return Reading(name, None, 0, undefined="the norm before this model's last layer is not known")
-    gained = plain * norm.gain.cpu().double().numpy()
-    if norm.centred:
-        gained -= gained.mean(axis=1, keepdims=True)
-    return Reading(name, rotation_error(gained, rotated), 1)
+    return Reading(name, rotation_error(norm.into(plain), rotated), 1)

@@ -11,6 +11,7 @@ import pytest
 from manifests import read, reasons, shown
 
 HASH = "sha256:" + "ab" * 32
+INDEX = "https://index.example/all"
 
 POETRY = f"""\
 [[package]]
@@ -75,7 +76,7 @@ dev = [{{ name = "pytest" }}]
 [[package]]
 name = "torch"
 version = "2.0.0"
-source = {{ registry = "https://index.example/all" }}
+source = {{ registry = "{INDEX}" }}
 dependencies = [
   {{ name = "jinja2", marker = "python_version > '3'" }},
   {{ name = "old", marker = "python_version < '3'" }},
@@ -91,12 +92,12 @@ source = {{ git = "https://u:p@example.org/jinja2" }}
 [[package]]
 name = "pytest"
 version = "8.0.0"
-source = {{ registry = "https://index.example/all" }}
+source = {{ registry = "{INDEX}" }}
 
 [[package]]
 name = "old"
 version = "1"
-source = {{ registry = "https://index.example/all" }}
+source = {{ registry = "{INDEX}" }}
 """
 
 

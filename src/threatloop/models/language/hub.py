@@ -47,7 +47,7 @@ class HubLanguage(Language):
 
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
         """See `Language.hidden`; how all rows begin, such as a template's system prompt, is read once."""
-        shared = _shared_beginning(ids)
+        shared = _shared_beginning(ids.tolist())
         if shared * (len(ids) - 1) < WORTHWHILE:
             states: torch.Tensor = self._body(input_ids=ids, use_cache=False).last_hidden_state
             return states
@@ -110,7 +110,7 @@ class HubLanguage(Language):
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
         """See `Language.begin`; what was read stays in a cache of keys and values, how all begin is read once."""
-        shared = _same_tokens(prompts)
+        shared = _shared_beginning(prompts)
         if shared * (len(prompts) - 1) < WORTHWHILE:
             memory, shared = self._empty_memory(), 0
         else:
@@ -204,14 +204,7 @@ class HubLanguage(Language):
         return self.project(states[:, -1]).float()
 
 
-def _same_tokens(prompts: Sequence[Sequence[int]]) -> int:
-    """Tokens with which all prompts begin; less than the shortest has, so that something of each is left to read."""
-    first = prompts[0]
-    most = min(len(prompt) for prompt in prompts) - 1
-    return next((i for i in range(most) if any(prompt[i] != first[i] for prompt in prompts)), most)
-
-
-def _shared_beginning(ids: torch.Tensor) -> int:
-    """Tokens with which all rows (n, t) begin; less than t, so that something is left to read."""
-    differs = (ids != ids[:1]).any(0)
-    return int(differs.int().argmax()) if bool(differs.any()) else ids.shape[1] - 1
+def _shared_beginning(rows: Sequence[Sequence[int]]) -> int:
+    """Tokens with which all rows begin; less than the shortest has, so that something of each is left to read."""
+    most = min(len(row) for row in rows) - 1
+    return next((i for i in range(most) if any(row[i] != rows[0][i] for row in rows)), most)

@@ -48,6 +48,11 @@ class LastNorm:
     shift: torch.Tensor
     centred: bool
 
+    def into(self, projection: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """What an output layer (vocabulary, width) makes of u itself, gain and all: float64, the same shape."""
+        gained = np.asarray(projection * self.gain.cpu().double().numpy(), np.float64)
+        return gained - gained.mean(axis=1, keepdims=True) if self.centred else gained
+
     @classmethod
     def of(cls, norm: nn.Module, width: int) -> LastNorm | None:
         """What this LayerNorm or RMSNorm does, by what it makes of two vectors; None where it is neither."""
@@ -150,9 +155,13 @@ class Language(ABC):
 
 
 def projection_of(language: Language) -> npt.NDArray[np.float32]:
-    """The matrix of the output layer, float32 (vocabulary, width), without its intercepts."""
+    """The matrix of the output layer less its mean over the vocabulary, float32 (vocabulary, width).
+
+    That is all of it that log-probabilities can show.
+    """
     with torch.inference_mode():
         units = torch.eye(language.width, device=language.device)
         rows = language.project(units).float()
         rows -= language.project(torch.zeros_like(units[:1])).float()
+        rows -= rows.mean(dim=1, keepdim=True)
     return np.asarray(rows.T.cpu().numpy())
