@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from corpus_pickles import SYSTEM, reduce
 from threatloop.supply_chain.model_files import Limits, scan_model_file
 from threatloop.supply_chain.model_files.opinions import ask as asking
+from threatloop.supply_chain.model_files.opinions import worker
 from threatloop.supply_chain.model_files.opinions.ask import PICKLE_SCANNERS, ask
 from threatloop.supply_chain.result import Severity
 
@@ -70,6 +75,19 @@ def test_a_slow_answer_is_cut_off(pickled: Path) -> None:
     pytest.importorskip("fickling")
     reasons = [entry.reason for entry in scan_model_file(pickled, Limits(opinion_seconds=1e-4)).skipped]
     assert any("more than 0.0001 seconds" in reason for reason in reasons)
+
+
+def test_a_scanner_that_catches_every_error_is_cut_off_too() -> None:
+    def judge(_: str) -> dict[str, Any]:
+        with suppress(Exception):
+            time.sleep(10)
+        return {"remarks": []}
+
+    before = signal.signal(signal.SIGALRM, worker._late)
+    try:
+        assert worker._answer(judge, "", 0.01) == {"failed": "it took more than 0.01 seconds"}
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_unknown_name_that_others_call_malicious_is_raised(tmp_path: Path) -> None:
