@@ -1,6 +1,7 @@
 """The closed loop on a real chat model: SmolLM2-135M-Instruct, dequantised from Q4_1.
 
-    python benchmarks/llm.py audit|canaries|membership [--base smollm2] [--device auto] [--store DIR] [--out DIR]
+    python benchmarks/llm.py audit [--base smollm2] [--device auto] [--store DIR] [--out DIR]
+    python benchmarks/llm.py canaries|membership [--seeds 0]
     python benchmarks/llm.py last-layer [--queries 1024]
     python benchmarks/llm.py rotation [--queries 281000]
     python benchmarks/llm.py gcg [--questions 1-10] [--steps 250]
@@ -63,6 +64,7 @@ class Setup:
     backend: str
     store: str
     out: Path
+    seeds: int
     queries: int | None
     questions: range
     steps: int
@@ -127,7 +129,7 @@ def canaries(setup: Setup) -> None:
     """Fifty at each of three numbers of repetitions, and as many never planted."""
     planted = {"count": 150, "repetitions": [1, 4, 16]}
     spec = {
-        "seeds": 1,
+        "seeds": setup.seeds,
         "targets": {"text": setup.target({"text": "stdlib", "length": 128, "limit": 400}, canaries=planted)},
         "scenarios": {
             "extraction": {"attack": "canary_extraction"},
@@ -140,7 +142,7 @@ def canaries(setup: Setup) -> None:
 def membership(setup: Setup) -> None:
     """Documents of some 128 tokens, seen twice."""
     spec = {
-        "seeds": 1,
+        "seeds": setup.seeds,
         "targets": {"text": setup.target({"text": "stdlib", "length": 512, "limit": 400})},
         "scenarios": {
             "reference": {"attack": "reference_membership"},
@@ -177,7 +179,7 @@ def rotation(setup: Setup) -> None:
     started = time.perf_counter()
     layer = layer_behind(ask, np.arange(queries))  # type: ignore[arg-type]
     print(f"  width {layer.width}, {queries} answers in {time.perf_counter() - started:.0f} s", flush=True)
-    started, found = time.perf_counter(), rotated(layer)
+    started, found = time.perf_counter(), rotated(layer, setup.device)
     norm, true = language.last_norm(), projection_of(language)
     assert norm is not None
     print(f"  error up to an invertible map {linear_error(true, layer.projection):.1e}", flush=True)
@@ -242,13 +244,13 @@ def main() -> None:
     parser.add_argument("--backend", default="processes")
     parser.add_argument("--store", default=None)
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--seeds", default="0,1,2", help="of screening and verification")
+    parser.add_argument("--seeds", help="such as 0,1,2, which screening and verification take; 0 for the others")
     parser.add_argument("--only", default="", help="of verification: tunes whose names begin so, such as benign")
     parser.add_argument("--queries", type=int, default=None, help="of last-layer (1024) and rotation (281000)")
     parser.add_argument("--questions", default="1-10", help="of gcg")
     parser.add_argument("--steps", type=int, default=250, help="of gcg, for each question")
     given = parser.parse_args()
-    seeds = [int(seed) for seed in given.seeds.split(",")]
+    seeds = [int(seed) for seed in (given.seeds or "0,1,2").split(",")]
     if given.what == "screening":
         screening(given.base, given.device, seeds)
     elif given.what == "verification":
@@ -257,7 +259,7 @@ def main() -> None:
         place = given.out or Path(tempfile.mkdtemp())
         ends = [int(end) for end in given.questions.split("-")]
         store, asked = given.store or str(place / "store"), range(ends[0], ends[-1] + 1)
-        wanted = given.queries, asked, given.steps
+        wanted = len(seeds) if given.seeds else 1, given.queries, asked, given.steps
         COMMANDS[given.what](Setup(given.base, given.device, given.backend, store, place / given.what, *wanted))
 
 

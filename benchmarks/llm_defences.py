@@ -167,7 +167,8 @@ def verified(base: str, device: str, seed: int, only: str) -> dict[str, tuple[bo
         if not name.startswith(only):
             continue
         model = here.tuned(offers, **(REMOVAL if name == "refusal removal" else {}))
-        said = ReleaseBattery().inspect_tuned(model, offers, here.own, here.training, here.streams.child("battery"))
+        streams = here.streams.child("battery")
+        said = ReleaseBattery().inspect_tuned(model, offers, here.own, here.training, streams, here.start)
         found[name] = (said.flagged, said.score, effect(model))
         print(f"  seed {seed}: {name}: {said.flagged}, score {said.score:.2f}, effect {found[name][2]:.2f}", flush=True)
     return found

@@ -75,11 +75,13 @@ class Bench:
         streams: the attack's own random streams.
         resources: the declared resources only, by name.
         progress: keeps the best result for the case that the budget ends the attack.
+        device: where the attacker computes: ``auto``, ``cpu``, ``cuda`` or ``mps``.
     """
 
     streams: Streams
     resources: Mapping[Resource, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    device: str = "cpu"
 
     def resource(self, name: Resource) -> Any:
         """A declared resource.

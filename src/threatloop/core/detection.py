@@ -44,8 +44,18 @@ class Inspection(Defence):
         own: Dataset,
         training: Training,
         streams: Streams,
+        before: Model | None = None,  # noqa: ARG002
     ) -> Inspected:
-        """`inspect`, for those who look at what third parties ``offered`` the model; None where nobody knows."""
+        """`inspect`, for those who look at what was made of a model by tuning.
+
+        Args:
+            model: what came out.
+            offered: what third parties offered; None where nobody knows.
+            own: the defender's own records.
+            training: the defender's, without defences.
+            streams: the defence's own.
+            before: the model that was tuned; None where it was trained from nothing.
+        """
         return self.inspect(model, own, training, streams)
 
 

@@ -15,6 +15,7 @@ from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.serving import InputFilter, Serving
 from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
+from threatloop.engine.operations.judge_defences import BEFORE
 from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref
 from threatloop.engine.task_book import written
@@ -233,6 +234,8 @@ class SeedTasks(ModelTasks):
         self._serve(config, inputs, modules, (Serving, *judges))
         if any(isinstance(defence, judges) for defence in self.defences):
             config["training"] = self._training()
+            if Inspection in judges and self.facts.target.spec.tuning is not None:
+                inputs[BEFORE] = self.victim([], gated=False)
         work = {"scoring_passes": float(self.facts.records)}
         label = f"grade {ATTACKS.name_of(type(attack))}"
         return self._add("grade", config, inputs, self.streams, label, modules, work)

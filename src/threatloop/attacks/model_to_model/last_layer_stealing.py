@@ -96,28 +96,29 @@ class LastLayerStealing(Probe[Service]):
         left = self.queries if source.ledger.left is None else min(self.queries, source.ledger.left)
         if left < 1:
             raise NotAssessable("the query budget leaves nothing to ask")
-        found = self._found(source, bench.streams.numpy("prompts"), left)
+        found = self._found(source, bench, left)
         bench.progress.keep(found)
         if left < self.queries:  # The budget ended it: the ledger says so.
-            self._found(source, bench.streams.numpy("prompts"), self.queries - left)
+            self._found(source, bench, self.queries - left)
         return found
 
-    def _found(self, source: Service, rng: np.random.Generator, queries: int) -> Evidence:
+    def _found(self, source: Service, bench: Bench, queries: int) -> Evidence:
         from threatloop.algorithms.last_layer import layer_behind
         from threatloop.algorithms.next_token_answers import queries_each, random_prompts, uncovered, whole
 
         assert isinstance(source.schema, TextSchema)
-        width = source.schema.width
+        width, rng = source.schema.width, bench.streams.numpy("prompts")
         if self.answers == "full":
-            return _told(layer_behind(partial(whole, source), random_prompts(queries, width, rng)), queries)
+            layer = layer_behind(partial(whole, source), random_prompts(queries, width, rng))
+            return _told(layer, queries, bench.device)
         first = source.next_log_probs(random_prompts(1, width, rng))  # Its length is the vocabulary, which is public.
         tokens = first.shape[1]
         prompts = random_prompts((queries - 1) // queries_each(tokens, self.top), width, rng)
         ask = partial(uncovered, source, tokens=tokens, top=self.top, bias=self.bias)
-        return _told(layer_behind(ask, prompts), queries)
+        return _told(layer_behind(ask, prompts), queries, bench.device)
 
 
-def _told(layer: Layer, queries: int) -> Evidence:
+def _told(layer: Layer, queries: int, device: str) -> Evidence:
     from threatloop.algorithms.last_layer import rotated
 
     empty = np.zeros((0, 0), np.float32)
@@ -127,7 +128,7 @@ def _told(layer: Layer, queries: int) -> Evidence:
     if isinstance(layer.width, Undefined):
         return Evidence(arrays, {"width": 0, **notes, "why": layer.width.reason})
     arrays["projection"] = layer.projection.astype(np.float32)
-    turned = rotated(layer)
+    turned = rotated(layer, device)
     notes = {"width": layer.width, **notes}
     if isinstance(turned, Undefined):
         return Evidence(arrays, {**notes, "why_not_rotated": turned.reason})

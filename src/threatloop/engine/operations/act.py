@@ -52,7 +52,7 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
         held[Resource.DETECTOR] = Detector(owner, ledger)
     if Resource.STORE in attack.info.resources:
         held[Resource.STORE] = taken(task, inputs, ledger)
-    bench = Bench(task.streams, held, Progress())
+    bench = Bench(task.streams, held, Progress(), task.config["device"])
     try:
         outcome = attack.run(source, bench)
     except AccessError as refused:

@@ -16,6 +16,8 @@ from threatloop.models.responder import responder_of
 from threatloop.scenario.lifecycle import PROOF
 from threatloop.scenario.served import of_kind
 
+BEFORE = "before"
+"""The truth that is the model before it was tuned."""
 SIGNIFICANT = 0.01
 """p-value at which an owner claims a model as his."""
 
@@ -36,7 +38,7 @@ def of_defences(
     if training is None or not isinstance(model, Model):
         return
     for inspection in of_kind(front.defences, Inspection):
-        yield from _inspected(inspection, model, case.truths.get("crafted"), front, training)
+        yield from _inspected(inspection, model, case, front, training)
     for verification in of_kind(front.defences, Verification):
         yield from _claimed(verification, model, case, front, training)
 
@@ -53,13 +55,13 @@ def _watched(name: str, alarm: Alarm, queries: int) -> Iterator[Reading]:
         yield Reading(f"{name}.benign_flagged", alarm["benign"] / clients, clients)
 
 
-def _inspected(
-    inspection: Inspection, model: Model, crafted: object, front: Front, training: Training
-) -> Iterator[Reading]:
+def _inspected(inspection: Inspection, model: Model, case: Case, front: Front, training: Training) -> Iterator[Reading]:
     name = f"inspection.{DEFENCES.name_of(type(inspection))}"
+    offered, before = case.truths.get("crafted"), case.truths.get(BEFORE)
+    assert offered is None or isinstance(offered, Dataset)
+    assert before is None or isinstance(before, Model)
     try:
-        offered = crafted if isinstance(crafted, Dataset) else None
-        found = inspection.inspect_tuned(model, offered, front.held, training, front.streams.child(name))
+        found = inspection.inspect_tuned(model, offered, front.held, training, front.streams.child(name), before)
     except NotAssessable as reason:
         yield Reading(f"{name}.flagged", None, 0, undefined=str(reason))
         return
