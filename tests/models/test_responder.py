@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_next_tokens_are_told_in_the_order_asked_whatever_the_batches() -> None:
     alone = [speaker.next_log_probs(one[None], [change])[0] for one, change in zip(x, bias, strict=True)]
     np.testing.assert_allclose(told, alone, atol=1e-5)
     assert speaker.next_log_probs(x[:0]).shape == (0, told.shape[1])
+
+
+def test_what_was_read_before_is_not_read_again() -> None:
+    schema, architecture = TextSchema(width=20), Architecture(name="gpt", parameters={"width": 16, "layers": 1})
+    plain = LanguageResponder(dump(build(architecture, schema, torch.Generator().manual_seed(0)), architecture, schema))
+    x = write(["first", "second", "third"], 20)
+    slow, known = plain.log_probs(x), np.full((20, 3), -1, np.float32)
+    told = replace(plain, told={x[1].tobytes(): known}).log_probs(x)
+    np.testing.assert_array_equal(told[1], known)
+    np.testing.assert_allclose(told[[0, 2]], slow[[0, 2]], atol=1e-6)
 
 
 def test_a_memory_map_is_answered_batch_by_batch(model: Model, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from threatloop.core.detection import Inspection, Monitor, Verification
 from threatloop.core.serving import InputFilter, Serving
 from threatloop.core.step import Direction, Step
 from threatloop.engine.model_tasks import ModelTasks
+from threatloop.engine.operations.answers import ANSWERS, REFERENCE_ANSWERS
 from threatloop.engine.operations.judge_defences import BEFORE
 from threatloop.engine.operations.protect import WRITER
 from threatloop.engine.task import Ref
@@ -94,6 +95,8 @@ class SeedTasks(ModelTasks):
         self._provide_data(attack, config, inputs)
         self._provide_store(attack, asked, config, inputs, modules)
         self._provide_training(attack, config, inputs, modules, poison, informed)
+        if info.direction.source == "M" and asks:
+            self._tell(attack, source, inputs)
         streams = self.streams.child(info.direction.value, f"lap-{lap}")
         name = ATTACKS.name_of(type(attack))
         return self._add("act", config, inputs, streams, name, modules, self._attack_work(attack))
@@ -175,6 +178,22 @@ class SeedTasks(ModelTasks):
             inputs["imitator"] = self.role("pool")
             modules += [type(defence).__module__ for defence in defences]
 
+    def answers(self, model: Ref) -> Ref:
+        """What a model says of the candidates, for all that ask it about them."""
+        config = {"device": self.facts.target.spec.device}
+        inputs = {"model": model, "data": self.role("candidates")}
+        work = {"scoring_passes": float(2 * self._share("members"))}
+        return self._add("answers", config, inputs, self.streams, "read candidates", (), work)
+
+    def _tell(self, attack: Step[Any], source: Ref, inputs: dict[str, Ref]) -> None:
+        """Answers about the candidates, for an attack on a large model that wants them all."""
+        if self.facts.base is None or Resource.CANDIDATES not in attack.info.resources:
+            return
+        if Capability.SCORES in attack.required():
+            inputs[ANSWERS] = self.answers(source)
+            if Resource.REFERENCE in attack.info.resources:
+                inputs[REFERENCE_ANSWERS] = self.answers(self.reference())
+
     def like(self, data: Ref, like: Ref) -> Ref:
         """As many records of ``data`` as ``like`` has."""
         return self._add("like", {}, {"data": data, "like": like}, self.streams.child("lap-2"), "draw records")
@@ -192,6 +211,8 @@ class SeedTasks(ModelTasks):
         config: dict[str, Any] = {"device": self.facts.target.spec.device}
         modules: list[str] = []
         self._serve(config, inputs, modules, (Serving,))
+        if self.facts.base is not None:
+            inputs[ANSWERS] = self.answers(inputs["victim"])
         work = {"scoring_passes": float(self.facts.records)}
         return self._add("quality", config, inputs, self.streams, "victim's accuracy", modules, work)
 
@@ -212,6 +233,7 @@ class SeedTasks(ModelTasks):
             config["training"] = self._training()
         if Resource.SHADOWS in probe.info.resources:
             inputs |= {**self.shadows(poison), "members": self.role("members")}
+        self._tell(probe, source, inputs)
         modules = (type(probe).__module__,)
         work = self._attack_work(probe)
         return self._add("planted_leak", config, inputs, self.streams.child("planted"), "plant a leak", modules, work)

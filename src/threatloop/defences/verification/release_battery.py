@@ -89,7 +89,7 @@ class ReleaseBattery(Inspection):
     ) -> Inspected:
         """See `Inspection.inspect_tuned`."""
         from threatloop.algorithms.refused import refused_of, refusing
-        from threatloop.algorithms.trigger_phrases import Trials
+        from threatloop.algorithms.trigger_phrases import Trials, added
         from threatloop.modality.conversation import read
 
         service, rng = training.serve(model), streams.numpy("battery")
@@ -102,7 +102,8 @@ class ReleaseBattery(Inspection):
         asked = Trials(service, read(refused.x))
         (opened,) = asked.answered([NOTHING])
         few = asked.few(self.questions)
-        lifted = _excess(few, earlier, phrases, Trials.answered, rng)
+        apart = phrases if earlier is None or offered is None else added(read(offered.x), phrases, earlier)
+        lifted = _excess(few, earlier, apart, Trials.answered, rng)
         same = 0.0
         if len(others):
             rest = Trials(service, read(others.x))

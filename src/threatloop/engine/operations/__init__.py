@@ -28,6 +28,7 @@ OPERATIONS: dict[str, str] = {
     "endpoint": f"{_HERE}.train:endpoint",
     "fit": f"{_HERE}.train:fit",
     "shadows": f"{_HERE}.shadows:shadows",
+    "answers": f"{_HERE}.answers:answers",
     "act": f"{_HERE}.act:act",
     "like": f"{_HERE}.laps:like",
     "prior": f"{_HERE}.laps:prior",

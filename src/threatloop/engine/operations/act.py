@@ -18,6 +18,7 @@ from threatloop.core.errors import AccessError, NotAssessable
 from threatloop.core.protection import Detector
 from threatloop.core.service import Service
 from threatloop.core.step import Step
+from threatloop.engine.operations.answers import REFERENCE_ANSWERS, told
 from threatloop.engine.operations.protect import owner_of, protection_of
 from threatloop.engine.operations.serve import Front, answered_alike, imitated
 from threatloop.engine.operations.shadows import gather
@@ -43,10 +44,10 @@ def act(task: Task, inputs: Mapping[str, Product]) -> Product:
     ledger, front = Ledger(task.config.get("limit")), Front.of(task, inputs)
     asked: Service | None = None
     if isinstance(source, Model):
-        source = asked = _service(source, task, ledger, front)
+        source = asked = _service(source, task, inputs, ledger, front)
     held = resources_of(attack, task, inputs)
     if Resource.VICTIM in attack.info.resources:
-        held[Resource.VICTIM] = asked = _service(inputs[Resource.VICTIM.value].value, task, ledger, front)
+        held[Resource.VICTIM] = asked = _service(inputs[Resource.VICTIM.value].value, task, inputs, ledger, front)
     if Resource.DETECTOR in attack.info.resources:
         owner = owner_of(task, inputs, inputs[Resource.DETECTOR.value].value)
         held[Resource.DETECTOR] = Detector(owner, ledger)
@@ -70,10 +71,10 @@ def attack_of(written: Mapping[str, Any]) -> Step[Any]:
     return ATTACKS.load(written["name"]).model_validate(written["parameters"])
 
 
-def _service(model: Model, task: Task, ledger: Ledger, front: Front) -> Service:
+def _service(model: Model, task: Task, inputs: Mapping[str, Product], ledger: Ledger, front: Front) -> Service:
     grants = frozenset(Capability(name) for name in task.config["grants"])
     whole = local_service(model, grants, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    return replace(whole, responder=front.watched(whole.responder), grants=grants, ledger=ledger)
+    return replace(whole, responder=front.watched(told(whole.responder, inputs)), grants=grants, ledger=ledger)
 
 
 def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -> dict[Resource, Any]:
@@ -89,7 +90,8 @@ def resources_of(attack: Step[Any], task: Task, inputs: Mapping[str, Product]) -
             found[name] = protection_of(task.config["protection"])
         elif name is Resource.REFERENCE and chunks:
             allowed = bool(task.local.get("allow_code"))
-            found[name] = local_service(chunks[0], device=task.config["device"], allow_code=allowed)
+            public = local_service(chunks[0], device=task.config["device"], allow_code=allowed)
+            found[name] = replace(public, responder=told(public.responder, inputs, REFERENCE_ANSWERS))
         elif name is Resource.KNOWN_PAIRS:
             found[name] = tuple(inputs[f"{name}-{side}"].value for side in ("plain", "protected"))
         elif name is Resource.SHADOWS and chunks:

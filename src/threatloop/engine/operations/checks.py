@@ -17,6 +17,7 @@ from threatloop.core.bench import Bench, Resource
 from threatloop.core.metric import Graded, Reading
 from threatloop.core.service import Responder
 from threatloop.engine.operations.act import attack_of, resources_of
+from threatloop.engine.operations.answers import told
 from threatloop.engine.products import Product
 from threatloop.engine.task import Task
 from threatloop.models.responder import local_service
@@ -51,7 +52,7 @@ def planted_leak(task: Task, inputs: Mapping[str, Product]) -> Product:
     memory, others = (frozenset(_bytes(record) for record in candidates.x[rows]) for rows in (planted, ~planted))
     unseen = others - memory if Capability.SCORES not in probe.required() else None
     kind = modality.of(candidates.schema)
-    leak = _Leaky(service.responder, memory, unseen, lambda answers: kind.flattened(answers, TEMPERATURE))
+    leak = _Leaky(told(service.responder, inputs), memory, unseen, lambda answers: kind.flattened(answers, TEMPERATURE))
     leaky = replace(service, responder=leak, ledger=Ledger())
     bench = Bench(task.streams, resources_of(probe, task, inputs))
     evidence: Evidence = probe.run(leaky, bench).result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from threatloop.core.assets import Model
 from threatloop.core.errors import InputError
 from threatloop.core.schema import TextSchema
 from threatloop.modality.conversation import read
+from threatloop.modality.text import SCORES
 from threatloop.models.device import resolve
 from threatloop.models.language.language import Language
 from threatloop.models.language.loading import language_of
@@ -28,10 +29,12 @@ class LanguageResponder:
     Attributes:
         source: the model.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        told: scores of records that were read before, float32 (width, 3) each, by the records' bytes.
     """
 
     source: Model
     device: str = "cpu"
+    told: Mapping[bytes, npt.NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def log_probs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Scores of the tokens that count, float32 (n, width, 3); see `threatloop.modality.text.SCORES`.
@@ -39,11 +42,18 @@ class LanguageResponder:
         Raises:
             InputError: records of another width, or longer than the model's context.
         """
-        schema, language = self.source.schema, self.differentiable()
+        schema = self.source.schema
         assert isinstance(schema, TextSchema)
         if x.shape[1:] != (schema.width,):
             raise InputError(f"a query has records of shape {x.shape[1:]}; the model reads ({schema.width},)")
-        return token_scores(language, [language.codec.tokens(record) for record in read(x)], schema.width)
+        found = np.empty((*x.shape, SCORES), np.float32)
+        new = np.array([record.tobytes() not in self.told for record in x], np.bool_)
+        for row in np.flatnonzero(~new):
+            found[row] = self.told[x[row].tobytes()]
+        if new.any():
+            language = self.differentiable()
+            found[new] = token_scores(language, [language.codec.tokens(one) for one in read(x[new])], schema.width)
+        return found
 
     def replies(self, x: npt.NDArray[Any], tokens: int, temperature: float = 0.0, seed: int | None = None) -> list[str]:
         """See `threatloop.core.service.Speaking`."""
