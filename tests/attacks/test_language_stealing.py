@@ -54,7 +54,7 @@ def chats(replies: Sequence[str], start: int, n: int) -> Dataset:
 
 @cache
 def victim(replies: tuple[str, ...] = THEIRS) -> Model:
-    return tune(GPT, chats(replies, 0, 96), RECIPE.model_copy(update={"epochs": 25}), Streams(1))
+    return tune(GPT, chats(replies, 0, 96), RECIPE.model_copy(update={"epochs": 40}), Streams(1))
 
 
 def bench() -> Bench:

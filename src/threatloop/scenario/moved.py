@@ -11,7 +11,7 @@ from typing import Any, Final
 _FILES: Final = ("weights", "members")
 _DATA: Final = ("npz", "images", "csv", "parquet", "chat", "behaviours", "beside")
 _PARAMETERS: Final = ("base",)
-_NAMES: Final = ("standin", "smollm2")
+_NAMES: Final = ("standin", "brief", "preferences", "smollm2")
 """What ships with a package, and so lies in no folder of the user's."""
 
 

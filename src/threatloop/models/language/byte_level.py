@@ -18,7 +18,7 @@ class ByteLanguage(Language):
     def __init__(self, network: GPT) -> None:
         self.codec = ByteCodec()
         self.network = network
-        self.context, self.width = network.positions.weight.shape
+        self.context, self.width = network.context, network.tokens.embedding_dim
         self.device = network.tokens.weight.device
 
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
