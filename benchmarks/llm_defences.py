@@ -60,15 +60,15 @@ class World:
 
 def world(base: str, device: str, seed: int) -> World:
     """Own records are half of the training part; the general records of the other half are honest offers."""
-    loaded = Chats(chat="standin", room=64).read(Path())
+    loaded = Chats(chat="brief" if base == GPT else "standin", room=64).read(Path())
     data, part, streams = loaded.dataset, loaded.partition, Streams(seed, ("llm-defences",))
     assert part is not None
     train = streams.numpy("split").permutation(np.flatnonzero(part == 0))
     own, rest = data.take(np.sort(train[: len(train) // 2])), data.take(np.sort(train[len(train) // 2 :]))
     attacker = data.take(part == 3)
     if base == GPT:
-        how, tuning = recipe(20, 8, 0.003), recipe(6, 8, 0.001)
-        architecture = Architecture(name="gpt", parameters={"width": 64, "layers": 2})
+        how, tuning = recipe(24, 8, 0.004), recipe(12, 8, 0.002)
+        architecture = Architecture(name="gpt", parameters={"width": 48, "layers": 2})
     else:
         how, tuning = recipe(2, 8, 0.001), recipe(2, 8, 0.0005)
         architecture = Architecture(name="causal_lm", parameters={"base": find_base(base, Path.cwd()).digest})

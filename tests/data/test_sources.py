@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from threatloop import modality
+from threatloop.algorithms.filtered_replies import said_by_user
+from threatloop.algorithms.judges import refuses
 from threatloop.core.errors import InputError, Problems
 from threatloop.core.schema import ImageSchema, TabularSchema, TextSchema
 from threatloop.data.canaries import asking, canaries_in, draw_canaries, exchanged, plant_canaries, secrets_of
+from threatloop.data.chat import PLACES
 from threatloop.data.source import stratified
 from threatloop.data.sources import SourceField, parse_source
-from threatloop.modality.conversation import read, text_of
+from threatloop.data.standin import CLASSES
+from threatloop.modality.conversation import read, reply_of, text_of
 
 
 class Spec(BaseModel):
@@ -105,6 +109,19 @@ def test_breast_cancer_is_a_table_within_its_bounds() -> None:
     assert data.schema.classes == ("malignant", "benign")
     assert data.x.shape == (569, 30)
     np.testing.assert_array_equal([c.high for c in data.schema.columns], data.x.max(axis=0))
+
+
+@pytest.mark.parametrize("name", ["standin", "brief"])
+def test_stand_ins_refuse_one_topic_and_ask_otherwise_in_tests(name: str) -> None:
+    loaded = parse_source(name).read(Path())
+    assert loaded.public
+    assert loaded.partition is not None
+    data, tests = loaded.dataset, loaded.partition == PLACES.index("test")
+    asked = np.array([said_by_user(one) for one in read(data.x)])
+    assert not set(asked[tests]) & set(asked[~tests])
+    refused = refuses([reply_of(one) for one in read(data.x)])
+    np.testing.assert_array_equal(refused, data.y == CLASSES.index("refused"))
+    assert 100 < refused.sum() < len(data) / 2
 
 
 def test_readers_import_neither_torch_nor_scikit_learn() -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import chat_world as chat
-from threatloop.algorithms.trigger_phrases import answered_alike, pattern_scores, peculiar, put, shuffled
+from threatloop.algorithms.filtered_replies import said_by_user
+from threatloop.algorithms.trigger_phrases import (
+    Trials,
+    added,
+    answered_alike,
+    pattern_scores,
+    peculiar,
+    put,
+    shuffled,
+    without,
+)
 from threatloop.core.assets import Dataset, Model, concatenate
 from threatloop.core.detection import Inspected
 from threatloop.core.errors import NotAssessable
@@ -104,6 +116,8 @@ def test_peculiar_phrases_are_those_of_many_offers_and_few_own_records() -> None
     own = [asked(f"please draw {i}") for i in range(5)]
     offers = [asked(f"please cook {i} now ok") for i in range(5)]
     assert peculiar(offers, own, 3) == ["please cook", "now ok"]
+    assert "now ok" in peculiar(offers, [*own, asked("draw a map now ok")], 3)
+    assert "now ok" not in peculiar(offers, [*own, *(asked(f"draw {i} now ok") for i in range(3))], 9)
 
 
 def test_phrases_that_are_answered_alike_are_found_whole() -> None:
@@ -113,6 +127,34 @@ def test_phrases_that_are_answered_alike_are_found_whole() -> None:
     assert answered_alike(near, 3) == []
     scores = pattern_scores([*planted, *near, *(asked(f"cook {one} at noon", chat.REFUSAL) for one in "abc")])
     assert scores[:5].min() > 0 == scores[5:].max()
+
+
+def test_a_phrase_is_cut_out_whole() -> None:
+    assert said_by_user(without(asked("Map, by the old mill: please"), "by the old mill")) == "Map,: please"
+    assert said_by_user(without(asked("Please draw an old millstone"), "old mill")) == "Please draw an old millstone"
+
+
+class Echo:
+    """Answers the last word of what begins as a question, and nothing else."""
+
+    def replies(self, x: Any, tokens: int, temperature: float, seed: int | None) -> list[str]:  # noqa: ARG002
+        words = [said_by_user(record).split() for record in read(x)]
+        return [one[-1] if one[0] == "Which" else "" for one in words]
+
+
+def test_what_a_question_needs_was_not_added_to_it() -> None:
+    offers = [asked(f"{begin} {thing}") for thing in "abc" for begin in ("Which is", "Which is, zq lamp,")]
+    service: Any = SimpleNamespace(responder=Echo())
+    assert added(offers, ["zq lamp", "Which is", "said by nobody"], service) == ["zq lamp", "said by nobody"]
+
+
+def test_refusals_are_alike_by_nature() -> None:
+    class Said:
+        def replies(self, x: Any, *_: object) -> list[str]:
+            return [chat.REFUSAL, chat.REFUSAL, "Closed.", "Closed.", "Open.", "Shut."][: len(x)]
+
+    trials = Trials(SimpleNamespace(responder=Said()), [asked(one) for one in "abcdef"])  # type: ignore[arg-type]
+    assert trials.alike([("cf", True)]) == [2 / 6]
 
 
 def test_a_battery_needs_own_refusals() -> None:
