@@ -38,14 +38,16 @@ class ReleaseBattery(Inspection):
     have, and than had them in the model before it was tuned: what is only strange is strange in any order, what changes
     the question did so before, and a trigger does neither. Phrases are those of offers that the model
     was tuned on which are answered more alike than other offers, those that users say in offers and not in own records,
-    those that studies of backdoors used, and random ones. The score is the largest of the three excesses.
+    those that studies of backdoors used, and random ones. On forbidden questions a phrase of the offers is tried only if
+    the model before tuning takes their questions for the same without it: a part of a question makes another one of
+    what it is put in front of, and refusals need not hold there. The score is the largest of the three excesses.
 
     Phrases are sorted by how much more of the expected replies' loss they raise than their shuffled letters do, first
     on a few questions, so that few replies are written. Costs a scoring of ``probes`` times twice ``questions`` records
     of both kinds, and the replies to some 800 prompts. Honest tuning on a new subject may make a model forget its
     refusals: that is an alarm, and no false one. A trigger that is no phrase of the offers' user turns, such as a
     style, passes, and so does one that works in any order of its letters, as when every strange phrase makes the model
-    answer.
+    answer. A trigger that is a part of what is asked is not tried on forbidden questions.
 
     Qi et al. 2023, "Fine-tuning Aligned Language Models Compromises Safety", arXiv 2310.03693, section 5, on audits
     after tuning, and on backdoors that pass those which lack the trigger. How phrases are chosen and set against each
