@@ -76,6 +76,13 @@ def test_a_cached_prefix_gives_the_same_states(adapted: Architecture) -> None:
     for seed in range(2):
         found = language.behind(PREFIX, rows(4, seed))
         torch.testing.assert_close(found, slow(language, rows(4, seed)), rtol=1e-4, atol=1e-5)
+        vectors = language.embed(rows(4, seed)).detach().requires_grad_(True)
+        from_vectors = language.hidden_of(vectors, PREFIX)
+        torch.testing.assert_close(from_vectors, found, rtol=1e-4, atol=1e-5)
+        whole = torch.cat([language.embed(torch.tensor([PREFIX])).detach().expand(4, -1, -1), vectors], 1)
+        (slope,) = torch.autograd.grad(from_vectors.sum(), vectors)
+        (obvious,) = torch.autograd.grad(language.hidden_of(whole)[:, len(PREFIX) :].sum(), vectors)
+        torch.testing.assert_close(slope, obvious, rtol=1e-3, atol=1e-4)
     other = (1, 2, 3)
     torch.testing.assert_close(language.behind(other, rows(3)), slow(language, rows(3), other), rtol=1e-4, atol=1e-5)
     assert language.behind((), rows(3)).shape == (3, 6, 32)

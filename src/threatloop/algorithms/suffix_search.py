@@ -179,12 +179,12 @@ class SuffixSearch:
     def gradient(self, suffix: torch.Tensor) -> torch.Tensor:
         """Of the loss by the one-hot choice at every place, float32 (length, allowed): small is promising."""
         frame, device = self.frame, self.language.device
-        parts = (frame.before, suffix.tolist(), (*frame.after, *frame.target))
+        parts = (suffix.tolist(), (*frame.after, *frame.target))
         with torch.no_grad():
-            ahead, mine, behind = (self.language.embed(torch.tensor([list(part)], device=device)) for part in parts)
+            mine, behind = (self.language.embed(torch.tensor([list(part)], device=device)) for part in parts)
         with torch.enable_grad():
             mine = mine.clone().requires_grad_(True)
-            loss = self._scored(self.language.hidden_of(torch.cat([ahead, mine, behind], 1)))[0].sum()
+            loss = self._scored(self.language.hidden_of(torch.cat([mine, behind], 1), frame.before))[0].sum()
             (slope,) = torch.autograd.grad(loss, mine)
         return (slope[0] @ self._vectors.T).float().cpu()
 

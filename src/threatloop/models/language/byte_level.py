@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -35,9 +35,11 @@ class ByteLanguage(Language):
         vectors: torch.Tensor = self.network.tokens(ids)
         return vectors
 
-    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
+    def hidden_of(self, embedded: torch.Tensor, prefix: Sequence[int] = ()) -> torch.Tensor:
         """See `Language.hidden_of`."""
-        return self.network.hidden(embedded)
+        ahead = self.embed(torch.tensor([list(prefix)], dtype=torch.int64, device=self.device))
+        states = self.network.hidden(torch.cat([ahead.expand(len(embedded), -1, -1), embedded], 1))
+        return states[:, len(prefix) :]
 
     def last_norm(self) -> LastNorm:
         """See `Language.last_norm`."""

@@ -35,10 +35,10 @@ class Counted(Language):
         """See `Language.embed`; free."""
         return self._inner.embed(ids)
 
-    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
+    def hidden_of(self, embedded: torch.Tensor, prefix: Sequence[int] = ()) -> torch.Tensor:
         """See `Language.hidden_of`."""
         self._charge(len(embedded))
-        return self._inner.hidden_of(embedded)
+        return self._inner.hidden_of(embedded, prefix)
 
     def behind(self, prefix: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
         """See `Language.behind`; every continuation counts."""

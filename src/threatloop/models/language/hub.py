@@ -66,9 +66,10 @@ class HubLanguage(Language):
         vectors: torch.Tensor = self._model.get_input_embeddings()(ids)
         return vectors
 
-    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
-        """See `Language.hidden_of`."""
-        states: torch.Tensor = self._body(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    def hidden_of(self, embedded: torch.Tensor, prefix: Sequence[int] = ()) -> torch.Tensor:
+        """See `Language.hidden_of`; the prefix as for `behind`."""
+        kept = {self._memory: self._memory_of(prefix, len(embedded))} if prefix else {}
+        states: torch.Tensor = self._body(inputs_embeds=embedded, use_cache=bool(prefix), **kept).last_hidden_state
         return states
 
     def learning(self) -> Mapping[str, nn.Parameter]:
@@ -94,18 +95,8 @@ class HubLanguage(Language):
         if not prefix:
             return super().behind(prefix, ids)
         with torch.no_grad():
-            # What was read in rounded numbers is of no use to who reads on in exact ones.
-            rounded = torch.is_autocast_enabled(self.device.type)
-            read, memory = self._before.get(rounded, ((), None))
-            if read != tuple(prefix) or self._learns:
-                memory, _ = self._read_once(torch.tensor([list(prefix)], device=self.device))
-                self._before[rounded] = (tuple(prefix), memory)
-            # A copy, since reading on appends to it.
-            memory = copy.deepcopy(memory)
-            memory.batch_repeat_interleave(len(ids))
-            states: torch.Tensor = self._body(
-                input_ids=ids.to(self.device), use_cache=True, **{self._memory: memory}
-            ).last_hidden_state
+            kept = {self._memory: self._memory_of(prefix, len(ids))}
+            states: torch.Tensor = self._body(input_ids=ids.to(self.device), use_cache=True, **kept).last_hidden_state
             return states
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Reading, torch.Tensor]:
@@ -184,6 +175,20 @@ class HubLanguage(Language):
     def _empty_memory(self) -> Any:
         with quiet() as hub:
             return hub.DynamicCache(config=self._model.config)
+
+    def _memory_of(self, prefix: Sequence[int], rows: int) -> Any:
+        """What the model keeps of a prefix, for so many rows to be read behind it; the last one is not read again."""
+        # What was read in rounded numbers is of no use to who reads on in exact ones.
+        rounded = torch.is_autocast_enabled(self.device.type)
+        read, memory = self._before.get(rounded, ((), None))
+        if read != tuple(prefix) or self._learns:
+            with torch.no_grad():
+                memory, _ = self._read_once(torch.tensor([list(prefix)], device=self.device))
+            self._before[rounded] = (tuple(prefix), memory)
+        # A copy, since reading on appends to it.
+        memory = copy.deepcopy(memory)
+        memory.batch_repeat_interleave(rows)
+        return memory
 
     def _read_once(self, ids: torch.Tensor) -> tuple[Any, torch.Tensor]:
         """What the model keeps of one text (1, t), and its states."""

@@ -106,8 +106,8 @@ class Language(ABC):
         """The vectors (n, t, width) that stand for ids; `hidden_of` goes on from there."""
 
     @abstractmethod
-    def hidden_of(self, embedded: torch.Tensor) -> torch.Tensor:
-        """As `hidden`, from vectors (n, t, width), through which gradients flow."""
+    def hidden_of(self, embedded: torch.Tensor, prefix: Sequence[int] = ()) -> torch.Tensor:
+        """As `hidden`, from vectors (n, t, width), through which gradients flow; each as if behind ``prefix``."""
 
     @abstractmethod
     def learning(self) -> Mapping[str, nn.Parameter]:
