@@ -21,6 +21,7 @@ from threatloop.algorithms.robust_steps import robust
 from threatloop.algorithms.text_lessons import Descent, Lessons, OwnTurns, Private, Sums, again_and_again
 from threatloop.core.assets import Architecture, Dataset, Model
 from threatloop.core.errors import InputError, NotAssessable
+from threatloop.core.memory import give_back
 from threatloop.core.recipe import Recipe
 from threatloop.core.seeds import Streams
 from threatloop.modality.conversation import read
@@ -30,6 +31,8 @@ from threatloop.models.language.codecs import Tokens, too_long
 from threatloop.models.language.language import Language
 from threatloop.models.language.loading import dumped, pupil
 
+TIDIED = 8
+"""Steps after which freed memory goes back: batches of other lengths leave holes, which grow to half a gigabyte."""
 LARGEST_NORM = 1.0
 """To which the gradient of a batch is clipped, as is usual for transformers."""
 
@@ -232,6 +235,8 @@ def _learn(
             ours.descend([int(row) for row in rows], sums)
             optimizer.step()
             step += 1
+            if step % TIDIED == 0:
+                give_back()
             if own is not None and (step % own.turns.offered_steps == 0 or step == steps):
                 ours.turn(own, optimizer)
         if not math.isfinite(sums.loss):
