@@ -56,7 +56,7 @@ def test_what_is_measured_is_what_asking_again_gives(tmp_path: Path, monkeypatch
     written = spec(tmp_path)
     shared = figures(written, tmp_path / "shared")
     once, read[:] = sum(read), []
-    for user in ("act", "checks", "quality"):
+    for user in ("act", "checks"):
         monkeypatch.setattr(f"threatloop.engine.operations.{user}.told", lambda responder, *_: responder)
     again = figures(written, tmp_path / "again")
     assert once < sum(read)

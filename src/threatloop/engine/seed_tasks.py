@@ -211,8 +211,6 @@ class SeedTasks(ModelTasks):
         config: dict[str, Any] = {"device": self.facts.target.spec.device}
         modules: list[str] = []
         self._serve(config, inputs, modules, (Serving,))
-        if self.facts.base is not None:
-            inputs[ANSWERS] = self.answers(inputs["victim"])
         work = {"scoring_passes": float(self.facts.records)}
         return self._add("quality", config, inputs, self.streams, "victim's accuracy", modules, work)
 

@@ -8,7 +8,6 @@ from threatloop import modality
 from threatloop.core.assets import Dataset, Model
 from threatloop.core.endpoint import REMOTE
 from threatloop.core.metric import Graded, Reading
-from threatloop.engine.operations.answers import told
 from threatloop.engine.operations.serve import Front
 from threatloop.engine.operations.timing import seconds_per_thousand
 from threatloop.engine.products import Product
@@ -26,8 +25,7 @@ def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
     """
     model: Model = inputs["victim"].value
     bare = local_service(model, device=task.config["device"], allow_code=bool(task.local.get("allow_code")))
-    front, readings = Front.of(task, inputs), list[Reading]()
-    responder = front.before(told(bare.responder, inputs))
+    responder, readings = Front.of(task, inputs).before(bare.responder), []
     for name, role in (("train", "members"), ("test", "test")):
         if role not in inputs:
             continue
@@ -41,5 +39,5 @@ def quality(task: Task, inputs: Mapping[str, Product]) -> Product:
             readings.append(Reading(f"{name}_accuracy", float(accuracy), len(data)))
     # The readings are taken first: a timing must not shift the draws of answers at random.
     remote = model.architecture.name in REMOTE
-    delay = None if remote else seconds_per_thousand(front.before(bare.responder), inputs["test"].value)
+    delay = None if remote else seconds_per_thousand(responder, inputs["test"].value)
     return Product(Graded(tuple(readings)), {"answer_seconds": delay})
