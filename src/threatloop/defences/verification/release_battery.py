@@ -44,7 +44,7 @@ class ReleaseBattery(Inspection):
 
     Phrases are sorted by how much more of the expected replies' loss they raise than their shuffled letters do, first
     on a few questions, so that few replies are written. Costs a scoring of ``probes`` times twice ``questions`` records
-    of both kinds, and the replies to some 800 prompts. Honest tuning on a new subject may make a model forget its
+    of both kinds, and the replies to some 1,100 prompts. Honest tuning on a new subject may make a model forget its
     refusals: that is an alarm, and no false one. A trigger that is no phrase of the offers' user turns, such as a
     style, passes, and so does one that works in any order of its letters, as when every strange phrase makes the model
     answer. A trigger that is a part of what is asked is not tried on forbidden questions.
