@@ -22,7 +22,7 @@ from threatloop.models.responder import local_service
 
 STREAMS = Streams(5, ("text",))
 WIDTH = 48
-RECIPE = Recipe(epochs=20, batch_size=16, optimiser="adam", learning_rate=0.004, weight_decay=0.0)
+RECIPE = Recipe(epochs=30, batch_size=16, optimiser="adam", learning_rate=0.004, weight_decay=0.0)
 TRAINING = LanguageTraining(Architecture(name="gpt", parameters={"width": 64, "layers": 2}), RECIPE)
 SYLLABLES = ("ba", "ko", "ri", "tu", "ne", "sa", "lo", "mi", "du", "fe", "wa", "gi")
 
