@@ -79,7 +79,11 @@ def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
 def rotated(layer: Layer, device: str = "cpu") -> tuple[Doubles, Doubles] | Undefined:
     """The linear part of the last layer up to a rotation, and the answer at the sphere's centre.
 
-    Some hundred steps over all answers: a graphics card (``device``: as in a spec) takes a hundredth of the time.
+    Takes a thousand steps over all answers at a width of 576, each a hundred times quicker on a graphics card.
+
+    Args:
+        layer: with as many answers as `unfit` wants.
+        device: where they are multiplied, as in a spec.
     """
     from threatloop.algorithms.forms_on_device import forms_on
 
