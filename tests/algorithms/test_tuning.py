@@ -17,6 +17,7 @@ from threatloop.core.schema import TextSchema
 from threatloop.core.seeds import Streams
 from threatloop.defences.training.dp_sgd import DPSGD
 from threatloop.modality.conversation import asked, read, write
+from threatloop.models.language import scoring
 from threatloop.models.language.loading import pupil
 from threatloop.models.responder import local_service
 
@@ -95,6 +96,26 @@ def test_private_gradients_are_those_of_single_records_clipped_and_averaged(boun
     for p, expected in zip(learning, slow, strict=True):
         assert p.grad is not None
         torch.testing.assert_close(p.grad, expected, atol=1e-6, rtol=1e-3)
+
+
+def test_gradients_do_not_depend_on_how_many_logits_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    language = pupil(GPT, TextSchema(width=24), torch.Generator().manual_seed(0), torch.device("cpu"), None)
+    tokens = [language.codec.tokens(record) for record in read(alphabet(6).x)]
+    following = np.full((6, language.codec.size), np.nan, np.float32)
+    following[2] = 1 / language.codec.size
+    for told in (None, following):
+        found = []
+        for most in (1 << 22, 5 * language.codec.size):
+            monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", most)
+            sums, learning = Sums(), list(language.learning().values())
+            for p in learning:
+                p.grad = None
+            Lessons(language, tokens, 0.1, told).descend(list(range(6)), sums)
+            found.append((sums, torch.cat([p.grad.flatten() for p in learning if p.grad is not None])))
+        (whole, at_once), (parts, in_pieces) = found
+        assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+        assert (parts.right, parts.count) == (whole.right, whole.count)
+        torch.testing.assert_close(in_pieces, at_once, rtol=1e-4, atol=1e-6)
 
 
 def test_a_distribution_of_what_follows_is_learnt_beside_texts() -> None:

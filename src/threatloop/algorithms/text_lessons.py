@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from threatloop.algorithms.method import Turns
 from threatloop.models.language.codecs import Tokens
 from threatloop.models.language.language import Language
-from threatloop.models.language.scoring import batches, wanted_logits
+from threatloop.models.language.scoring import batches, pieces, wanted_states
 
 TOKENS_AT_ONCE = 320
 """Whose activations are kept at a time; of a base model of 135M parameters each token takes 1.4 MB."""
@@ -58,16 +58,26 @@ class Lessons:
         if total == 0:
             return
         for part in batches([len(self.tokens[row].ids) for row in rows], TOKENS_AT_ONCE):
-            loss = self._loss([rows[i] for i in part], sums) / total
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._descend([rows[i] for i in part], total, sums)
 
-    def _loss(self, rows: Sequence[int], sums: Sums) -> torch.Tensor:
-        logits, wanted, owners = wanted_logits(self.language, [self.tokens[row] for row in rows])
-        if self.following is None:
+    def _descend(self, rows: Sequence[int], total: int, sums: Sums) -> None:
+        """Back to the last states from a few logits at a time, which are wide, and then through the body once."""
+        states, wanted, owners = wanted_states(self.language, [self.tokens[row] for row in rows])
+        if len(states) == 0:
+            return
+        told = None if self.following is None else torch.from_numpy(self.following[list(rows)]).to(states.device)
+        last = states.detach().requires_grad_()
+        for piece in pieces(len(last), self.language):
+            logits = self.language.project(last[piece]).float()
+            loss = self._loss(logits, wanted[piece], None if told is None else told[owners[piece]], sums) / total
+            loss.backward()  # type: ignore[no-untyped-call]
+        states.backward(last.grad)  # type: ignore[no-untyped-call]
+
+    def _loss(self, logits: torch.Tensor, wanted: torch.Tensor, told: torch.Tensor | None, sums: Sums) -> torch.Tensor:
+        if told is None:
             return self.loss_of(logits, wanted, sums)
-        told = torch.from_numpy(self.following[list(rows)]).to(logits.device)
-        hard = ~torch.isfinite(told[:, 0])[owners]
-        targets = told[owners[~hard]]
+        hard = ~torch.isfinite(told[:, 0])
+        targets = told[~hard]
         loss = F.cross_entropy(logits[~hard], targets, reduction="sum")
         sums.loss += float(loss.detach())
         sums.right += int((logits[~hard].detach().argmax(1) == targets.argmax(1)).sum())

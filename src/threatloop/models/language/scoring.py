@@ -15,7 +15,7 @@ from threatloop.models.language.language import Language
 TOKENS_AT_ONCE = 2048
 """Of a batch, padding included."""
 LOGITS_AT_ONCE = 1 << 22
-"""Numbers of one piece of logits: 16 MB, of which scoring holds a few."""
+"""Numbers of one piece of logits: 16 MB, of which scoring and training hold a few."""
 
 
 def token_scores(language: Language, tokens: Sequence[Tokens], width: int) -> npt.NDArray[np.float32]:
@@ -53,11 +53,23 @@ def batches(lengths: Sequence[int], most: int = TOKENS_AT_ONCE) -> Iterator[list
 
 
 def wanted_logits(language: Language, tokens: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For training: logits (m, vocabulary) before every token that counts, their ids (m,), and whose they are (m,)."""
+    """Logits (m, vocabulary) before every token that counts, their ids (m,), and whose they are (m,)."""
+    states, following, owners = wanted_states(language, tokens)
+    return language.project(states).float(), following, owners
+
+
+def wanted_states(language: Language, tokens: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """States (m, width) before every token that counts, the ids of those (m,), and whose they are (m,)."""
     ids = padded([one.ids for one in tokens], language.codec.pad).to(language.device)
     wanted = wanted_places(tokens, ids.shape[1]).to(language.device)
     owners = torch.arange(len(tokens), device=language.device)[:, None].expand_as(wanted)[wanted]
-    return language.project(language.hidden(ids)[:, :-1][wanted]).float(), ids[:, 1:][wanted], owners
+    return language.hidden(ids)[:, :-1][wanted], ids[:, 1:][wanted], owners
+
+
+def pieces(count: int, language: Language) -> Iterator[slice]:
+    """Runs of ``count`` states, each of which has `LOGITS_AT_ONCE` logits at most; one state at least."""
+    step = max(1, LOGITS_AT_ONCE // language.codec.size)
+    return (slice(start, start + step) for start in range(0, count, step))
 
 
 def wanted_places(tokens: Sequence[Tokens], longest: int) -> torch.Tensor:
@@ -69,10 +81,8 @@ def wanted_places(tokens: Sequence[Tokens], longest: int) -> torch.Tensor:
 
 
 def _scores(language: Language, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-    step = max(1, LOGITS_AT_ONCE // language.codec.size)
     parts = [
-        _scored(language.project(hidden[start : start + step]).float(), following[start : start + step])
-        for start in range(0, len(hidden), step)
+        _scored(language.project(hidden[piece]).float(), following[piece]) for piece in pieces(len(hidden), language)
     ]
     return torch.cat(parts) if parts else hidden.new_zeros((0, SCORES))
 
