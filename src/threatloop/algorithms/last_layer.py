@@ -50,9 +50,10 @@ class Layer:
     noise: float = 0.0
 
     @property
-    def projection(self) -> Doubles:
+    def projection(self) -> Floats:
         """P W up to an invertible map, (vocabulary, width): the basis, each direction as large as it is in answers."""
-        return np.asarray(self.basis * np.sqrt((self.coordinates**2).mean(axis=0, dtype=np.float64)))
+        sizes = np.sqrt((self.coordinates**2).mean(axis=0, dtype=np.float64))
+        return np.asarray(np.multiply(self.basis, sizes, dtype=np.float32, casting="same_kind"))
 
 
 def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
@@ -68,11 +69,13 @@ def layer_behind(ask: Ask, prompts: npt.NDArray[np.uint8]) -> Layer:
     if isinstance(width, Undefined):
         return Layer(values, width, np.zeros((tokens, 0)), np.zeros((n, 0), np.float32))
     basis = span(columns, values, right, width)
-    short = basis.astype(np.float32)
+    del columns  # A column is the basis times these:
     found = np.empty((len(prompts), width), np.float32)
-    found[:n] = coordinates(columns.T, short)
-    for start in range(n, len(prompts), AT_ONCE):
-        found[start : start + AT_ONCE] = coordinates(ask(prompts[start : start + AT_ONCE]), short)
+    found[:n] = right[:width].T * values[:width]
+    if n < len(prompts):
+        short = basis.astype(np.float32)
+        for start in range(n, len(prompts), AT_ONCE):
+            found[start : start + AT_ONCE] = coordinates(ask(prompts[start : start + AT_ONCE]), short)
     return Layer(values, width, basis, found, roughness(values, width, tokens, n))
 
 

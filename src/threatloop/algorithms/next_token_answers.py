@@ -35,7 +35,7 @@ def whole(service: Service, prompts: npt.NDArray[np.uint8]) -> Floats:
     Raises:
         NotAssessable: some are withheld.
     """
-    parts = []
+    found = np.empty((len(prompts), 0), np.float32)
     for start in range(0, len(prompts), AT_ONCE):
         answers = service.next_log_probs(prompts[start : start + AT_ONCE])
         if not np.isfinite(answers).all():
@@ -44,8 +44,10 @@ def whole(service: Service, prompts: npt.NDArray[np.uint8]) -> Floats:
                 f"answers show the log-probabilities of {shown} of {answers.shape[1]} tokens; ask for them by bias "
                 "(answers: top)"
             )
-        parts.append(answers)
-    return np.concatenate(parts)
+        if start == 0:
+            found = np.empty((len(prompts), answers.shape[1]), np.float32)
+        found[start : start + AT_ONCE] = answers
+    return found
 
 
 def queries_each(tokens: int, top: int) -> int:

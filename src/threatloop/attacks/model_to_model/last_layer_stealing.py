@@ -127,7 +127,7 @@ def _told(layer: Layer, queries: int, device: str) -> Evidence:
     notes = {"queries": queries, "prompts": len(layer.coordinates)}
     if isinstance(layer.width, Undefined):
         return Evidence(arrays, {"width": 0, **notes, "why": layer.width.reason})
-    arrays["projection"] = layer.projection.astype(np.float32)
+    arrays["projection"] = layer.projection
     turned = rotated(layer, device)
     notes = {"width": layer.width, **notes}
     if isinstance(turned, Undefined):
