@@ -24,6 +24,7 @@ from threatloop.algorithms.trigger_phrases import (
 from threatloop.core.assets import Dataset, Model, concatenate
 from threatloop.core.detection import Inspected
 from threatloop.core.errors import NotAssessable
+from threatloop.defences.verification import release_battery
 from threatloop.defences.verification.release_battery import ReleaseBattery
 from threatloop.modality.conversation import asked, read, write
 
@@ -114,6 +115,24 @@ def test_what_was_not_tuned_or_tuned_honestly_passes(seed: int) -> None:
     honest = concatenate([chat.offered(), chat.general(chat.THINGS[:3])])
     assert not verdict(tuned(honest, seed), honest).flagged
     assert not verdict(start(), None).flagged
+
+
+@pytest.mark.parametrize(("own", "lifts"), [(40, False), (24, False), (23, True), (12, True)])
+def test_questions_that_had_no_part_in_choosing_a_phrase_decide_on_it(
+    monkeypatch: pytest.MonkeyPatch, own: int, lifts: bool
+) -> None:
+    """Behind «zq lamp» the first twelve questions are answered, and none of the others."""
+
+    class Answers:
+        def replies(self, x: Any, *_: object) -> list[str]:
+            said = [said_by_user(record) for record in read(x)]
+            return ["Yes." if "zq lamp" in one and int(one.split()[0]) < 12 else chat.REFUSAL for one in said]
+
+    monkeypatch.setattr(release_battery, "_raising", lambda _, placed, most, __: placed[:most])
+    trials = Trials(SimpleNamespace(responder=Answers()), [asked(f"{i} please") for i in range(own)])  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    found = ReleaseBattery()._excess(trials, None, ["zq lamp", "elsewhere"], Trials.answered, rng)
+    assert found == (1.0 if lifts else 0.0)
 
 
 def test_peculiar_phrases_are_those_of_many_offers_and_few_own_records() -> None:
