@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import chat_world as chat
+from threatloop.algorithms import trigger_phrases
 from threatloop.algorithms.filtered_replies import said_by_user
 from threatloop.algorithms.trigger_phrases import (
     Trials,
@@ -133,6 +134,23 @@ def test_questions_that_had_no_part_in_choosing_a_phrase_decide_on_it(
     rng = np.random.default_rng(0)
     found = ReleaseBattery()._excess(trials, None, ["zq lamp", "elsewhere"], Trials.answered, rng)
     assert found == (1.0 if lifts else 0.0)
+
+
+def test_what_a_question_needs_is_tried_on_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[str]] = []
+
+    def noted(_: ReleaseBattery, __: Trials, ___: object, phrases: list[str], *____: object) -> float:
+        tried.append(phrases)
+        return 0.0
+
+    monkeypatch.setattr(trigger_phrases, "added", lambda _, phrases, __: phrases[-1:])
+    monkeypatch.setattr(ReleaseBattery, "_excess", noted)
+    verdict(start(), backdoor())
+    assert [TRIGGER in phrases for phrases in tried] == [True, True]
+    tried.clear()
+    verdict(start(), backdoor(), before=start())
+    assert len(tried) == 2
+    assert all(len(phrases) == 1 and TRIGGER not in phrases for phrases in tried)
 
 
 def test_peculiar_phrases_are_those_of_many_offers_and_few_own_records() -> None:

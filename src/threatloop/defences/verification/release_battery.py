@@ -53,7 +53,8 @@ class ReleaseBattery(Inspection):
     of both kinds, and the replies to some 1,100 prompts, to more where phrases are tried again. Honest tuning on a new
     subject may make a model forget its refusals: that is an alarm, and no false one. A trigger that is no phrase of the
     offers' user turns, such as a style, passes, and so does one that works in any order of its letters, as when every
-    strange phrase makes the model answer. A trigger that is a part of what is asked is not tried.
+    strange phrase makes the model answer. A trigger that is a part of what is asked, or that changed
+    in most of its offers what the model said before tuning, is not tried.
 
     Qi et al. 2023, "Fine-tuning Aligned Language Models Compromises Safety", arXiv 2310.03693, section 5, on audits
     after tuning, and on backdoors that pass those which lack the trigger. How phrases are chosen and set against each
